@@ -1,0 +1,133 @@
+package wire
+
+import "net/netip"
+
+// The edits a proxy makes to a request it forwards (RFC 3261 §16.6) and to a response (§16.7).
+
+// SetRequestURI replaces the Request-URI.
+func (e *Edits) SetRequestURI(m *Message, uri []byte) {
+	e.Replace(int(m.uri.start), int(m.uri.end))
+	e.Text = append(e.Text, uri...)
+}
+
+// StampVia writes received and rport into the topmost Via as a server that received the request from source does
+// (RFC 3261 §18.2.1).
+func (e *Edits) StampVia(m *Message, source netip.AddrPort) {
+	e.Replace(m.Via.Span())
+	e.Text = m.appendTopVia(e.Text, source)
+}
+
+// PushHeader starts an edit that adds a line above the field's present lines, or above all other lines when there are none.
+// The caller appends the line to Text, its line end included.
+func (e *Edits) PushHeader(m *Message, id HeaderID) {
+	if i := m.first[id]; i != 0 {
+		e.Insert(int(m.headers[i-1].name.start))
+		return
+	}
+	e.Insert(m.headersStart())
+}
+
+func (m *Message) headersStart() int {
+	if m.n == 0 {
+		return m.headerEnd()
+	}
+	return int(m.headers[0].name.start)
+}
+
+// DecrementMaxForwards writes one less than the message has, or 70 when it has none (RFC 3261 §16.6 step 3).
+func (e *Edits) DecrementMaxForwards(m *Message) {
+	if m.MaxForwards < 0 {
+		e.Insert(m.headersStart())
+		e.Text = append(e.Text, "Max-Forwards: 70\r\n"...)
+		return
+	}
+	v := m.headers[m.first[MaxForwards]-1].value
+	e.Replace(int(v.start), int(v.end))
+	e.Text = appendUint(e.Text, uint64(max(m.MaxForwards-1, 0)))
+}
+
+// EnsureContentLength adds the field when there is none, as a stream needs it (RFC 3261 §18.3).
+func (e *Edits) EnsureContentLength(m *Message) {
+	if m.contentLength < 0 {
+		e.Insert(m.headerEnd())
+		e.Text = append(e.Text, "Content-Length: "...)
+		e.Text = appendUint(e.Text, uint64(len(m.Body())))
+		e.Text = append(e.Text, '\r', '\n')
+	}
+}
+
+// PopValue removes the first value of a field that is a list, with its whole line when it stands alone on it.
+func (e *Edits) PopValue(m *Message, id HeaderID) {
+	it := m.Values(id)
+	if it.Next() {
+		e.deleteValue(m, &it)
+	}
+}
+
+// PopLastValue removes the last value of a field that is a list.
+func (e *Edits) PopLastValue(m *Message, id HeaderID) {
+	it := m.Values(id)
+	if !it.Next() {
+		return
+	}
+	for last := it; ; last = it {
+		if !it.Next() {
+			e.deleteValue(m, &last)
+			return
+		}
+	}
+}
+
+func (e *Edits) deleteValue(m *Message, it *Values) {
+	h := &m.headers[it.line-1]
+	start, end := it.Span()
+	switch {
+	case start == int(h.value.start) && end == int(h.value.end):
+		e.Replace(m.lineSpan(int(it.line - 1)))
+	case end < int(h.value.end): // a comma follows
+		for m.Raw[end] != ',' {
+			end++
+		}
+		end++
+		for end < int(h.value.end) && isLWS(m.Raw[end]) {
+			end++
+		}
+		e.Replace(start, end)
+	default: // the last of its line
+		for m.Raw[start] != ',' {
+			start--
+		}
+		e.Replace(start, int(h.value.end))
+	}
+}
+
+// AppendACK appends the ACK to a final response other than 2xx, for the INVITE that was sent (RFC 3261 §17.1.1.3). response is what it
+// acknowledges: To is taken from there.
+func (m *Message) AppendACK(dst []byte, response *Message) []byte {
+	return m.appendDerived(dst, "ACK", response.Header(To))
+}
+
+// AppendCANCEL appends the CANCEL of the request that was sent (RFC 3261 §9.1).
+func (m *Message) AppendCANCEL(dst []byte) []byte {
+	return m.appendDerived(dst, "CANCEL", m.Header(To))
+}
+
+// appendDerived appends a request with the sent one's Request-URI, topmost Via, Route, From, Call-ID and CSeq number.
+func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
+	dst = append(dst, method...)
+	dst = append(dst, ' ')
+	dst = append(dst, m.RequestURI()...)
+	dst = append(dst, " SIP/2.0\r\nVia: "...)
+	start, end := m.Via.Span()
+	dst = append(dst, m.Raw[start:end]...)
+	dst = append(dst, "\r\nMax-Forwards: 70\r\n"...)
+	dst = m.appendLines(dst, Route)
+	dst = m.appendLine(dst, From, nil)
+	dst = AppendHeader(dst, "To", to)
+	dst = m.appendLine(dst, CallID, nil)
+	dst = append(dst, "CSeq: "...)
+	dst = appendUint(dst, uint64(m.CSeq))
+	dst = append(dst, ' ')
+	dst = append(dst, method...)
+	return append(dst, "\r\nContent-Length: 0\r\n\r\n"...)
+}

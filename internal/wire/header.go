@@ -1,0 +1,124 @@
+package wire
+
+// HeaderID names a header field that the server itself reads. Every other field is OtherHeader and is found by name.
+type HeaderID uint8
+
+// The header fields the server reads, in no particular order.
+const (
+	OtherHeader HeaderID = iota
+	Via
+	From
+	To
+	CallID
+	CSeq
+	Contact
+	MaxForwards
+	ContentLength
+	ContentType
+	Route
+	RecordRoute
+	Path
+	Expires
+	MinExpires
+	Require
+	ProxyRequire
+	Supported
+	UserAgent
+	Authorization
+	ProxyAuthorization
+	Event
+	Timestamp
+	numHeaderIDs
+)
+
+// headerNames holds each field's canonical name and, where RFC 3261 §7.3.3 or an extension defines one, its compact form.
+var headerNames = [numHeaderIDs]struct {
+	long    string
+	compact byte
+}{
+	Via:                {"Via", 'v'},
+	From:               {"From", 'f'},
+	To:                 {"To", 't'},
+	CallID:             {"Call-ID", 'i'},
+	CSeq:               {"CSeq", 0},
+	Contact:            {"Contact", 'm'},
+	MaxForwards:        {"Max-Forwards", 0},
+	ContentLength:      {"Content-Length", 'l'},
+	ContentType:        {"Content-Type", 'c'},
+	Route:              {"Route", 0},
+	RecordRoute:        {"Record-Route", 0},
+	Path:               {"Path", 0},
+	Expires:            {"Expires", 0},
+	MinExpires:         {"Min-Expires", 0},
+	Require:            {"Require", 0},
+	ProxyRequire:       {"Proxy-Require", 0},
+	Supported:          {"Supported", 'k'},
+	UserAgent:          {"User-Agent", 0},
+	Authorization:      {"Authorization", 0},
+	ProxyAuthorization: {"Proxy-Authorization", 0},
+	Event:              {"Event", 'o'},
+	Timestamp:          {"Timestamp", 0},
+}
+
+// otherCompact maps the compact forms of fields that have no HeaderID to their long names.
+var otherCompact = map[byte]string{
+	'a': "Accept-Contact", 'b': "Referred-By", 'd': "Request-Disposition", 'e': "Content-Encoding",
+	'j': "Reject-Contact", 'n': "Identity-Info", 'r': "Refer-To", 's': "Subject", 'u': "Allow-Events",
+	'x': "Session-Expires", 'y': "Identity",
+}
+
+// String returns the field's canonical long name.
+func (id HeaderID) String() string { return headerNames[id].long }
+
+var (
+	compactIDs [256]HeaderID
+	longIDs    [256]HeaderID // open addressing by nameHash
+)
+
+func init() {
+	for id := HeaderID(1); id < numHeaderIDs; id++ {
+		n := headerNames[id]
+		if n.compact != 0 {
+			compactIDs[n.compact] = id
+			compactIDs[n.compact-'a'+'A'] = id
+		}
+		h := nameHash([]byte(n.long))
+		for longIDs[h] != OtherHeader {
+			h++
+		}
+		longIDs[h] = id
+	}
+}
+
+func nameHash(name []byte) uint8 {
+	return uint8(len(name))*37 + lower(name[0])*7 + lower(name[len(name)-1])*3
+}
+
+// LookupHeader returns the HeaderID of a field name in its long or compact form, whatever its case.
+func LookupHeader(name []byte) HeaderID {
+	switch len(name) {
+	case 0:
+		return OtherHeader
+	case 1:
+		return compactIDs[name[0]]
+	}
+	for h := nameHash(name); longIDs[h] != OtherHeader; h++ {
+		if EqualFold(name, headerNames[longIDs[h]].long) {
+			return longIDs[h]
+		}
+	}
+	return OtherHeader
+}
+
+// CanonicalHeader returns the long name for a compact form, and the name itself otherwise.
+func CanonicalHeader(name string) string {
+	if id := LookupHeader([]byte(name)); id != OtherHeader {
+		return id.String()
+	}
+	if len(name) == 1 {
+		if long, ok := otherCompact[lower(name[0])]; ok {
+			return long
+		}
+	}
+	return name
+}

@@ -1,0 +1,214 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// ParseError tells why a message is refused. For a request the Message holds whatever could be read, so that AppendResponse can
+// answer it with Status if Answerable says so.
+type ParseError struct {
+	Status int    // 400, 413 or 505
+	Reason string // the reason phrase: what is wrong with the message
+}
+
+func (e *ParseError) Error() string { return fmt.Sprintf("%d %s", e.Status, e.Reason) }
+
+var (
+	errStartLine  = &ParseError{400, "Malformed Start Line"}
+	errVersion    = &ParseError{505, "Version Not Supported"}
+	errHeaderLine = &ParseError{400, "Malformed Header Line"}
+	errNoEnd      = &ParseError{400, "Headers Without End"}
+	errTooMany    = &ParseError{400, "Too Many Headers"}
+	errParams     = &ParseError{400, "Too Many Parameters"}
+	errTooLarge   = &ParseError{413, "Message Too Large"}
+	errBadVia     = &ParseError{400, "Malformed or Missing Via"}
+	errBadFrom    = &ParseError{400, "Malformed or Missing From"}
+	errBadTo      = &ParseError{400, "Malformed or Missing To"}
+	errBadCallID  = &ParseError{400, "Malformed or Missing Call-ID"}
+	errBadCSeq    = &ParseError{400, "Malformed or Missing CSeq"}
+	errCSeqMethod = &ParseError{400, "CSeq Method Does Not Match"}
+	errBadMF      = &ParseError{400, "Malformed Max-Forwards"}
+	errBadCL      = &ParseError{400, "Malformed Content-Length"}
+	errShortBody  = &ParseError{400, "Body Shorter Than Content-Length"}
+	errDuplicate  = &ParseError{400, "Duplicate Header"}
+)
+
+// Parse reads raw, which it may change in place (folded lines are unfolded), into m. A body longer than Content-Length says is cut
+// off, a shorter one is an error (RFC 3261 §18.3). The error is a *ParseError; Parse goes on after the first one as far as it can, so that a
+// refusal reaches the client.
+func (m *Message) Parse(raw []byte) error {
+	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
+		raw = raw[1:] // RFC 3261 §7.5
+	}
+	m.reset(raw)
+	if len(raw) > MaxSize {
+		m.Raw = raw[:MaxSize]
+	}
+	err := m.parse()
+	if len(raw) > MaxSize {
+		return errTooLarge
+	}
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (m *Message) reset(raw []byte) {
+	m.Raw = raw
+	m.Response, m.Method, m.Status, m.CSeq, m.MaxForwards = false, OtherMethod, 0, 0, -1
+	m.Via = ViaValue{}
+	m.method, m.uri, m.reason, m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}, span{}, span{}, span{}
+	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
+	m.n, m.body, m.contentLength = 0, 0, -1
+}
+
+// parse returns the first error.
+func (m *Message) parse() *ParseError {
+	eol := bytes.IndexByte(m.Raw, '\n')
+	if eol < 0 {
+		return errStartLine
+	}
+	first := m.startLine(m.Raw[:lineEnd(m.Raw, 0, eol)])
+	if err := m.headerLines(eol + 1); err != nil && first == nil {
+		first = err
+	}
+	if err := m.core(); err != nil && first == nil {
+		first = err
+	}
+	return first
+}
+
+// lineEnd returns the end of the line whose newline is at eol, without its carriage return.
+func lineEnd(raw []byte, start, eol int) int {
+	if eol > start && raw[eol-1] == '\r' {
+		return eol - 1
+	}
+	return eol
+}
+
+func (m *Message) startLine(line []byte) *ParseError {
+	sp := bytes.IndexByte(line, ' ')
+	if sp <= 0 {
+		return errStartLine
+	}
+	if len(line) > 4 && EqualFold(line[:4], "SIP/") {
+		m.Response = true
+		rest := line[sp+1:]
+		if len(rest) < 3 || len(rest) > 3 && rest[3] != ' ' {
+			return errStartLine
+		}
+		status, ok := ParseUint(rest[:3], 699)
+		if !ok || status < 100 {
+			return errStartLine
+		}
+		if !EqualFold(line[:sp], "SIP/2.0") {
+			return errVersion
+		}
+		m.Status = int(status)
+		m.reason = span{uint16(min(sp+5, len(line))), uint16(len(line))}
+		return nil
+	}
+	if !isToken(line[:sp]) {
+		return errStartLine
+	}
+	m.method = span{0, uint16(sp)}
+	m.Method = LookupMethod(line[:sp])
+	last := bytes.LastIndexByte(line, ' ')
+	m.uri = span{uint16(sp + 1), uint16(max(last, sp+1))}
+	uri := m.bytes(m.uri)
+	if len(uri) == 0 || uri[0] == '<' || bytes.IndexByte(uri, ' ') >= 0 || bytes.IndexByte(uri, '\t') >= 0 {
+		return errStartLine
+	}
+	version := line[last+1:]
+	if !EqualFold(version, "SIP/2.0") {
+		if len(version) > 4 && EqualFold(version[:4], "SIP/") {
+			return errVersion
+		}
+		return errStartLine
+	}
+	return nil
+}
+
+// headerLines records each header field line, from pos to the empty line.
+func (m *Message) headerLines(pos int) (first *ParseError) {
+	raw := m.Raw
+	for {
+		n := bytes.IndexByte(raw[pos:], '\n')
+		if n < 0 {
+			m.body = uint16(len(raw))
+			return errNoEnd
+		}
+		eol := pos + n
+		end := lineEnd(raw, pos, eol)
+		if end == pos {
+			m.body = uint16(eol + 1)
+			return first
+		}
+		// A line that starts with white space continues the one before it (RFC 3261 §7.3.1).
+		for eol+1 < len(raw) && isLWS(raw[eol+1]) {
+			n := bytes.IndexByte(raw[eol+1:], '\n')
+			if n < 0 {
+				m.body = uint16(len(raw))
+				return errNoEnd
+			}
+			for i := end; i <= eol; i++ {
+				raw[i] = ' '
+			}
+			start := eol + 1
+			eol = start + n
+			end = lineEnd(raw, start, eol)
+		}
+		if err := m.addLine(pos, end); err != nil && first == nil {
+			first = err
+		}
+		pos = eol + 1
+	}
+}
+
+func (m *Message) addLine(start, end int) *ParseError {
+	line := m.Raw[start:end]
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		return errHeaderLine
+	}
+	name := colon
+	for name > 0 && isLWS(line[name-1]) {
+		name--
+	}
+	if !isToken(line[:name]) || bytes.IndexByte(line, '\r') >= 0 {
+		return errHeaderLine
+	}
+	if m.n == MaxHeaders {
+		return errTooMany
+	}
+	value := colon + 1
+	for value < len(line) && isLWS(line[value]) {
+		value++
+	}
+	stop := len(line)
+	for stop > value && isLWS(line[stop-1]) {
+		stop--
+	}
+	// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
+	if stop-value > MaxParams && bytes.Count(line[value:stop], []byte{';'}) > MaxParams {
+		return errParams
+	}
+	h := &m.headers[m.n]
+	m.n++
+	*h = header{
+		name:  span{uint16(start), uint16(start + name)},
+		value: span{uint16(start + value), uint16(start + stop)},
+		id:    LookupHeader(line[:name]),
+	}
+	if h.id != OtherHeader {
+		if m.first[h.id] == 0 {
+			m.first[h.id] = uint8(m.n)
+		} else {
+			m.headers[m.last[h.id]-1].next = uint8(m.n)
+		}
+		m.last[h.id] = uint8(m.n)
+	}
+	return nil
+}

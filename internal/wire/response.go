@@ -1,0 +1,122 @@
+package wire
+
+import "net/netip"
+
+// ResponseOptions says what a response has beyond what every response has.
+type ResponseOptions struct {
+	ToTag       []byte // added to To when the request's To has none
+	RecordRoute bool   // copies Record-Route: for responses that make a dialog (RFC 3261 §12.1.1)
+	Header      []byte // further header lines, each with its line end
+	ContentType string
+	Body        []byte
+}
+
+// AppendResponse appends a response to the request m, which came from source (RFC 3261 §8.2.6, §18.2.1; RFC 3581 §4).
+func (m *Message) AppendResponse(dst []byte, status int, reason string, source netip.AddrPort, o *ResponseOptions) []byte {
+	dst = append(dst, "SIP/2.0 "...)
+	dst = appendUint(dst, uint64(status))
+	dst = append(dst, ' ')
+	dst = AppendClean(dst, reason)
+	dst = append(dst, '\r', '\n')
+	for i := m.first[Via]; i != 0; i = m.headers[i-1].next {
+		value := m.headers[i-1].value
+		dst = append(dst, "Via: "...)
+		if i == m.first[Via] && m.Via.span.end > 0 {
+			dst = m.appendTopVia(dst, source)
+			dst = append(dst, m.Raw[m.Via.span.end:value.end]...)
+		} else {
+			dst = append(dst, m.bytes(value)...)
+		}
+		dst = append(dst, '\r', '\n')
+	}
+	if o.RecordRoute {
+		dst = m.appendLines(dst, RecordRoute)
+	}
+	dst = m.appendLine(dst, From, nil)
+	dst = m.appendLine(dst, To, o.ToTag)
+	dst = m.appendLine(dst, CallID, nil)
+	dst = m.appendLine(dst, CSeq, nil)
+	if status == 100 {
+		dst = m.appendLine(dst, Timestamp, nil) // RFC 3261 §8.2.6.1
+	}
+	dst = append(dst, o.Header...)
+	if len(o.Body) > 0 {
+		dst = AppendHeader(dst, "Content-Type", o.ContentType)
+	}
+	dst = append(dst, "Content-Length: "...)
+	dst = appendUint(dst, uint64(len(o.Body)))
+	dst = append(dst, "\r\n\r\n"...)
+	return append(dst, o.Body...)
+}
+
+// appendTopVia appends the topmost Via with received and rport as the source says.
+func (m *Message) appendTopVia(dst []byte, source netip.AddrPort) []byte {
+	v := &m.Via
+	start, end := v.Span()
+	// What the client wrote there itself is not to be believed.
+	first, second := v.receive, v.rport
+	if first.start > second.start {
+		first, second = second, first
+	}
+	for _, cut := range [...]span{first, second} {
+		if cut.end != 0 {
+			dst = append(dst, m.Raw[start:cut.start]...)
+			start = int(cut.end)
+		}
+	}
+	dst = append(dst, trimRight(m.Raw[start:end])...)
+	if v.HasRPort {
+		dst = append(dst, ";rport="...)
+		dst = appendUint(dst, uint64(source.Port()))
+	}
+	if addr, ok := HostAddr(v.Host); !ok || addr != source.Addr() || v.HasRPort {
+		dst = append(dst, ";received="...)
+		dst = source.Addr().Unmap().WithZone("").AppendTo(dst)
+	}
+	return dst
+}
+
+func trimRight(b []byte) []byte {
+	for len(b) > 0 && isLWS(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func (m *Message) appendLine(dst []byte, id HeaderID, tag []byte) []byte {
+	i := m.first[id]
+	if i == 0 {
+		return dst
+	}
+	dst = append(dst, headerNames[id].long...)
+	dst = append(dst, ':', ' ')
+	dst = append(dst, m.bytes(m.headers[i-1].value)...)
+	if len(tag) > 0 && m.toTag.end == 0 {
+		dst = append(dst, ";tag="...)
+		dst = append(dst, tag...)
+	}
+	return append(dst, '\r', '\n')
+}
+
+func (m *Message) appendLines(dst []byte, id HeaderID) []byte {
+	for i := m.first[id]; i != 0; i = m.headers[i-1].next {
+		dst = append(dst, headerNames[id].long...)
+		dst = append(dst, ':', ' ')
+		dst = append(dst, m.bytes(m.headers[i-1].value)...)
+		dst = append(dst, '\r', '\n')
+	}
+	return dst
+}
+
+// ResponseAddr returns where a response to the request m, which came over UDP from source, is sent (RFC 3261 §18.2.2, RFC 3581 §4). maddr is
+// not obeyed: it would let anybody point our responses at others.
+func (m *Message) ResponseAddr(source netip.AddrPort) netip.AddrPort {
+	if m.Via.HasRPort {
+		return source
+	}
+	port := m.Via.Port
+	if port == 0 {
+		port = 5060
+	}
+	return netip.AddrPortFrom(source.Addr(), port)
+}
