@@ -14,6 +14,9 @@ func EqualFold[T ~string | ~[]byte](a []byte, b T) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	if string(a) == string(b) {
+		return true // nearly always: names are mostly written as the RFCs write them
+	}
 	for i := range a {
 		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
 			return false
@@ -38,7 +41,9 @@ func trim(b []byte) []byte {
 
 const (
 	tokenChar = 1 << iota // RFC 3261 §25.1 token
-	hostChar              // hostname, IPv4 address, or what is between the brackets of an IPv6 reference
+	hostChar              // hostname or IPv4 address
+	notURI                // what no URI may have, quotes, brackets, and white space among them
+	reserved              // RFC 2396 §2.2: the escape of one is not the same as the character
 )
 
 var charClass = func() (t [256]uint8) {
@@ -50,6 +55,11 @@ var charClass = func() (t [256]uint8) {
 	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	set(tokenChar, alnum+"-.!%*_+`'~")
 	set(hostChar, alnum+"-._")
+	set(reserved, ";/?:@&=+$,")
+	set(notURI, `<>"`+"\x7f")
+	for c := range ' ' + 1 {
+		t[c] |= notURI
+	}
 	return t
 }()
 

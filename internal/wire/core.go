@@ -7,12 +7,8 @@ func (m *Message) core() (first *ParseError) {
 			first = err
 		}
 	}
-	if v := m.Values(Via); !v.Next() {
+	if v := m.Values(Via); !v.Next() || m.Via.parse(m.Raw, v.span) != nil {
 		note(errBadVia)
-	} else if via, err := parseVia(m.Raw, v.span); err != nil {
-		note(errBadVia)
-	} else {
-		m.Via = via
 	}
 	if !m.tag(From, &m.fromTag) {
 		note(errBadFrom)
@@ -36,9 +32,11 @@ func (m *Message) core() (first *ParseError) {
 		}
 	}
 	// Two readers that take different ones of two values see two messages: refuse (RFC 4475 §3.3.8).
-	for _, id := range [...]HeaderID{From, To, CallID, CSeq, MaxForwards, ContentLength} {
-		if m.first[id] != m.last[id] {
-			note(errDuplicate)
+	if m.repeats {
+		for _, id := range [...]HeaderID{From, To, CallID, CSeq, MaxForwards, ContentLength} {
+			if m.first[id] != m.last[id] {
+				note(errDuplicate)
+			}
 		}
 	}
 	if err := m.cutBody(); err != nil {
@@ -86,14 +84,15 @@ func (m *Message) cseq() *ParseError {
 		start++
 	}
 	method := b[start:]
-	if !isToken(method) {
-		return errBadCSeq
-	}
 	m.cseqMethod = span{v.start + uint16(start), v.end}
-	if m.Response {
-		m.Method = LookupMethod(method)
-	} else if string(method) != string(m.bytes(m.method)) {
+	switch {
+	case !m.Response && m.method.end > 0 && string(method) == string(m.bytes(m.method)):
+	case !isToken(method):
+		return errBadCSeq
+	case !m.Response:
 		return errCSeqMethod
+	default:
+		m.Method = LookupMethod(method)
 	}
 	return nil
 }

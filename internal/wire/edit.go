@@ -20,8 +20,8 @@ func (e *Edits) Reset() { e.Text, e.ops = e.Text[:0], e.ops[:0] }
 // Len returns the number of edits.
 func (e *Edits) Len() int { return len(e.ops) }
 
-// Replace starts an edit that replaces the bytes from start up to end. Edits must not overlap; those that insert at the same place
-// appear in the order they were made.
+// Replace starts an edit that replaces the bytes from start up to end. Edits that insert at the same place appear in the order they were
+// made; of two that overlap, the one that starts later changes only what the other has left.
 func (e *Edits) Replace(start, end int) {
 	e.ops = append(e.ops, edit{start: start, end: end, text: len(e.Text), order: len(e.ops)})
 }
@@ -41,9 +41,11 @@ func (e *Edits) Append(dst, raw []byte) []byte {
 	}
 	pos := 0
 	for _, op := range ops {
-		dst = append(dst, raw[pos:op.start]...)
+		if op.start > pos {
+			dst = append(dst, raw[pos:op.start]...)
+		}
 		dst = append(dst, e.text(op)...)
-		pos = op.end
+		pos = max(pos, op.end)
 	}
 	return append(dst, raw[pos:]...)
 }
@@ -85,10 +87,18 @@ func (m *Message) headerEnd() int {
 	return end
 }
 
-// AppendHeader appends "name: value" and a line end. Control characters in the value, line ends above all, become spaces, so that no value can
-// start a header of its own.
+// AppendHeader appends "name: value" and a line end. Control characters in the value, line ends above all, become spaces, and what cannot
+// be in a name is left out of it, so that neither can start a header of its own. Without a name nothing is appended.
 func AppendHeader[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
-	dst = append(dst, name...)
+	start := len(dst)
+	for i := range len(name) {
+		if charClass[name[i]]&tokenChar != 0 {
+			dst = append(dst, name[i])
+		}
+	}
+	if len(dst) == start {
+		return dst
+	}
 	dst = append(dst, ':', ' ')
 	dst = AppendClean(dst, value)
 	return append(dst, '\r', '\n')
@@ -104,4 +114,10 @@ func AppendClean[T ~string | ~[]byte](dst []byte, text T) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// InsertHeaders adds complete lines at the end of the header.
+func (e *Edits) InsertHeaders(m *Message, lines []byte) {
+	e.Insert(m.headerEnd())
+	e.Text = append(e.Text, lines...)
 }

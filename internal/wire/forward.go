@@ -1,13 +1,16 @@
 package wire
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // The edits a proxy makes to a request it forwards (RFC 3261 §16.6) and to a response (§16.7).
 
-// SetRequestURI replaces the Request-URI.
+// SetRequestURI replaces the Request-URI, written as AppendURI does.
 func (e *Edits) SetRequestURI(m *Message, uri []byte) {
 	e.Replace(int(m.uri.start), int(m.uri.end))
-	e.Text = append(e.Text, uri...)
+	e.Text = AppendURI(e.Text, uri)
 }
 
 // StampVia writes received and rport into the topmost Via as a server that received the request from source does
@@ -79,26 +82,31 @@ func (e *Edits) PopLastValue(m *Message, id HeaderID) {
 }
 
 func (e *Edits) deleteValue(m *Message, it *Values) {
-	h := &m.headers[it.line-1]
+	v := m.headers[it.line-1].value
 	start, end := it.Span()
+	before, after := m.Raw[v.start:start], m.Raw[end:v.end]
 	switch {
-	case start == int(h.value.start) && end == int(h.value.end):
+	case isBlankList(before) && isBlankList(after):
 		e.Replace(m.lineSpan(int(it.line - 1)))
-	case end < int(h.value.end): // a comma follows
-		for m.Raw[end] != ',' {
-			end++
-		}
-		end++
-		for end < int(h.value.end) && isLWS(m.Raw[end]) {
+	case isBlankList(after): // the last of its line
+		e.Replace(int(v.start)+bytes.LastIndexByte(before, ','), int(v.end))
+	default:
+		end += bytes.IndexByte(after, ',') + 1
+		for isLWS(m.Raw[end]) {
 			end++
 		}
 		e.Replace(start, end)
-	default: // the last of its line
-		for m.Raw[start] != ',' {
-			start--
-		}
-		e.Replace(start, int(h.value.end))
 	}
+}
+
+// isBlankList tells whether there is no value in a piece of a list.
+func isBlankList(b []byte) bool {
+	for _, c := range b {
+		if c != ',' && !isLWS(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendACK appends the ACK to a final response other than 2xx, for the INVITE that was sent (RFC 3261 §17.1.1.3). response is what it
@@ -123,7 +131,9 @@ func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
 	dst = append(dst, "\r\nMax-Forwards: 70\r\n"...)
 	dst = m.appendLines(dst, Route)
 	dst = m.appendLine(dst, From, nil)
-	dst = AppendHeader(dst, "To", to)
+	dst = append(dst, "To: "...)
+	dst = append(dst, to...) // byte for byte, control characters that were quoted included
+	dst = append(dst, '\r', '\n')
 	dst = m.appendLine(dst, CallID, nil)
 	dst = append(dst, "CSeq: "...)
 	dst = appendUint(dst, uint64(m.CSeq))

@@ -60,11 +60,14 @@ var headerNames = [numHeaderIDs]struct {
 	Timestamp:          {"Timestamp", 0},
 }
 
-// otherCompact maps the compact forms of fields that have no HeaderID to their long names.
-var otherCompact = map[byte]string{
-	'a': "Accept-Contact", 'b': "Referred-By", 'd': "Request-Disposition", 'e': "Content-Encoding",
-	'j': "Reject-Contact", 'n': "Identity-Info", 'r': "Refer-To", 's': "Subject", 'u': "Allow-Events",
-	'x': "Session-Expires", 'y': "Identity",
+// otherCompact holds the compact forms of fields that have no HeaderID.
+var otherCompact = [...]struct {
+	long    string
+	compact byte
+}{
+	{"Accept-Contact", 'a'}, {"Referred-By", 'b'}, {"Request-Disposition", 'd'}, {"Content-Encoding", 'e'},
+	{"Reject-Contact", 'j'}, {"Identity-Info", 'n'}, {"Refer-To", 'r'}, {"Subject", 's'}, {"Allow-Events", 'u'},
+	{"Session-Expires", 'x'}, {"Identity", 'y'},
 }
 
 // String returns the field's canonical long name.
@@ -116,8 +119,10 @@ func CanonicalHeader(name string) string {
 		return id.String()
 	}
 	if len(name) == 1 {
-		if long, ok := otherCompact[lower(name[0])]; ok {
-			return long
+		for _, n := range otherCompact {
+			if n.compact == lower(name[0]) {
+				return n.long
+			}
 		}
 	}
 	return name

@@ -54,8 +54,18 @@ type Message struct {
 	headers             [MaxHeaders]header
 	first, last         [numHeaderIDs]uint8 // place of a field's first and last line, plus one
 	n                   int
+	repeats             bool // a field that has a HeaderID is there more than once
 	body                uint16
 	contentLength       int // -1: none
+}
+
+// Clone makes dst a view of its own copy of the message, to be kept after the memory of Raw is used again. It allocates that copy
+// and nothing else.
+func (m *Message) Clone(dst *Message) {
+	*dst = *m
+	dst.Raw = make([]byte, len(m.Raw))
+	copy(dst.Raw, m.Raw)
+	dst.Via.move(dst.Raw)
 }
 
 func (m *Message) bytes(s span) []byte { return m.Raw[s.start:s.end:s.end] }
@@ -75,7 +85,7 @@ func (m *Message) RequestURI() []byte { return m.bytes(m.uri) }
 func (m *Message) Reason() []byte { return m.bytes(m.reason) }
 
 // Body returns the body.
-func (m *Message) Body() []byte { return m.Raw[m.body:] }
+func (m *Message) Body() []byte { return m.Raw[m.body:len(m.Raw):len(m.Raw)] }
 
 // FromTag returns From's tag, nil when there is none.
 func (m *Message) FromTag() []byte { return m.optional(m.fromTag) }
@@ -128,9 +138,9 @@ func (m *Message) Lines(name string) Lines {
 		it.next = int(m.first[it.id])
 		return it
 	}
-	for c, long := range otherCompact {
-		if EqualFold([]byte(it.name), long) {
-			it.compact = c
+	for _, n := range otherCompact {
+		if EqualFold([]byte(it.name), n.long) {
+			it.compact = n.compact
 		}
 	}
 	it.next = it.search(0)

@@ -35,7 +35,8 @@ func ParseNameAddr(v []byte) (NameAddr, error) {
 			return a, errBracket
 		}
 		a.Display, v = v[:n], rest
-	} else if i := bytes.IndexByte(v, '<'); i > 0 {
+	} else if i := bytes.IndexByte(v, '<'); i > 0 && bytes.IndexByte(v[:i], ';') < 0 {
+		// After a semicolon the bracket would be a part of a parameter.
 		a.Display, v = trim(v[:i]), v[i:]
 		if bytes.IndexByte(a.Display, '"') >= 0 {
 			return a, errQuote
@@ -85,6 +86,9 @@ func unbalanced(b []byte) bool {
 
 // nextComma returns the place of the first comma outside quotes and angle brackets, or len(b).
 func nextComma(b []byte) int {
+	if bytes.IndexByte(b, ',') < 0 {
+		return len(b)
+	}
 	inURI := false
 	for i := 0; i < len(b); i++ {
 		switch b[i] {

@@ -7,17 +7,25 @@ type Params struct {
 	Name  []byte
 	Value []byte // as written: a quoted value keeps its quotes; nil when there is no "="
 	rest  []byte
+	empty bool // a parameter without a name was passed over
 }
 
 // ParamsOf starts a walk through b, which begins with a semicolon (or is empty).
 func ParamsOf(b []byte) Params { return Params{rest: b} }
 
-// Next moves to the next parameter.
+// Next moves to the next parameter. Those without a name are passed over.
 func (p *Params) Next() bool {
 	for {
-		i := 0
-		for i < len(p.rest) && (isLWS(p.rest[i]) || p.rest[i] == ';') {
-			i++
+		i, semicolons := 0, 0
+		for ; i < len(p.rest); i++ {
+			if p.rest[i] == ';' {
+				semicolons++
+			} else if !isLWS(p.rest[i]) {
+				break
+			}
+		}
+		if semicolons > 1 {
+			p.empty = true
 		}
 		p.rest = p.rest[i:]
 		if len(p.rest) == 0 {
@@ -34,6 +42,7 @@ func (p *Params) Next() bool {
 		if len(p.Name) > 0 {
 			return true
 		}
+		p.empty = true
 	}
 }
 

@@ -55,13 +55,14 @@ func (m *Message) Parse(raw []byte) error {
 	return nil
 }
 
+// reset leaves the header lines of the message before as they are; n says that there are none.
 func (m *Message) reset(raw []byte) {
 	m.Raw = raw
 	m.Response, m.Method, m.Status, m.CSeq, m.MaxForwards = false, OtherMethod, 0, 0, -1
 	m.Via = ViaValue{}
 	m.method, m.uri, m.reason, m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}, span{}, span{}, span{}
 	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
-	m.n, m.body, m.contentLength = 0, 0, -1
+	m.n, m.repeats, m.body, m.contentLength = 0, false, 0, -1
 }
 
 // parse returns the first error.
@@ -70,8 +71,9 @@ func (m *Message) parse() *ParseError {
 	if eol < 0 {
 		return errStartLine
 	}
-	first := m.startLine(m.Raw[:lineEnd(m.Raw, 0, eol)])
-	if err := m.headerLines(eol + 1); err != nil && first == nil {
+	end := lineEnd(m.Raw, 0, eol)
+	first := m.startLine(m.Raw[:end])
+	if err := m.headerLines(eol+1, eol-end); err != nil && first == nil {
 		first = err
 	}
 	if err := m.core(); err != nil && first == nil {
@@ -131,19 +133,26 @@ func (m *Message) startLine(line []byte) *ParseError {
 	return nil
 }
 
-// headerLines records each header field line, from pos to the empty line.
-func (m *Message) headerLines(pos int) (first *ParseError) {
+// headerLines records each header field line, from pos to the empty line. crs is the number of carriage returns that are a part of the
+// line ends so far.
+func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 	raw := m.Raw
 	for {
 		n := bytes.IndexByte(raw[pos:], '\n')
 		if n < 0 {
 			m.body = uint16(len(raw))
+			m.blankCRs()
 			return errNoEnd
 		}
 		eol := pos + n
 		end := lineEnd(raw, pos, eol)
 		if end == pos {
 			m.body = uint16(eol + 1)
+			// A carriage return within a line would be a line end for some readers.
+			if bytes.Count(raw[:eol], []byte{'\r'}) != crs+eol-end {
+				m.blankCRs()
+				return errHeaderLine
+			}
 			return first
 		}
 		// A line that starts with white space continues the one before it (RFC 3261 §7.3.1).
@@ -151,6 +160,7 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 			n := bytes.IndexByte(raw[eol+1:], '\n')
 			if n < 0 {
 				m.body = uint16(len(raw))
+				m.blankCRs()
 				return errNoEnd
 			}
 			for i := end; i <= eol; i++ {
@@ -160,6 +170,7 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 			eol = start + n
 			end = lineEnd(raw, start, eol)
 		}
+		crs += eol - end
 		if err := m.addLine(pos, end); err != nil && first == nil {
 			first = err
 		}
@@ -167,46 +178,56 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 	}
 }
 
+// blankCRs makes spaces of the carriage returns that end no line, so that the refusal, which repeats some of the header, has none.
+func (m *Message) blankCRs() {
+	for i := range m.body {
+		if m.Raw[i] == '\r' && (i+1 == m.body || m.Raw[i+1] != '\n') {
+			m.Raw[i] = ' '
+		}
+	}
+}
+
+// addLine records the line from start up to end, where its line end begins.
 func (m *Message) addLine(start, end int) *ParseError {
-	line := m.Raw[start:end]
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 {
+	raw := m.Raw
+	name := start
+	for charClass[raw[name]]&tokenChar != 0 {
+		name++ // the line end is not a token character
+	}
+	value := name
+	for isLWS(raw[value]) {
+		value++
+	}
+	if name == start || raw[value] != ':' {
 		return errHeaderLine
 	}
-	name := colon
-	for name > 0 && isLWS(line[name-1]) {
-		name--
+	for value++; isLWS(raw[value]); {
+		value++
 	}
-	if !isToken(line[:name]) || bytes.IndexByte(line, '\r') >= 0 {
-		return errHeaderLine
+	stop := end
+	for stop > value && isLWS(raw[stop-1]) {
+		stop--
 	}
 	if m.n == MaxHeaders {
 		return errTooMany
 	}
-	value := colon + 1
-	for value < len(line) && isLWS(line[value]) {
-		value++
-	}
-	stop := len(line)
-	for stop > value && isLWS(line[stop-1]) {
-		stop--
-	}
 	// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
-	if stop-value > MaxParams && bytes.Count(line[value:stop], []byte{';'}) > MaxParams {
+	if stop-value > MaxParams && bytes.Count(raw[value:stop], []byte{';'}) > MaxParams {
 		return errParams
 	}
 	h := &m.headers[m.n]
 	m.n++
 	*h = header{
-		name:  span{uint16(start), uint16(start + name)},
-		value: span{uint16(start + value), uint16(start + stop)},
-		id:    LookupHeader(line[:name]),
+		name:  span{uint16(start), uint16(name)},
+		value: span{uint16(value), uint16(stop)},
+		id:    LookupHeader(raw[start:name]),
 	}
 	if h.id != OtherHeader {
 		if m.first[h.id] == 0 {
 			m.first[h.id] = uint8(m.n)
 		} else {
 			m.headers[m.last[h.id]-1].next = uint8(m.n)
+			m.repeats = true
 		}
 		m.last[h.id] = uint8(m.n)
 	}

@@ -40,7 +40,7 @@ func (m *Message) AppendResponse(dst []byte, status int, reason string, source n
 		dst = m.appendLine(dst, Timestamp, nil) // RFC 3261 §8.2.6.1
 	}
 	dst = append(dst, o.Header...)
-	if len(o.Body) > 0 {
+	if len(o.Body) > 0 && o.ContentType != "" {
 		dst = AppendHeader(dst, "Content-Type", o.ContentType)
 	}
 	dst = append(dst, "Content-Length: "...)
@@ -64,23 +64,20 @@ func (m *Message) appendTopVia(dst []byte, source netip.AddrPort) []byte {
 			start = int(cut.end)
 		}
 	}
-	dst = append(dst, trimRight(m.Raw[start:end])...)
+	dst = append(dst, m.Raw[start:end]...)
+	for c := dst[len(dst)-1]; isLWS(c) || c == ';'; c = dst[len(dst)-1] {
+		dst = dst[:len(dst)-1]
+	}
 	if v.HasRPort {
 		dst = append(dst, ";rport="...)
 		dst = appendUint(dst, uint64(source.Port()))
 	}
-	if addr, ok := HostAddr(v.Host); !ok || addr != source.Addr() || v.HasRPort {
+	from := source.Addr().Unmap().WithZone("")
+	if addr, ok := HostAddr(v.Host); !ok || addr != from || v.HasRPort {
 		dst = append(dst, ";received="...)
-		dst = source.Addr().Unmap().WithZone("").AppendTo(dst)
+		dst = from.AppendTo(dst)
 	}
 	return dst
-}
-
-func trimRight(b []byte) []byte {
-	for len(b) > 0 && isLWS(b[len(b)-1]) {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 func (m *Message) appendLine(dst []byte, id HeaderID, tag []byte) []byte {

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"errors"
-	"net/netip"
 )
 
 // Scheme is a URI's scheme.
@@ -33,6 +32,7 @@ var (
 	errScheme   = errors.New("uri has no scheme")
 	errURIChar  = errors.New("uri has an illegal character")
 	errUserinfo = errors.New("uri has more than one @")
+	errUser     = errors.New("uri has an empty user part")
 	errHost     = errors.New("uri has no valid host")
 	errPort     = errors.New("uri has no valid port")
 )
@@ -52,7 +52,7 @@ func ParseURI(b []byte) (URI, error) {
 		}
 	}
 	for _, c := range b {
-		if c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"' {
+		if charClass[c]&notURI != 0 {
 			return u, errURIChar
 		}
 	}
@@ -82,7 +82,9 @@ func ParseURI(b []byte) (URI, error) {
 		if i := bytes.IndexByte(info, ':'); i >= 0 {
 			info, u.Password = info[:i], info[i+1:]
 		}
-		u.User = info
+		if u.User = info; len(info) == 0 {
+			return u, errUser
+		}
 	}
 	if i := bytes.IndexByte(rest, '?'); i >= 0 {
 		rest, u.Headers = rest[:i], rest[i+1:]
@@ -101,88 +103,45 @@ func ParseURI(b []byte) (URI, error) {
 	return u, nil
 }
 
-// splitHostPort splits "host", "host:port", "[v6]" and "[v6]:port"; white space around the colon is allowed, as it is in Via.
-func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
-	b = trim(b)
-	rest := b
-	if len(b) > 0 && b[0] == '[' {
-		end := bytes.IndexByte(b, ']')
-		if end < 0 {
-			return nil, 0, false
-		}
-		host, rest = b[:end+1], trim(b[end+1:])
-	} else if i := bytes.IndexByte(b, ':'); i >= 0 {
-		host, rest = trim(b[:i]), b[i:]
-	} else {
-		return b, 0, true
-	}
-	if len(rest) == 0 {
-		return host, 0, true
-	}
-	if rest[0] != ':' {
-		return nil, 0, false
-	}
-	n, ok := ParseUint(trim(rest[1:]), 65535)
-	return host, uint16(n), ok && n > 0
-}
+// Param returns a URI parameter's value (empty when it has none) and whether it is there. Escapes in the parameter's name count as
+// what they stand for, those in the value are left in it.
+func (u *URI) Param(name string) ([]byte, bool) { return uriParam(u.Params, name) }
 
-func validHost(h []byte) bool {
-	if len(h) == 0 {
-		return false
-	}
-	if h[0] == '[' {
-		addr, err := netip.ParseAddr(string(h[1 : len(h)-1]))
-		return err == nil && addr.Is6() && addr.Zone() == ""
-	}
-	for _, c := range h {
-		if charClass[c]&hostChar == 0 {
-			return false
+func uriParam[T ~string | ~[]byte](params []byte, name T) ([]byte, bool) {
+	for it := (Params{rest: params}); it.Next(); {
+		if equalUnescaped(it.Name, name, true) {
+			return it.Value, true
 		}
 	}
-	return true
+	return nil, false
 }
 
-// HostAddr returns the address a host names, if it is written as an address and not as a name.
-func HostAddr(host []byte) (netip.Addr, bool) {
-	if len(host) == 0 {
-		return netip.Addr{}, false
-	}
-	if host[0] == '[' {
-		host = host[1 : len(host)-1]
-	} else if c := host[len(host)-1]; c < '0' || c > '9' {
-		return netip.Addr{}, false // an IPv4 address ends in a digit
-	}
-	addr, err := netip.ParseAddr(string(host))
-	return addr.Unmap(), err == nil && addr.Zone() == ""
-}
-
-// AppendHost appends an address as a SIP host: IPv6 in brackets (RFC 3261 §25.1).
-func AppendHost(dst []byte, addr netip.Addr) []byte {
-	if addr.Is6() && !addr.Is4In6() {
-		dst = append(dst, '[')
-		dst = addr.WithZone("").AppendTo(dst)
-		return append(dst, ']')
-	}
-	return addr.Unmap().AppendTo(dst)
-}
-
-// AppendHostPort appends host:port, the host as AppendHost writes it.
-func AppendHostPort(dst []byte, ap netip.AddrPort) []byte {
-	dst = AppendHost(dst, ap.Addr())
-	dst = append(dst, ':')
-	return appendUint(dst, uint64(ap.Port()))
-}
-
-// Param returns a URI parameter's value (empty when it has none) and whether it is there.
-func (u *URI) Param(name string) ([]byte, bool) { return Param(u.Params, name) }
-
-// AppendAOR appends the URI's canonical address-of-record, user@host: escapes decoded, host in lower case, port and parameters
-// left away (RFC 3261 §10.3 step 5).
+// AppendAOR appends the URI's canonical address-of-record, user@host: escapes decoded, host in lower case and an IPv6 address in its
+// shortest form, port and parameters left away (RFC 3261 §10.3 step 5).
 func (u *URI) AppendAOR(dst []byte) []byte {
 	dst = AppendUnescaped(dst, u.User)
 	dst = append(dst, '@')
+	if len(u.Host) > 0 && u.Host[0] == '[' {
+		if addr, ok := HostAddr(u.Host); ok {
+			return AppendHost(dst, addr)
+		}
+	}
 	for _, c := range u.Host {
 		dst = append(dst, lower(c))
+	}
+	return dst
+}
+
+// AppendURI appends a URI, with the characters escaped that no URI may have, so that it cannot end a request line or leave the
+// brackets of a header field.
+func AppendURI[T ~string | ~[]byte](dst []byte, uri T) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(uri) {
+		if c := uri[i]; charClass[c]&notURI != 0 {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		} else {
+			dst = append(dst, c)
+		}
 	}
 	return dst
 }

@@ -2,7 +2,8 @@ package wire
 
 import "bytes"
 
-// EqualURI compares two URIs as RFC 3261 §19.1.4 does.
+// EqualURI compares two URIs as RFC 3261 §19.1.4 and RFC 5954 §4.2 do. URIs of other schemes than sip and sips are equal when they are
+// written alike.
 func EqualURI(a, b *URI) bool {
 	if a.Scheme != b.Scheme {
 		return false
@@ -10,7 +11,7 @@ func EqualURI(a, b *URI) bool {
 	if a.Scheme != SIP && a.Scheme != SIPS {
 		return bytes.Equal(a.Raw, b.Raw)
 	}
-	if a.Port != b.Port || !EqualFold(a.Host, b.Host) || !equalUnescaped(a.User, b.User, false) ||
+	if a.Port != b.Port || !equalHost(a.Host, b.Host) || !equalUnescaped(a.User, b.User, false) ||
 		!equalUnescaped(a.Password, b.Password, false) || (a.User == nil) != (b.User == nil) {
 		return false
 	}
@@ -23,7 +24,7 @@ var mustMatch = [...]string{"user", "ttl", "method", "maddr", "transport"}
 // paramsAgree tells whether no parameter of a contradicts b.
 func paramsAgree(a, b []byte) bool {
 	for it := (Params{rest: a}); it.Next(); {
-		value, ok := Param(b, string(it.Name))
+		value, ok := uriParam(b, it.Name)
 		if ok {
 			if !equalUnescaped(value, it.Value, true) {
 				return false
@@ -31,7 +32,7 @@ func paramsAgree(a, b []byte) bool {
 			continue
 		}
 		for _, name := range mustMatch {
-			if EqualFold(it.Name, name) {
+			if equalUnescaped(it.Name, name, true) {
 				return false
 			}
 		}
@@ -44,8 +45,12 @@ func headersEqual(a, b []byte) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return len(a) == len(b)
 	}
-	if bytes.Count(a, []byte("&")) != bytes.Count(b, []byte("&")) {
+	n := bytes.Count(a, []byte("&"))
+	if n != bytes.Count(b, []byte("&")) {
 		return false
+	}
+	if n >= MaxParams {
+		return bytes.Equal(a, b) // comparing each with each would take long
 	}
 	for part := range bytes.SplitSeq(a, []byte("&")) {
 		found := false
@@ -62,20 +67,22 @@ func headersEqual(a, b []byte) bool {
 	return true
 }
 
-// equalUnescaped compares two texts with their escapes decoded.
-func equalUnescaped(a, b []byte, fold bool) bool {
-	for len(a) > 0 && len(b) > 0 {
-		ca, na := unescapeByte(a)
-		cb, nb := unescapeByte(b)
-		if ca != cb && (!fold || lower(ca) != lower(cb)) {
+// equalUnescaped compares two texts with their escapes decoded. The escape of a reserved character equals only itself.
+func equalUnescaped[T ~string | ~[]byte](a []byte, b T, fold bool) bool {
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		ca, na := unescape(a[i:])
+		cb, nb := unescape(b[j:])
+		if ca != cb && (!fold || lower(ca) != lower(cb)) || na != nb && charClass[ca]&reserved != 0 {
 			return false
 		}
-		a, b = a[na:], b[nb:]
+		i, j = i+na, j+nb
 	}
-	return len(a) == len(b)
+	return i == len(a) && j == len(b)
 }
 
-func unescapeByte(b []byte) (byte, int) {
+// unescape returns the first character of b and how many bytes it is written with.
+func unescape[T ~string | ~[]byte](b T) (byte, int) {
 	if b[0] == '%' && len(b) > 2 {
 		hi, ok1 := unhex(b[1])
 		lo, ok2 := unhex(b[2])

@@ -35,54 +35,86 @@ func (v *ViaValue) Span() (start, end int) { return int(v.span.start), int(v.spa
 
 var errVia = errors.New("malformed Via")
 
-// parseVia reads the Via value in raw[s.start:s.end] (RFC 3261 §20.42): white space is allowed around the slashes, the colon, and
-// the separators of parameters.
-func parseVia(raw []byte, s span) (ViaValue, error) {
-	v := ViaValue{span: s}
-	b := raw[s.start:s.end:s.end]
-	name, rest, ok := cutToken(b, '/')
-	if !ok || !EqualFold(name, "SIP") {
-		return v, errVia
-	}
-	version, rest, ok := cutToken(rest, '/')
-	if !ok || string(version) != "2.0" {
-		return v, errVia
+// parse reads the Via value in raw[s.start:s.end] (RFC 3261 §20.42): white space is allowed around the slashes, the colon, and the
+// separators of parameters. After an error v holds what could be read, which may be enough to answer.
+func (v *ViaValue) parse(raw []byte, s span) (err error) {
+	*v = ViaValue{span: s}
+	rest := raw[s.start:s.end:s.end]
+	if len(rest) > 8 && string(rest[:8]) == "SIP/2.0/" {
+		rest = rest[8:]
+	} else {
+		var name, version []byte
+		var ok, ok2 bool
+		name, rest, ok = cutToken(rest, '/')
+		version, rest, ok2 = cutToken(rest, '/')
+		if !ok || !ok2 || !EqualFold(name, "SIP") {
+			return errVia
+		}
+		if string(version) != "2.0" {
+			err = errVia
+		}
 	}
 	for len(rest) > 0 && isLWS(rest[0]) {
 		rest = rest[1:]
 	}
 	i := 0
-	for i < len(rest) && !isLWS(rest[i]) {
+	for i < len(rest) && charClass[rest[i]]&tokenChar != 0 {
 		i++
 	}
-	if v.Transport = rest[:i]; !isToken(v.Transport) {
-		return v, errVia
+	if i == 0 || i == len(rest) || !isLWS(rest[i]) {
+		return errVia
 	}
-	rest = rest[i:]
+	v.Transport, rest = rest[:i], rest[i:]
 	semi := bytes.IndexByte(rest, ';')
 	if semi < 0 {
 		semi = len(rest)
 	}
-	sentBy := trim(rest[:semi])
-	v.Params = rest[semi:]
-	if v.Host, v.Port, ok = splitHostPort(sentBy); !ok || !validHost(v.Host) {
-		return v, errVia
+	host, port, ok := splitHostPort(rest[:semi])
+	if !ok || !validHost(host) {
+		return errVia
 	}
-	for it := (Params{rest: v.Params}); it.Next(); {
+	v.Host, v.Port, v.Params = host, port, rest[semi:]
+	if !v.params(raw) {
+		return errVia
+	}
+	return err
+}
+
+// params reads the parameters. None may be there twice (RFC 3261 §7.3.1): another reader could take the other.
+func (v *ViaValue) params(raw []byte) bool {
+	seen := 0
+	it := Params{rest: v.Params}
+	for it.Next() {
+		bit := 0
 		switch {
+		case len(it.Name) < len("rport") || len(it.Name) > len("received"):
 		case EqualFold(it.Name, "branch"):
-			v.Branch = it.Value
+			bit, v.Branch = 1, it.Value
 		case EqualFold(it.Name, "rport"):
-			v.RPort, v.HasRPort = it.Value, true
-			v.rport = paramSpan(raw, s, &it)
+			bit, v.RPort, v.HasRPort = 2, it.Value, true
+			v.rport = paramSpan(raw, v.span, &it)
 		case EqualFold(it.Name, "received"):
-			v.Received = it.Value
-			v.receive = paramSpan(raw, s, &it)
+			bit, v.Received = 4, it.Value
+			v.receive = paramSpan(raw, v.span, &it)
 		case EqualFold(it.Name, "maddr"):
-			v.MAddr = it.Value
+			bit, v.MAddr = 8, it.Value
+		}
+		if seen&bit != 0 {
+			return false
+		}
+		seen |= bit
+	}
+	return !it.empty && (bytes.IndexByte(v.Params, '"') < 0 || !unbalanced(v.Params))
+}
+
+// move makes v a view of raw, which is a copy of what it was a view of.
+func (v *ViaValue) move(raw []byte) {
+	for _, b := range [...]*[]byte{&v.Transport, &v.Host, &v.Params, &v.Branch, &v.Received, &v.RPort, &v.MAddr} {
+		if *b != nil {
+			start := int(v.span.end) - cap(*b) // see paramSpan
+			*b = raw[start : start+len(*b) : v.span.end]
 		}
 	}
-	return v, nil
 }
 
 // paramSpan returns the place in raw of the walk's current parameter, its semicolon included. All slices end where the value does, so
@@ -103,5 +135,11 @@ func cutToken(b []byte, sep byte) (token, rest []byte, ok bool) {
 	return trim(b[:i]), b[i+1:], true
 }
 
-// ParseVia reads a Via value that stands by itself.
-func ParseVia(b []byte) (ViaValue, error) { return parseVia(b, span{0, uint16(len(b))}) }
+// ParseVia reads a Via value that stands by itself, of at most MaxSize bytes.
+func ParseVia(b []byte) (v ViaValue, err error) {
+	if len(b) > MaxSize {
+		return v, errVia
+	}
+	err = v.parse(b, span{0, uint16(len(b))})
+	return v, err
+}

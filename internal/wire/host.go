@@ -1,0 +1,116 @@
+package wire
+
+import (
+	"bytes"
+	"net/netip"
+	"unsafe"
+)
+
+// splitHostPort splits "host", "host:port", "[v6]" and "[v6]:port"; white space around the colon is allowed, as it is in Via.
+func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
+	b = trim(b)
+	rest := b
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 0 {
+			return nil, 0, false
+		}
+		host, rest = b[:end+1], trim(b[end+1:])
+	} else if i := bytes.IndexByte(b, ':'); i >= 0 {
+		host, rest = trim(b[:i]), b[i:]
+	} else {
+		return b, 0, true
+	}
+	if len(rest) == 0 {
+		return host, 0, true
+	}
+	if rest[0] != ':' {
+		return nil, 0, false
+	}
+	n, ok := ParseUint(trim(rest[1:]), 65535)
+	return host, uint16(n), ok && n > 0
+}
+
+func validHost(h []byte) bool {
+	if len(h) == 0 {
+		return false
+	}
+	if h[0] == '[' {
+		_, ok := HostAddr(h)
+		return ok
+	}
+	for _, c := range h {
+		if charClass[c]&hostChar == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// HostAddr returns the address a host names, if it is written as an address and not as a name. An IPv6 address may stand without its
+// brackets, as it does in received.
+func HostAddr(host []byte) (netip.Addr, bool) {
+	if len(host) == 0 {
+		return netip.Addr{}, false
+	}
+	if host[0] == '[' {
+		if host[len(host)-1] != ']' {
+			return netip.Addr{}, false
+		}
+		host = host[1 : len(host)-1]
+		if bytes.IndexByte(host, ':') < 0 {
+			return netip.Addr{}, false
+		}
+	} else if c := host[len(host)-1]; (c < '0' || c > '9') && bytes.IndexByte(host, ':') < 0 {
+		return netip.Addr{}, false // an IPv4 address ends in a digit
+	}
+	addr, ok := parseAddr(host)
+	if !ok {
+		// The grammar of RFC 3261 has a third colon before an embedded IPv4 address. RFC 5118 §4.10 says to read it.
+		i := bytes.Index(host, []byte(":::"))
+		if i < 0 || bytes.IndexByte(host, '.') < 0 || bytes.IndexByte(host[i+3:], ':') >= 0 {
+			return netip.Addr{}, false
+		}
+		addr, ok = parseAddr(append(append([]byte(nil), host[:i+2]...), host[i+3:]...))
+	}
+	return addr.Unmap(), ok
+}
+
+// parseAddr reads an address without zone. It saves the copy that netip would need for the text of its error, which is dropped here.
+func parseAddr(b []byte) (netip.Addr, bool) {
+	if bytes.IndexByte(b, '%') >= 0 {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(b), len(b)))
+	return addr, err == nil
+}
+
+// equalHost compares two hosts, addresses by their value (RFC 5954 §4.2).
+func equalHost(a, b []byte) bool {
+	if EqualFold(a, b) {
+		return true
+	}
+	if len(a) == 0 || len(b) == 0 || a[0] != '[' || b[0] != '[' {
+		return false
+	}
+	x, ok := HostAddr(a)
+	y, ok2 := HostAddr(b)
+	return ok && ok2 && x == y
+}
+
+// AppendHost appends an address as a SIP host: IPv6 in brackets (RFC 3261 §25.1).
+func AppendHost(dst []byte, addr netip.Addr) []byte {
+	if addr.Is6() && !addr.Is4In6() {
+		dst = append(dst, '[')
+		dst = addr.WithZone("").AppendTo(dst)
+		return append(dst, ']')
+	}
+	return addr.Unmap().AppendTo(dst)
+}
+
+// AppendHostPort appends host:port, the host as AppendHost writes it.
+func AppendHostPort(dst []byte, ap netip.AddrPort) []byte {
+	dst = AppendHost(dst, ap.Addr())
+	dst = append(dst, ':')
+	return appendUint(dst, uint64(ap.Port()))
+}
