@@ -1,0 +1,249 @@
+package transaction
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// ServerHandler is told what happens to a server transaction.
+type ServerHandler interface {
+	// OnCancel tells that the client has cancelled the INVITE, which no final response has answered yet. The CANCEL has been answered; the INVITE
+	// has not: that is for the handler to do (RFC 3261 §9.2, §16.10). It comes once at most.
+	OnCancel(s *Server, out *transport.Outbox)
+	// OnTerminated tells the end, exactly once: nil if all is well, ErrTimeout if no ACK came for a final response to an INVITE or no final response
+	// was given to another request, an error of the transport, or ErrClosed.
+	OnTerminated(s *Server, err error)
+}
+
+// Server is a server transaction (RFC 3261 §17.2).
+type Server struct {
+	core
+	handler ServerHandler
+	toTag   []byte
+	source  netip.Addr
+	status  int16
+	invite  bool
+	gone    bool // cancelled
+}
+
+// NewServer makes the server transaction of a request for which Request said false. On UDP responses go to dst, which m.ResponseAddr gives, from the address
+// that the request was sent to; a stream answers on its connection. toTag is what the 200 to a CANCEL has as To tag: the one that the
+// handler uses. h may be nil.
+//
+// Whoever makes one answers it. A request that is no INVITE and has no final response after 64*T1 ends with ErrTimeout: its client has
+// given up by then (RFC 4320 §4.2). An INVITE may ring as long as it takes.
+func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPort, toTag []byte, h ServerHandler) (*Server, error) {
+	if m.Response || m.Method == wire.ACK || m.Method == wire.CANCEL {
+		return nil, fmt.Errorf("%s has no server transaction of its own", m.MethodName())
+	}
+	var room [keyRoom]byte
+	key := appendServerKey(room[:0], m)
+	text := make([]byte, 0, len(key)+len(toTag))
+	text = append(append(text, key...), toTag...)
+	s := &Server{handler: h, source: flow.Remote.Addr(), toTag: text[len(key):], invite: m.Method == wire.INVITE}
+	s.key = text[:len(key):len(key)]
+	s.flow = flow
+	if !flow.Network.Reliable() {
+		s.flow.Remote = dst
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.start(t, s, true); err != nil {
+		return nil, err
+	}
+	if s.invite {
+		s.state = proceeding
+	} else {
+		s.due = t.wheel.now() + 64*t.opts.T1
+	}
+	s.arm()
+	return s, nil
+}
+
+// Status returns the status of the last response sent, 0 before the first.
+func (s *Server) Status() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.status)
+}
+
+// Respond sends a response, which b is the whole of, and answers retransmissions of the request with it from then on. With out, b must stay
+// as it is until the batch is flushed, as Outbox.Send says; without, it is sent at once and is the caller's again.
+//
+// After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may follow the first:
+// sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1). After an error of the transport, which is
+// returned, the transaction ends.
+func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	success := status >= 200 && status < 300
+	if s.state > accepted || s.state == accepted && !success {
+		return ErrState
+	}
+	if err := s.table.send(s.flow, b, out); err != nil {
+		if s.state != accepted { // RFC 6026 §7.1
+			s.end(s, err)
+		}
+		return err
+	}
+	s.status = int16(status)
+	if s.state == accepted {
+		return nil
+	}
+	// The peer of a reliable transport never asks again, so nothing is kept for it.
+	reliable := s.flow.Network.Reliable()
+	s.message = nil
+	if !reliable && !(s.invite && success) {
+		s.message = bytes.Clone(b)
+	}
+	if status < 200 {
+		s.state = proceeding
+		return nil
+	}
+	now, o := s.table.wheel.now(), &s.table.opts
+	s.due = now + 64*o.T1 // timers H, J and L
+	switch {
+	case s.invite && success:
+		s.state = accepted
+	case s.invite:
+		s.state = completed
+		if !reliable {
+			s.interval = o.T1
+			s.resend = now + o.T1 // timer G
+		}
+	default:
+		s.state = completed
+		if reliable {
+			s.due = now
+		}
+	}
+	s.arm()
+	return nil
+}
+
+// Terminate ends the transaction at once, answered or not. The handler is told.
+func (s *Server) Terminate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(s, nil)
+}
+
+// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is absorbed in silence.
+func (s *Server) again(out *transport.Outbox) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == terminated {
+		return false
+	}
+	s.table.opts.Count(Absorbed)
+	if s.message != nil {
+		if err := s.table.send(s.flow, s.message, out); err != nil {
+			s.end(s, err)
+		}
+	}
+	return true
+}
+
+func (s *Server) ack(m *wire.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case accepted, terminated:
+		return false // RFC 6026 §7.1: an ACK to a 2xx is for the layer above
+	case completed:
+		if s.key[0] == rfc2543Key && !s.acknowledges(m) {
+			return false
+		}
+		s.state, s.message, s.resend = confirmed, nil, 0
+		s.due = s.table.wheel.now()
+		if !s.flow.Network.Reliable() {
+			s.due += s.table.opts.T4 // timer I
+		}
+		s.arm()
+	}
+	s.table.opts.Count(Absorbed)
+	return true
+}
+
+// acknowledges tells whether the ACK has the To tag of the response, which RFC 3261 §17.2.3 asks where no branch tells.
+func (s *Server) acknowledges(ack *wire.Message) bool {
+	if s.message == nil {
+		return true
+	}
+	response, err := parse(bytes.Clone(s.message))
+	if err != nil {
+		return true
+	}
+	defer release(response)
+	return bytes.Equal(response.ToTag(), ack.ToTag())
+}
+
+// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). Whoever knows or guesses a branch could end other people's calls, so it must
+// come from where the INVITE came from.
+func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == terminated {
+		return false
+	}
+	if flow.Remote.Addr() != s.source || flow.Network != s.flow.Network || flow.Conn != s.flow.Conn {
+		s.table.opts.Count(Spoofed)
+		return false
+	}
+	source := flow.Remote
+	if !flow.Network.Reliable() {
+		flow.Remote = m.ResponseAddr(source)
+	}
+	ok := m.AppendResponse(buffer(out), 200, "OK", source, &wire.ResponseOptions{ToTag: s.toTag})
+	// If the 200 gets lost the CANCEL comes again.
+	_ = s.table.send(flow, ok, out)
+	if s.gone || s.state != proceeding {
+		s.table.opts.Count(Absorbed)
+		return true
+	}
+	s.gone = true
+	s.deliver(s, event{kind: cancelled}, out)
+	return true
+}
+
+func (s *Server) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.table.wheel.now()
+	switch {
+	case s.state == terminated:
+	case s.due != 0 && now >= s.due:
+		var err error
+		if s.state <= proceeding || s.invite && s.state == completed {
+			err = ErrTimeout
+		}
+		s.end(s, err)
+	default:
+		if err := s.retransmit(now, min(2*s.interval, s.table.opts.T2)); err != nil {
+			s.end(s, err)
+			break
+		}
+		s.arm()
+		return
+	}
+	s.report(s)
+}
+
+func (s *Server) call(e event, out *transport.Outbox) {
+	h := s.handler
+	if h == nil {
+		return
+	}
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	defer s.table.recovered()
+	if e.kind == cancelled {
+		h.OnCancel(s, out)
+	} else {
+		h.OnTerminated(s, e.err)
+	}
+}
