@@ -1,0 +1,117 @@
+package location
+
+import (
+	"net/netip"
+	"time"
+	"unique"
+
+	"github.com/caddysip/caddysip/internal/transport"
+)
+
+// Binding is one Contact of an address-of-record. It never changes once the store has handed it out: a refresh puts another
+// one in its place. So it may be kept, and read from any goroutine.
+//
+// A server holds one for each registered phone, a million of them if it must, which is why the layout is packed: the texts
+// are one block that a refresh shares with the binding it replaces, and what many phones have in common is interned.
+type Binding struct {
+	next   *Binding // the AOR's next binding in order of preference; guarded by the shard's lock
+	data   string   // AOR, Contact, Call-ID, instance, Path and the source's address, one after the other
+	agent  unique.Handle[string]
+	socket unique.Handle[socket]
+	conn   *transport.Conn
+
+	expires    uint32 // seconds since 1970 by the store's clock, as the next two
+	registered uint32
+	updated    uint32
+	cseq       uint32
+	regID      uint32
+	sourcePort uint16
+	q          uint16
+	ends       [4]uint16 // where AOR, Contact, Call-ID and instance end in data
+}
+
+// socket is what the phones that came in by the same listening socket have in common.
+type socket struct {
+	network  transport.Network
+	local    netip.AddrPort
+	listener *transport.Listener
+	sourceIP int    // how many bytes of data are the source's address
+	zone     string // of a link-local source
+}
+
+func socketOf(f transport.Flow) socket {
+	ip := f.Remote.Addr()
+	return socket{f.Network, f.Local, f.Listener, ip.BitLen() / 8, ip.Zone()}
+}
+
+// AOR returns the canonical address-of-record, as wire.URI.AppendAOR writes it.
+func (b *Binding) AOR() string { return b.data[:b.ends[0]] }
+
+// Contact returns the Contact URI as it was registered, with its parameters: the Request-URI to reach the phone with.
+func (b *Binding) Contact() string { return b.data[b.ends[0]:b.ends[1]] }
+
+// CallID returns the Call-ID of the REGISTER that last set the binding.
+func (b *Binding) CallID() string { return b.data[b.ends[1]:b.ends[2]] }
+
+// CSeq returns the sequence number of the REGISTER that last set the binding.
+func (b *Binding) CSeq() uint32 { return b.cseq }
+
+// Q returns the Contact's preference in thousandths, 0 to 1000.
+func (b *Binding) Q() int { return int(b.q) }
+
+// Instance returns the +sip.instance parameter as it was given to Update, empty if there was none (RFC 5626 §4.1).
+func (b *Binding) Instance() string { return b.data[b.ends[2]:b.ends[3]] }
+
+// RegID returns the reg-id parameter, 0 if there was none or no instance with it (RFC 5626 §4.2).
+func (b *Binding) RegID() uint32 { return b.regID }
+
+// Path returns the values of Path, separated by commas, empty if there was none (RFC 3327).
+func (b *Binding) Path() string {
+	return b.data[b.ends[3] : len(b.data)-b.socket.Value().sourceIP]
+}
+
+// UserAgent returns the User-Agent of the REGISTER that last set the binding.
+func (b *Binding) UserAgent() string { return b.agent.Value() }
+
+// Source returns where the REGISTER really came from, whatever its Contact says: where a phone behind NAT is reached.
+func (b *Binding) Source() netip.AddrPort {
+	s := b.socket.Value()
+	var buf [16]byte
+	n := copy(buf[:], b.data[len(b.data)-s.sourceIP:])
+	ip, _ := netip.AddrFromSlice(buf[:n])
+	return netip.AddrPortFrom(ip.WithZone(s.zone), b.sourcePort)
+}
+
+// Network returns the transport that the REGISTER came over.
+func (b *Binding) Network() transport.Network { return b.socket.Value().network }
+
+// Flow returns the flow that the REGISTER came over. A binding that was restored has neither listener nor connection in it:
+// over UDP, look up the listener for Local.
+func (b *Binding) Flow() transport.Flow {
+	s := b.socket.Value()
+	return transport.Flow{Network: s.network, Remote: b.Source(), Local: s.local, Listener: s.listener, Conn: b.conn}
+}
+
+// FlowFailed tells that the connection the phone registered over has gone, so that the flow leads nowhere. What to do then is
+// the caller's to decide: dial the Contact or, as RFC 5626 §5.3 wants for a binding with a reg-id, give up with 430.
+// It is never true on UDP.
+func (b *Binding) FlowFailed() bool {
+	if b.conn == nil {
+		return b.Network().Reliable()
+	}
+	select {
+	case <-b.conn.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// Expires returns when the binding ends if it is not refreshed. To tell the phone how long that is, use Store.Remaining.
+func (b *Binding) Expires() time.Time { return time.Unix(int64(b.expires), 0) }
+
+// Registered returns since when the Contact has been bound without a gap.
+func (b *Binding) Registered() time.Time { return time.Unix(int64(b.registered), 0) }
+
+// Updated returns when the binding was last refreshed.
+func (b *Binding) Updated() time.Time { return time.Unix(int64(b.updated), 0) }

@@ -1,0 +1,301 @@
+package location
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"unique"
+
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// Why Update refuses a REGISTER. Nothing has changed then.
+var (
+	// ErrOutOfOrder: a later REGISTER of the same Call-ID has overtaken this one. RFC 3261 §10.3 step 7 wants a 500.
+	ErrOutOfOrder = errors.New("a later REGISTER with the same Call-ID was served before this one")
+	// ErrTooMany: the address-of-record would have more bindings than Update.Max.
+	ErrTooMany = errors.New("the address-of-record has too many contacts: let one expire, remove one, or raise the limit")
+	// ErrTooLarge: address-of-record, Contact, Call-ID, instance and Path together exceed 65,535 bytes, more than a message may have.
+	ErrTooLarge = errors.New("the contact is larger than a message may be")
+)
+
+// reorderWindow is for how many seconds a CSeq that is not higher means a request that was overtaken or sent again: 64*T1,
+// after which its client transaction is over (RFC 3261 §17.1.2.2, timer F). Later it is a phone that has started anew with
+// its old Call-ID and counts from the beginning, as some do; RFC 3261 §10.3 would lock it out until its binding expires.
+const reorderWindow = 32
+
+// Update is one REGISTER. Nothing of it is kept: it and the bytes it points to can be reused.
+type Update struct {
+	AOR    []byte // canonical, as wire.URI.AppendAOR writes it
+	CallID []byte
+	CSeq   uint32
+
+	// Contacts are set, refreshed or removed, all of them or none. With none and without RemoveAll, Update only looks up.
+	Contacts []ContactUpdate
+	// RemoveAll removes all bindings: "Contact: *" with Expires 0. Contacts is ignored then.
+	RemoveAll bool
+
+	Path      []byte // the values of Path, separated by commas (RFC 3327)
+	UserAgent []byte
+	Flow      transport.Flow // where it came from
+
+	// Max is how many bindings an AOR may have; 0: any number. If it has more already it can still refresh and remove.
+	Max int
+}
+
+// ContactUpdate is one Contact of a REGISTER.
+type ContactUpdate struct {
+	URI      wire.URI // as wire.ParseURI read it, without error
+	Expires  uint32   // seconds from now; 0 removes the binding
+	Q        uint16   // preference in thousandths, 0 to 1000; 1000 if the phone does not say
+	Instance []byte   // +sip.instance in one form, always with its quotes or always without; nil: none
+	RegID    uint32   // reg-id; 0: none. It needs an instance, otherwise it is ignored (RFC 5626 §6).
+}
+
+// Result is what Update did. Its memory is reused when it is given to Update again; the bindings may be kept.
+type Result struct {
+	// Bindings are all that the AOR has now, ordered as by Lookup: the Contacts of the answer.
+	Bindings []*Binding
+	// Changes are what became different. It is empty for a look-up, for a retransmission, and after an error.
+	Changes []Change
+
+	expired []*Binding
+}
+
+// Change is a binding added (Old is nil), refreshed (both are set) or removed (New is nil). A binding that had expired
+// is added again, not refreshed.
+type Change struct {
+	Old, New *Binding
+}
+
+func (r *Result) reset() {
+	r.Bindings, r.Changes, r.expired = r.Bindings[:0], r.Changes[:0], r.expired[:0]
+}
+
+// Update applies a REGISTER as RFC 3261 §10.3 steps 6 to 8 say. A retransmission of the REGISTER that set a binding changes
+// nothing and is no error. The error is one of ErrOutOfOrder, ErrTooMany and ErrTooLarge.
+func (s *Store) Update(u *Update, r *Result) error {
+	r.reset()
+	if len(u.Contacts) == 0 && !u.RemoveAll {
+		r.Bindings = s.Lookup(u.AOR, r.Bindings)
+		return nil
+	}
+	if u.tooLarge() {
+		return ErrTooLarge
+	}
+	now := s.now()
+	sh := s.shard(u.AOR)
+	sh.mu.Lock()
+	head := sh.bindings[string(u.AOR)]
+	r.Bindings, r.expired = split(head, now.floor(), r.Bindings, r.expired)
+	before := len(r.Bindings)
+
+	again, err := u.check(r.Bindings, now.floor())
+	if again || err != nil {
+		sh.mu.Unlock()
+		if err != nil {
+			r.reset()
+		}
+		return err
+	}
+	u.apply(r, now)
+	if u.Max > 0 && len(r.Bindings) > max(u.Max, before) {
+		sh.mu.Unlock()
+		r.reset()
+		return ErrTooMany
+	}
+
+	var aor string
+	switch {
+	case head != nil:
+		aor = head.AOR()
+	case len(r.Bindings) > 0:
+		aor = r.Bindings[0].AOR()
+	}
+	rekey := len(r.expired) > 0
+	for _, b := range r.expired {
+		b.next = nil
+	}
+	for _, c := range r.Changes {
+		if c.Old != nil {
+			c.Old.next = nil
+			rekey = rekey || c.New == nil || c.New.data != c.Old.data
+		}
+	}
+	s.set(sh, aor, r.Bindings, before+len(r.expired), rekey)
+	sh.mu.Unlock()
+	s.tell(aor, len(r.Changes) > 0, r.expired)
+	return nil
+}
+
+// Remove removes all bindings of a canonical address-of-record, whoever registered them, and appends them to dst.
+func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
+	r := Result{Bindings: dst}
+	sh := s.shard(aor)
+	sh.mu.Lock()
+	head := sh.bindings[string(aor)]
+	if head == nil {
+		sh.mu.Unlock()
+		return dst
+	}
+	r.Bindings, r.expired = split(head, s.now().floor(), dst, nil)
+	removed := r.Bindings[len(dst):]
+	for _, b := range removed {
+		b.next = nil
+	}
+	for _, b := range r.expired {
+		b.next = nil
+	}
+	s.set(sh, head.AOR(), nil, len(removed)+len(r.expired), true)
+	sh.mu.Unlock()
+	s.tell(head.AOR(), len(removed) > 0, r.expired)
+	return r.Bindings
+}
+
+func (u *Update) tooLarge() bool {
+	rest := math.MaxUint16 - len(u.AOR) - len(u.CallID) - len(u.Path)
+	for i := range u.Contacts {
+		if c := &u.Contacts[i]; len(c.URI.Raw)+len(c.Instance) > rest {
+			return true
+		}
+	}
+	return false
+}
+
+// check compares the request's number with those of the bindings that it would change (RFC 3261 §10.3 steps 6 and 7). again
+// says that this is the REGISTER that set one of them.
+func (u *Update) check(live []*Binding, now uint32) (again bool, err error) {
+	for _, b := range live {
+		if u.CSeq > b.cseq || b.CallID() != string(u.CallID) || now-b.updated >= reorderWindow {
+			continue
+		}
+		if u.RemoveAll {
+			return false, ErrOutOfOrder
+		}
+		for i := range u.Contacts {
+			c := &u.Contacts[i]
+			if !c.matches(b) {
+				continue
+			}
+			if u.CSeq < b.cseq || c.Expires == 0 {
+				return false, ErrOutOfOrder
+			}
+			again = true
+		}
+	}
+	return again, nil
+}
+
+// apply makes r.Bindings what it becomes and notes the changes.
+func (u *Update) apply(r *Result, now instant) {
+	if u.RemoveAll {
+		for _, b := range r.Bindings {
+			r.Changes = append(r.Changes, Change{Old: b})
+		}
+		r.Bindings = r.Bindings[:0]
+		return
+	}
+	for i := range u.Contacts {
+		c := &u.Contacts[i]
+		var old *Binding
+		kept := r.Bindings[:0]
+		for _, b := range r.Bindings {
+			switch {
+			case !c.matches(b):
+				kept = append(kept, b)
+			case old == nil && c.Expires > 0:
+				old = b
+			default:
+				r.Changes = append(r.Changes, Change{Old: b})
+			}
+		}
+		r.Bindings = kept
+		if c.Expires > 0 {
+			b := u.binding(c, old, now)
+			r.Bindings = insert(r.Bindings, b)
+			r.Changes = append(r.Changes, Change{Old: old, New: b})
+		}
+	}
+}
+
+// insert puts b before all others that have a lower q, or the same and were not refreshed later.
+func insert(list []*Binding, b *Binding) []*Binding {
+	i := 0
+	for i < len(list) && (list[i].q > b.q || list[i].q == b.q && list[i].updated > b.updated) {
+		i++
+	}
+	return slices.Insert(list, i, b)
+}
+
+// outbound tells whether the Contact is a flow of its own, known by instance and reg-id (RFC 5626 §6).
+func (c *ContactUpdate) outbound() bool { return c.RegID > 0 && len(c.Instance) > 0 }
+
+// matches tells whether the Contact is the one that b binds. A phone with several flows registers them all with the same URI,
+// so between two flows only instance and reg-id count (RFC 5626 §6).
+func (c *ContactUpdate) matches(b *Binding) bool {
+	if b.regID > 0 && c.outbound() {
+		return c.RegID == b.regID && string(c.Instance) == b.Instance()
+	}
+	if string(c.URI.Raw) == b.Contact() {
+		return true
+	}
+	var buf [256]byte
+	uri, err := wire.ParseURI(append(buf[:0], b.Contact()...))
+	return err == nil && wire.EqualURI(&c.URI, &uri)
+}
+
+// binding makes the binding that c asks for, in the place of old if that is not nil.
+func (u *Update) binding(c *ContactUpdate, old *Binding, now instant) *Binding {
+	expires := min(uint64(now.ceil())+uint64(c.Expires), math.MaxUint32)
+	b := &Binding{
+		conn:       u.Flow.Conn,
+		expires:    uint32(expires),
+		registered: now.floor(),
+		updated:    now.floor(),
+		cseq:       u.CSeq,
+		sourcePort: u.Flow.Remote.Port(),
+		q:          c.Q,
+	}
+	if c.outbound() {
+		b.regID = c.RegID
+	}
+	if old != nil {
+		b.registered = old.registered
+	}
+	if old != nil && old.UserAgent() == string(u.UserAgent) {
+		b.agent = old.agent
+	} else {
+		b.agent = unique.Make(string(u.UserAgent))
+	}
+	from := socketOf(u.Flow)
+	if old != nil && old.socket.Value() == from {
+		b.socket = old.socket
+	} else {
+		b.socket = unique.Make(from)
+	}
+	b.setData(u, c, old)
+	return b
+}
+
+// setData sets the texts. If they are as they were, the block is shared.
+func (b *Binding) setData(u *Update, c *ContactUpdate, old *Binding) {
+	ip := u.Flow.Remote.Addr()
+	if old != nil && old.CallID() == string(u.CallID) && old.Contact() == string(c.URI.Raw) &&
+		old.Instance() == string(c.Instance) && old.Path() == string(u.Path) && old.Source().Addr() == ip {
+		b.data, b.ends = old.data, old.ends
+		return
+	}
+	ip16 := ip.As16()
+	address := ip16[16-ip.BitLen()/8:]
+	var text strings.Builder
+	text.Grow(len(u.AOR) + len(c.URI.Raw) + len(u.CallID) + len(c.Instance) + len(u.Path) + len(address))
+	for i, part := range [...][]byte{u.AOR, c.URI.Raw, u.CallID, c.Instance} {
+		text.Write(part)
+		b.ends[i] = uint16(text.Len())
+	}
+	text.Write(u.Path)
+	text.Write(address)
+	b.data = text.String()
+}
