@@ -1,0 +1,72 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// canonical gives an address the one form it has in flows and tables: IPv4 not mapped into IPv6, the zone an interface
+// number (which is how the kernel reports it, and needs no look-up per packet).
+func canonical(a netip.AddrPort) netip.AddrPort {
+	ip := a.Addr().Unmap()
+	if zone := ip.Zone(); zone != "" {
+		if _, err := strconv.Atoi(zone); err != nil {
+			if ifi, err := net.InterfaceByName(zone); err == nil {
+				ip = ip.WithZone(strconv.Itoa(ifi.Index))
+			}
+		}
+	}
+	return netip.AddrPortFrom(ip, a.Port())
+}
+
+// withScope adds the interface of a link-local address. Only those carry a number, so others cost nothing.
+func withScope(ip netip.Addr, scope uint32) netip.Addr {
+	if scope == 0 {
+		return ip
+	}
+	return ip.WithZone(strconv.FormatUint(uint64(scope), 10))
+}
+
+func scopeOf(ip netip.Addr) uint32 {
+	zone := ip.Zone()
+	if zone == "" {
+		return 0
+	}
+	n, _ := strconv.ParseUint(zone, 10, 32)
+	return uint32(n)
+}
+
+// socketFamily is the network word for package net that opens exactly the socket wanted: [::] takes IPv4 as well, and
+// 0.0.0.0 only IPv4.
+func socketFamily(proto string, ip netip.Addr) string {
+	switch {
+	case ip.Is4():
+		return proto + "4"
+	case ip.IsUnspecified():
+		return proto
+	}
+	return proto + "6"
+}
+
+// overlap tells whether two listeners would compete for packets: the same kind of port (all streams share TCP's), the
+// same number, and one address that is the other or includes it.
+func overlap(n1 Network, a netip.AddrPort, n2 Network, b netip.AddrPort) bool {
+	if n1.Reliable() != n2.Reliable() || a.Port() != b.Port() || a.Port() == 0 {
+		return false
+	}
+	return includes(a.Addr(), b.Addr()) || includes(b.Addr(), a.Addr())
+}
+
+// includes tells whether a socket bound to a receives what is sent to b.
+func includes(a, b netip.Addr) bool {
+	if a.IsUnspecified() {
+		return a.Is6() || b.Is4()
+	}
+	return a == b
+}
+
+func listenError(n Network, addr netip.AddrPort, err error) error {
+	return fmt.Errorf("listening on %s %s: %w", n, addr, err)
+}

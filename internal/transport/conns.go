@@ -1,0 +1,105 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// connKey finds a connection by its other end.
+type connKey struct {
+	network Network
+	remote  netip.AddrPort
+}
+
+// conns are the connections of a Manager, accepted and dialed alike: a request for a phone that has connected to us goes
+// over its own connection (RFC 5626 §5.3).
+type conns struct {
+	mu      sync.RWMutex
+	closed  bool
+	all     map[*Conn]struct{}
+	byPeer  map[connKey]*Conn // the latest one; without those that are closing
+	sources map[netip.Addr]int
+	readers sync.WaitGroup
+}
+
+// source is what MaxConnsPerSource counts by: an IPv6 host has a whole /64 to call from.
+func source(remote netip.AddrPort) netip.Addr {
+	ip := remote.Addr().WithZone("")
+	if ip.Is6() {
+		prefix, _ := ip.Prefix(64)
+		return prefix.Addr()
+	}
+	return ip
+}
+
+// adopt makes a connection of nc and reads it, unless there are too many.
+func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
+	c := &Conn{m: m, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
+	c.flow.Conn = c
+	t := &m.conns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, ErrClosed
+	}
+	if limit := m.opts.MaxConns; limit > 0 && len(t.all) >= limit {
+		m.opts.Dropped(DropConnLimit)
+		return nil, ErrLimit
+	}
+	if flow.Listener != nil {
+		from := source(flow.Remote)
+		if limit := m.opts.MaxConnsPerSource; limit > 0 && t.sources[from] >= limit {
+			m.opts.Dropped(DropSourceLimit)
+			return nil, ErrLimit
+		}
+		t.sources[from]++
+	}
+	t.all[c] = struct{}{}
+	t.byPeer[connKey{flow.Network, flow.Remote}] = c
+	t.readers.Go(c.read)
+	return c, nil
+}
+
+// unindex makes a connection that is closing unfindable.
+func (t *conns) unindex(c *Conn) {
+	key := connKey{c.flow.Network, c.flow.Remote}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byPeer[key] == c {
+		delete(t.byPeer, key)
+	}
+}
+
+// release gives a closed connection's place to another.
+func (t *conns) release(c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.all, c)
+	if c.flow.Listener == nil {
+		return
+	}
+	from := source(c.flow.Remote)
+	if t.sources[from]--; t.sources[from] <= 0 {
+		delete(t.sources, from)
+	}
+}
+
+// Conn returns the connection to a peer, accepted or dialed, if there is one.
+func (m *Manager) Conn(n Network, remote netip.AddrPort) (*Conn, bool) {
+	m.conns.mu.RLock()
+	defer m.conns.mu.RUnlock()
+	c, ok := m.conns.byPeer[connKey{n, canonical(remote)}]
+	return c, ok
+}
+
+// Conns returns all connections, in no order.
+func (m *Manager) Conns() []*Conn {
+	m.conns.mu.RLock()
+	defer m.conns.mu.RUnlock()
+	all := make([]*Conn, 0, len(m.conns.all))
+	for c := range m.conns.all {
+		all = append(all, c)
+	}
+	return all
+}

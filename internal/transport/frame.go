@@ -1,0 +1,154 @@
+package transport
+
+import "bytes"
+
+// maxContentLength is where a Content-Length stops being counted: far over any limit, far below overflow.
+const maxContentLength = 1 << 30
+
+// FrameError says why a stream cannot be cut into messages any further.
+type FrameError struct {
+	// Status is what to answer a request with: 400, 413 if the body is too large, 513 if the headers alone are.
+	Status int
+	// Reason is for a person to read.
+	Reason string
+}
+
+func (e *FrameError) Error() string { return e.Reason }
+
+// framer finds the end of the message at the start of a buffer that grows: the empty line after the headers, then as
+// many bytes as Content-Length says, which a stream requires (RFC 3261 §18.3). A line may end in a bare LF: whoever takes
+// the bytes over from us might see a line's end there, so we must. Nothing is looked at twice however small the pieces
+// are that the buffer grows by. The zero value starts a message.
+type framer struct {
+	line   int    // where the current line starts
+	seen   int    // up to here the current line has no end
+	value  int    // where the Content-Length starts whose end is not seen yet, 0 if there is none
+	length int    // Content-Length plus one, 0 if there was none
+	head   int    // length of start line, headers and empty line, 0 until it is known
+	reason string // what is wrong with the headers; told when they have all been read, so that they can be answered
+}
+
+// scan returns the length of the message that buf starts with, or 0 if it is not complete. It is called again with the
+// same buffer grown, until the message is taken; a framer is done for after an error.
+func (f *framer) scan(buf []byte, limit int) (int, *FrameError) {
+	for f.head == 0 {
+		i := bytes.IndexByte(buf[f.seen:], '\n')
+		if i < 0 {
+			f.seen = len(buf)
+			break
+		}
+		f.takeLine(buf, f.seen+i+1)
+	}
+	if f.head > limit || f.head == 0 && len(buf) >= limit {
+		return 0, &FrameError{Status: 513, Reason: "the headers exceed the largest message allowed"}
+	}
+	switch {
+	case f.head == 0:
+		return 0, nil
+	case f.reason != "":
+		return 0, &FrameError{Status: 400, Reason: f.reason}
+	case f.length == 0:
+		return 0, &FrameError{Status: 400, Reason: "Content-Length is missing, a stream needs it"}
+	case f.length-1 > limit-f.head:
+		return 0, &FrameError{Status: 413, Reason: "the body exceeds the largest message allowed"}
+	}
+	if total := f.head + f.length - 1; len(buf) >= total {
+		return total, nil
+	}
+	return 0, nil
+}
+
+// takeLine looks at the line that ends before end.
+func (f *framer) takeLine(buf []byte, end int) {
+	start := f.line
+	f.line, f.seen = end, end
+	line := trimLineEnd(buf[start:end])
+	if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+		return // RFC 3261 §7.3.1: it continues the line before
+	}
+	if f.value > 0 {
+		f.takeLength(buf[f.value:start])
+	}
+	switch {
+	case len(line) == 0:
+		f.head = end
+	case start > 0: // the first line is the start line
+		if n := contentLengthName(line); n > 0 {
+			f.value = start + n
+		}
+	}
+}
+
+func (f *framer) takeLength(value []byte) {
+	f.value = 0
+	n, ok := parseLength(bytes.Trim(value, " \t\r\n"))
+	switch {
+	case !ok:
+		f.reason = "Content-Length is not a number"
+	case f.length > 0 && f.length != n+1:
+		f.reason = "Content-Length is given twice with different values"
+	default:
+		f.length = n + 1
+	}
+}
+
+func trimLineEnd(line []byte) []byte {
+	line = line[:len(line)-1]
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line
+}
+
+// contentLengthName returns how long "Content-Length" or "l", white space and the colon are, or 0 if line is another header.
+func contentLengthName(line []byte) int {
+	const name = "content-length"
+	n := 0
+	switch line[0] | 0x20 {
+	case 'l':
+		n = 1
+	case 'c':
+		if len(line) < len(name) || !equalFold(line[:len(name)], name) {
+			return 0
+		}
+		n = len(name)
+	default:
+		return 0
+	}
+	for n < len(line) && (line[n] == ' ' || line[n] == '\t') {
+		n++
+	}
+	if n == len(line) || line[n] != ':' {
+		return 0
+	}
+	return n + 1
+}
+
+// equalFold tells whether b is lower in any mix of ASCII upper and lower case.
+func equalFold(b []byte, lower string) bool {
+	for i := range len(lower) {
+		c := b[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// parseLength reads 1*DIGIT (RFC 3261 §25.1). What is over maxContentLength counts as that.
+func parseLength(b []byte) (int, bool) {
+	if len(b) == 0 {
+		return 0, false
+	}
+	n := 0
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = min(n*10+int(c-'0'), maxContentLength)
+	}
+	return n, true
+}

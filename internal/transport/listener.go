@@ -1,0 +1,78 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Listener is a listening address: on UDP one or more sockets that share it, otherwise one socket that accepts
+// connections.
+type Listener struct {
+	m        *Manager
+	network  Network
+	addr     netip.AddrPort
+	wildcard bool
+	routes   routes
+
+	udp []*udpSocket
+	tcp net.Listener
+
+	once     sync.Once
+	closed   chan struct{}
+	closeErr error
+}
+
+// Network returns the listener's transport.
+func (l *Listener) Network() Network { return l.network }
+
+// Addr returns the address listened on, with the real port if 0 was asked for.
+func (l *Listener) Addr() netip.AddrPort { return l.addr }
+
+// Flow returns how to send a new request to remote from this UDP socket. On a wildcard address Local is the one that the
+// kernel uses for that destination, the zero AddrPort if it knows no way. On other transports sending needs a
+// connection: see [Manager.Dial].
+func (l *Listener) Flow(remote netip.AddrPort) Flow {
+	remote = canonical(remote)
+	return Flow{Network: l.network, Remote: remote, Local: l.localFor(remote.Addr()), Listener: l}
+}
+
+// localFor is the address to send to remote from.
+func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
+	if !l.wildcard {
+		return l.addr
+	}
+	ip := l.routes.local(remote)
+	if !ip.IsValid() {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ip, l.addr.Port())
+}
+
+// Close stops listening; the port is free when it returns. Connections that were accepted stay. What a UDP socket had
+// queued is lost, so whoever wants to drain it keeps it open meanwhile. A handler may still be running when Close returns.
+func (l *Listener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		if l.tcp != nil {
+			l.closeErr = l.tcp.Close()
+		}
+		for _, s := range l.udp {
+			if err := s.close(); err != nil {
+				l.closeErr = err
+			}
+		}
+		l.m.forget(l)
+	})
+	return l.closeErr
+}
+
+// isClosed tells whether an error is only that the listener was closed.
+func (l *Listener) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,139 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// closeTime is how long Manager.Close lets connections write what is queued.
+const closeTime = time.Second
+
+var errUnsupported = errors.New("this transport is not supported, use udp or tcp")
+
+// Manager owns the listeners and connections of a server.
+type Manager struct {
+	handler   Handler
+	opts      Options
+	conns     conns
+	routes    routes
+	readLog   rateLog
+	acceptLog rateLog
+
+	ctx    context.Context // ends dials
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // UDP readers, accept loops, dials
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []*Listener
+	dials     map[connKey]*dialing
+}
+
+// NewManager returns a manager that hands what arrives to h. It listens on nothing yet.
+func NewManager(h Handler, opts Options) *Manager {
+	m := &Manager{handler: h, opts: opts.withDefaults(), dials: make(map[connKey]*dialing)}
+	m.conns.all = make(map[*Conn]struct{})
+	m.conns.byPeer = make(map[connKey]*Conn)
+	m.conns.sources = make(map[netip.Addr]int)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	return m
+}
+
+// Listen opens an address and reads from it. [::] takes IPv4 as well; port 0 is any free one. The error names the address,
+// and the listener that already has it or an address that includes it.
+func (m *Manager) Listen(n Network, addr netip.AddrPort) (*Listener, error) {
+	if !addr.IsValid() {
+		return nil, fmt.Errorf("listening on %s: the address is missing", n)
+	}
+	addr = canonical(addr)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, listenError(n, addr, ErrClosed)
+	}
+	for _, other := range m.listeners {
+		if overlap(n, addr, other.network, other.addr) {
+			return nil, listenError(n, addr, fmt.Errorf("it overlaps with %s %s, which is listened on already", other.network, other.addr))
+		}
+	}
+	l := &Listener{m: m, network: n, addr: addr, wildcard: addr.Addr().IsUnspecified(), closed: make(chan struct{})}
+	if err := l.open(); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("another program uses it, stop that or take another port: %w", err)
+		}
+		return nil, listenError(n, addr, err)
+	}
+	m.listeners = append(m.listeners, l)
+	for _, s := range l.udp {
+		m.tasks.Go(s.serve)
+	}
+	if l.tcp != nil {
+		m.tasks.Go(l.accept)
+	}
+	return l, nil
+}
+
+func (l *Listener) open() error {
+	switch l.network {
+	case UDP:
+		err := l.openUDP()
+		if err != nil {
+			for _, s := range l.udp {
+				s.close()
+			}
+		}
+		return err
+	case TCP:
+		return l.openTCP()
+	}
+	return errUnsupported
+}
+
+// forget takes a listener that closes off the list.
+func (m *Manager) forget(l *Listener) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listeners = slices.DeleteFunc(m.listeners, func(other *Listener) bool { return other == l })
+}
+
+// Listeners returns the open listeners, oldest first.
+func (m *Manager) Listeners() []*Listener {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.listeners)
+}
+
+// Close closes every listener and connection, and waits until the last handler has returned; a handler must not call
+// it. What connections have queued is written if the peers take it within a second.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.cancel()
+	var errs []error
+	for _, l := range m.Listeners() {
+		errs = append(errs, l.Close())
+	}
+	m.conns.mu.Lock()
+	m.conns.closed = true
+	m.conns.mu.Unlock()
+	conns := m.Conns()
+	for _, c := range conns {
+		c.Close()
+	}
+	late := time.AfterFunc(closeTime, func() {
+		for _, c := range conns {
+			c.abort(ErrClosed)
+		}
+	})
+	defer late.Stop()
+	m.conns.readers.Wait()
+	m.tasks.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	nameSize = unix.SizeofSockaddrInet6
+	// controlSize has room for both kinds of packet information, which a dual-stack socket gives for IPv4.
+	controlSize = 80
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	unix.Msghdr
+	n uint32 // bytes received or sent
+}
+
+// vector is the arguments of recvmmsg and sendmmsg: allocated once, used for every call.
+type vector struct {
+	hdrs     []mmsghdr
+	iovs     []unix.Iovec
+	names    [][nameSize]byte
+	controls [][controlSize]byte
+}
+
+func newVector(n int) *vector {
+	v := &vector{
+		hdrs:     make([]mmsghdr, n),
+		iovs:     make([]unix.Iovec, n),
+		names:    make([][nameSize]byte, n),
+		controls: make([][controlSize]byte, n),
+	}
+	for i := range v.hdrs {
+		v.hdrs[i].Iov = &v.iovs[i]
+		v.hdrs[i].SetIovlen(1)
+		v.hdrs[i].Name = &v.names[i][0]
+	}
+	return v
+}
+
+// expect makes slot i ready to receive into b.
+func (v *vector) expect(i int, b []byte) {
+	v.iovs[i].Base = &b[0]
+	v.iovs[i].SetLen(len(b))
+	v.reset(i)
+}
+
+// reset makes slot i ready to receive again: the kernel has overwritten the room there is with what it used.
+func (v *vector) reset(i int) {
+	h := &v.hdrs[i]
+	h.Namelen = nameSize
+	h.Control = &v.controls[i][0]
+	h.SetControllen(controlSize)
+	h.Flags = 0
+}
+
+// fill makes slot i a datagram. On a wildcard socket it leaves from local, if that is valid.
+func (v *vector) fill(i int, s *udpSocket, remote, local netip.AddrPort, b []byte) {
+	h := &v.hdrs[i]
+	v.iovs[i].Base = &b[0]
+	v.iovs[i].SetLen(len(b))
+	h.Namelen = uint32(putName(&v.names[i], remote, s.is6))
+	h.Control = nil
+	h.SetControllen(0)
+	if s.l.wildcard && local.IsValid() {
+		h.Control = &v.controls[i][0]
+		h.SetControllen(putSource(&v.controls[i], local.Addr()))
+	}
+}
+
+// remote is where the datagram in slot i came from.
+func (v *vector) remote(i int) netip.AddrPort {
+	b := &v.names[i]
+	port := binary.BigEndian.Uint16(b[2:])
+	if binary.NativeEndian.Uint16(b[:]) == unix.AF_INET {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), port)
+	}
+	ip := netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+	return netip.AddrPortFrom(withScope(ip, binary.NativeEndian.Uint32(b[24:])), port)
+}
+
+// local is the address that the datagram in slot i was sent to, invalid if the kernel didn't say.
+func (v *vector) local(i int) (local netip.Addr) {
+	rest := v.controls[i][:min(int(v.hdrs[i].Controllen), controlSize)]
+	for len(rest) > 0 {
+		hdr, data, next, err := unix.ParseOneSocketControlMessage(rest)
+		if err != nil {
+			return local
+		}
+		rest = next
+		switch {
+		case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			// ipi_spec_dst: ours even if the packet was broadcast.
+			return netip.AddrFrom4([4]byte(data[4:8]))
+		case hdr.Level == unix.IPPROTO_IPV6 && hdr.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			if local.IsLinkLocalUnicast() && local.Is6() {
+				local = withScope(local, binary.NativeEndian.Uint32(data[16:]))
+			}
+		}
+	}
+	return local
+}
+
+// putName writes a socket address and returns its length. A socket of the IPv6 family wants IPv4 mapped.
+func putName(b *[nameSize]byte, a netip.AddrPort, is6 bool) int {
+	binary.BigEndian.PutUint16(b[2:], a.Port())
+	if !is6 {
+		binary.NativeEndian.PutUint16(b[:], unix.AF_INET)
+		ip := a.Addr().As4()
+		copy(b[4:8], ip[:])
+		clear(b[8:16])
+		return unix.SizeofSockaddrInet4
+	}
+	binary.NativeEndian.PutUint16(b[:], unix.AF_INET6)
+	ip := a.Addr().As16()
+	clear(b[4:8])
+	copy(b[8:24], ip[:])
+	binary.NativeEndian.PutUint32(b[24:], scopeOf(a.Addr()))
+	return unix.SizeofSockaddrInet6
+}
+
+// putSource writes the control message that makes a datagram leave from local, and returns its length. IPv4 has the
+// same one on a dual-stack socket.
+func putSource(b *[controlSize]byte, local netip.Addr) int {
+	hdr := (*unix.Cmsghdr)(unsafe.Pointer(b))
+	data := b[unix.CmsgLen(0):]
+	if local.Is4() {
+		hdr.Level, hdr.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+		hdr.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
+		ip := local.As4()
+		clear(data[:unix.SizeofInet4Pktinfo])
+		copy(data[4:8], ip[:])
+		return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+	}
+	hdr.Level, hdr.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
+	hdr.SetLen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
+	ip := local.As16()
+	copy(data, ip[:])
+	binary.NativeEndian.PutUint32(data[16:], scopeOf(local))
+	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+}
+
+// mmsg is recvmmsg or sendmmsg over slots from to to, never waiting. It returns how many were done.
+func (v *vector) mmsg(call uintptr, fd uintptr, from, to int) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}

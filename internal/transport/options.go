@@ -1,0 +1,86 @@
+package transport
+
+import (
+	"runtime"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options are the limits of a Manager. The zero value has the defaults; a negative limit or duration means none.
+type Options struct {
+	// MaxMessage is the size in bytes of the largest message taken. Default 64 KiB.
+	MaxMessage int
+	// MessageTimeout is how long a whole message may take on a stream, from its first byte to its last. Default 30 s.
+	MessageTimeout time.Duration
+	// IdleTimeout closes a stream on which nothing arrived between messages for that long. Default none.
+	IdleTimeout time.Duration
+	// WriteTimeout is how long a stream may take to accept what is queued. Default 10 s.
+	WriteTimeout time.Duration
+	// MaxConnsPerSource limits accepted connections from one IPv4 address or IPv6 /64. Default 4096.
+	MaxConnsPerSource int
+	// MaxConns limits connections in all, accepted and dialed. Default 65536.
+	MaxConns int
+	// UDPSockets is how many sockets, each with its reader, share a UDP address on Linux. Default GOMAXPROCS.
+	UDPSockets int
+	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
+	// may give less.
+	ReadBuffer int
+	// Logger is for what an operator should see; nil logs nothing.
+	Logger *zap.Logger
+	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be nil.
+	Dropped func(reason string)
+	// Traffic is called after each batch of datagrams and each read and write of a stream, with how many messages and
+	// bytes moved; it may be nil. What is written to a stream does not count messages.
+	Traffic func(n Network, received bool, messages, bytes int)
+}
+
+// The reasons given to Options.Dropped.
+const (
+	DropKeepAlive      = "keepalive"         // a datagram of CR, LF and NUL only
+	DropShort          = "short"             // a datagram too short for any SIP message
+	DropTooLarge       = "too_large"         // a datagram over MaxMessage
+	DropFraming        = "framing"           // a stream that cannot be cut into messages
+	DropMessageTimeout = "message_timeout"   // a stream message not complete in time
+	DropIdleTimeout    = "idle_timeout"      // a silent stream
+	DropReadError      = "read_error"        // a socket error while reading
+	DropSendError      = "send_error"        // a datagram that the kernel refused
+	DropSendBuffer     = "send_buffer"       // a datagram that found the send buffer full
+	DropQueueFull      = "queue_full"        // a stream whose peer reads too slowly
+	DropWriteError     = "write_error"       // a stream that could not be written, or not in time
+	DropConnLimit      = "connections"       // a connection over MaxConns
+	DropSourceLimit    = "source_connection" // a connection over MaxConnsPerSource
+)
+
+func (o Options) withDefaults() Options {
+	defaultTo(&o.MaxMessage, 64<<10)
+	defaultTo(&o.MessageTimeout, 30*time.Second)
+	defaultTo(&o.WriteTimeout, 10*time.Second)
+	defaultTo(&o.MaxConnsPerSource, 4096)
+	defaultTo(&o.MaxConns, 65536)
+	defaultTo(&o.UDPSockets, runtime.GOMAXPROCS(0))
+	defaultTo(&o.ReadBuffer, 8<<20)
+	if o.MaxMessage < 0 {
+		// Memory is never without a limit. This is the largest body that a Content-Length may announce.
+		o.MaxMessage = maxContentLength
+	}
+	if o.UDPSockets < 0 {
+		o.UDPSockets = 1
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Dropped == nil {
+		o.Dropped = func(string) {}
+	}
+	if o.Traffic == nil {
+		o.Traffic = func(Network, bool, int, int) {}
+	}
+	return o
+}
+
+func defaultTo[T int | time.Duration](v *T, value T) {
+	if *v == 0 {
+		*v = value
+	}
+}

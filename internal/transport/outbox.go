@@ -1,0 +1,77 @@
+package transport
+
+import "sync"
+
+const (
+	batchSize = 64
+	// bufferRoom is what Buffer sets aside: nearly every message fits, and a longer one moves to memory of its own.
+	bufferRoom = 4 << 10
+	arenaSize  = batchSize * bufferRoom
+)
+
+// arenas are lent to the outboxes of streams while they handle what one read has brought; a UDP reader keeps its own.
+var arenas = sync.Pool{New: func() any { return new([arenaSize]byte) }}
+
+// Outbox collects what handling a batch of packets sends, and is flushed with one system call for the batch. It is not
+// safe for concurrent use: it belongs to one reader. The zero value collects nothing and sends everything at once.
+type Outbox struct {
+	arena *[arenaSize]byte
+	used  int
+	last  int // where the latest buffer starts in arena
+
+	batch    *udpBatch // what is collected on UDP
+	listener *Listener // whose datagrams are
+	conn     *Conn     // on a stream: what is sent to it is queued here and written after the batch
+}
+
+// Buffer returns an empty slice with room in the batch's memory. Append to it, then Send. Several may be in use at once;
+// what is appended is valid until the batch is flushed.
+func (o *Outbox) Buffer() []byte {
+	if o.arena == nil {
+		if o.conn == nil {
+			return make([]byte, 0, bufferRoom)
+		}
+		o.arena = arenas.Get().(*[arenaSize]byte)
+	}
+	if o.used+bufferRoom > arenaSize {
+		return make([]byte, 0, bufferRoom)
+	}
+	o.last = o.used
+	o.used += bufferRoom
+	return o.arena[o.last:o.last:o.used]
+}
+
+// Send sends b to f when the batch is flushed, if f leaves through the socket or connection of this reader; anything
+// else goes out through f.Send at once. b must stay as it is until the batch is flushed, which what was appended to a
+// Buffer does. An error of a datagram that is sent later is counted, not returned.
+func (o *Outbox) Send(f Flow, b []byte) error {
+	switch {
+	case len(b) == 0:
+		return errEmpty
+	case o.conn != nil && f.Conn == o.conn:
+		return o.conn.queue(b)
+	case o.batch == nil || f.Listener != o.listener || f.Conn != nil:
+		return f.Send(b)
+	}
+	// The room that the latest buffer didn't need goes to the next one.
+	if o.used == o.last+bufferRoom && len(b) <= bufferRoom && &b[0] == &o.arena[o.last] {
+		o.used = o.last + (len(b)+63)&^63
+	}
+	o.batch.add(f.Remote, f.Local, b)
+	return nil
+}
+
+// flush sends what was collected and takes the memory back.
+func (o *Outbox) flush() {
+	o.used, o.last = 0, 0
+	switch {
+	case o.batch != nil:
+		o.batch.flush()
+	case o.conn != nil:
+		o.conn.kick()
+		if o.arena != nil {
+			arenas.Put(o.arena)
+			o.arena = nil
+		}
+	}
+}

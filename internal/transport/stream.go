@@ -1,0 +1,170 @@
+package transport
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// minRead is the read buffer of a connection at rest.
+const minRead = 4 << 10
+
+var crlf = []byte("\r\n")
+
+// reader cuts what a connection sends into messages.
+type reader struct {
+	c       *Conn
+	in      Inbound
+	outbox  Outbox
+	buf     []byte
+	start   int // what is before was handled
+	end     int // what is before was read
+	framer  framer
+	pinging bool // the last thing was a single CRLF between messages
+	timed   bool // the deadline is the current message's
+	armed   bool // there is a deadline
+	unread  bool // the reader gave up in the middle of what the peer sends
+}
+
+// read is the connection's goroutine.
+func (c *Conn) read() {
+	r := &reader{c: c, buf: make([]byte, minRead)}
+	r.outbox.conn = c
+	r.in.Outbox = &r.outbox
+	err := r.run()
+	c.finish(err, r.unread)
+}
+
+// run returns why reading has ended.
+func (r *reader) run() error {
+	opts := &r.c.m.opts
+	for {
+		r.deadline()
+		n, err := r.c.nc.Read(r.buf[r.end:])
+		r.end += n
+		if n > 0 {
+			messages, bad := r.messages()
+			opts.Traffic(r.c.flow.Network, true, messages, n)
+			r.outbox.flush()
+			if bad != nil {
+				opts.Dropped(DropFraming)
+				r.unread = true
+				return bad
+			}
+			r.makeRoom()
+		}
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case r.timed:
+			opts.Dropped(DropMessageTimeout)
+			return err
+		default:
+			opts.Dropped(DropIdleTimeout)
+			return err
+		}
+	}
+}
+
+// deadline sets how long to wait for more. A message has one deadline from its first byte, which more bytes don't move, so
+// that dripping them keeps nothing open.
+func (r *reader) deadline() {
+	opts := &r.c.m.opts
+	within := r.end > r.start
+	if within && r.timed {
+		return
+	}
+	wait := opts.IdleTimeout
+	if within {
+		wait = opts.MessageTimeout
+	}
+	r.timed = within
+	switch {
+	case wait > 0:
+		r.armed = true
+		_ = r.c.nc.SetReadDeadline(time.Now().Add(wait))
+	case r.armed:
+		r.armed = false
+		_ = r.c.nc.SetReadDeadline(time.Time{})
+	}
+}
+
+// messages hands every complete message to the handler, and tells how many there were.
+func (r *reader) messages() (n int, bad *FrameError) {
+	for {
+		r.keepAlive()
+		data := r.buf[r.start:r.end]
+		if len(data) == 0 || len(data) == 1 && data[0] == '\r' {
+			return n, nil
+		}
+		r.pinging = false
+		size, bad := r.framer.scan(data, r.c.m.opts.MaxMessage)
+		if bad != nil {
+			if r.framer.head > 0 {
+				data = data[:r.framer.head]
+			}
+			r.deliver(data[:min(len(data), r.c.m.opts.MaxMessage)], bad)
+			return n, bad
+		}
+		if size == 0 {
+			return n, nil
+		}
+		if r.c.isClosing() {
+			return n, nil // the next read says so
+		}
+		r.deliver(data[:size], nil)
+		n++
+		r.start += size
+		r.framer = framer{}
+		// The message is done with; the next one's time starts with its own first byte.
+		r.timed = false
+	}
+}
+
+func (r *reader) deliver(data []byte, bad *FrameError) {
+	r.in.Data, r.in.Flow, r.in.Err = data[:len(data):len(data)], r.c.flow, nil
+	if bad != nil {
+		r.in.Err = bad
+	}
+	r.c.m.handler.HandleMessage(&r.in)
+}
+
+// keepAlive takes the empty lines between messages: they are skipped (RFC 3261 §7.5), and two of them are a ping that one
+// answers (RFC 5626 §4.4.1).
+func (r *reader) keepAlive() {
+	if r.framer.seen > 0 {
+		return // within a message
+	}
+	for ; r.start < r.end; r.start++ {
+		switch {
+		case r.buf[r.start] == '\n':
+		case r.buf[r.start] != '\r' || r.start+1 == r.end || r.buf[r.start+1] != '\n':
+			return
+		case r.pinging:
+			r.pinging = false
+			r.start++
+			_ = r.c.queue(crlf) // if it is closing, the next read says so
+		default:
+			r.pinging = true
+			r.start++
+		}
+	}
+}
+
+// makeRoom moves what is not complete to the front, and gives it more room if it needs that. At rest the buffer is small again.
+func (r *reader) makeRoom() {
+	rest := r.buf[r.start:r.end]
+	size := len(r.buf)
+	switch {
+	case len(rest) == 0:
+		size = minRead
+	case len(rest) == size:
+		size = min(2*size, max(r.c.m.opts.MaxMessage, minRead))
+	}
+	if size != len(r.buf) {
+		r.buf = make([]byte, size)
+	}
+	copy(r.buf, rest)
+	r.start, r.end = 0, len(rest)
+}

@@ -1,0 +1,496 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// connect dials a listener as a client would.
+func connect(t testing.TB, l *Listener) *net.TCPConn {
+	t.Helper()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(patience))
+	return nc.(*net.TCPConn)
+}
+
+func expect(t testing.TB, r io.Reader, want string) {
+	t.Helper()
+	buf := make([]byte, len(want))
+	if n, err := io.ReadFull(r, buf); err != nil || string(buf) != want {
+		t.Fatalf("got %q, %v, want %q", buf[:n], err, want)
+	}
+}
+
+func expectEnd(t testing.TB, r io.Reader) {
+	t.Helper()
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+		t.Fatalf("got %q, %v, want the end", rest, err)
+	}
+}
+
+func TestTCPEcho(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
+		flows := make(chan Flow, 10)
+		closed := make(chan error, 1)
+		m := start(t, funcs{
+			message: func(in *Inbound) { flows <- in.Flow; echo(in) },
+			closed:  func(_ *Conn, err error) { closed <- err },
+		}, Options{})
+		l := listen(t, m, TCP, addr)
+		to := l.Addr()
+		if to.Addr().IsUnspecified() {
+			to = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.Port())
+		}
+		nc, err := net.Dial("tcp", to.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.SetDeadline(time.Now().Add(patience))
+		// Three messages and the start of a fourth in one segment.
+		all := msg("a", 5) + msg("b", 0) + msg("c", 50_000) + msg("d", 1)
+		io.WriteString(nc, all[:len(all)-1])
+		expect(t, nc, all[:len(all)-len(msg("d", 1))])
+		io.WriteString(nc, all[len(all)-1:])
+		expect(t, nc, msg("d", 1))
+		io.WriteString(nc, "\r\n\r\n")
+		expect(t, nc, "\r\n")
+
+		f := <-flows
+		remote := canonical(nc.LocalAddr().(*net.TCPAddr).AddrPort())
+		if want := (Flow{Network: TCP, Remote: remote, Local: to, Listener: l, Conn: f.Conn}); f != want || f.Conn == nil || f != f.Conn.Flow() {
+			t.Errorf("flow %+v, want %+v", f, want)
+		}
+		if c, ok := m.Conn(TCP, remote); !ok || c != f.Conn {
+			t.Error("the accepted connection is not found by its peer")
+		}
+		if d, err := m.Dial(t.Context(), TCP, remote); err != nil || d != f {
+			t.Errorf("Dial gave %+v, %v, not the accepted connection", d, err)
+		}
+		// A connection outlives its listener.
+		l.Close()
+		if _, err := net.Dial("tcp", to.String()); err == nil {
+			t.Error("the closed listener accepts")
+		}
+		io.WriteString(nc, msg("e", 0))
+		expect(t, nc, msg("e", 0))
+		nc.Close()
+		if err := wait(t, closed, "ConnClosed"); err != io.EOF {
+			t.Errorf("closed: %v", err)
+		}
+		<-f.Conn.Done()
+		if _, ok := m.Conn(TCP, remote); ok {
+			t.Error("a closed connection is found")
+		}
+		if err := f.Send([]byte("x")); !errors.Is(err, ErrClosed) {
+			t.Errorf("sending: %v", err)
+		}
+	}
+}
+
+func TestTCPHalfClosed(t *testing.T) {
+	m := start(t, funcs{message: echo}, Options{})
+	nc := connect(t, listen(t, m, TCP, "127.0.0.1:0"))
+	io.WriteString(nc, msg("a", 0)+msg("b", 9))
+	nc.CloseWrite()
+	expect(t, nc, msg("a", 0)+msg("b", 9))
+	expectEnd(t, nc)
+}
+
+func TestTCPFramingError(t *testing.T) {
+	head := "OPTIONS sip:a SIP/2.0\r\nX: y\r\n"
+	for _, tc := range []struct {
+		send, data string
+		status     int
+	}{
+		{head + "\r\nwhatever follows", head + "\r\n", 400},
+		{head + "l: 1\r\nl: 2\r\n\r\n", head + "l: 1\r\nl: 2\r\n\r\n", 400},
+		{head + "l: 100000\r\n\r\n" + strings.Repeat("x", 100_000), head + "l: 100000\r\n\r\n", 413},
+		{head + strings.Repeat("y", 100_000), head + strings.Repeat("y", 64<<10-len(head)), 513},
+	} {
+		type event struct {
+			data string
+			err  error
+		}
+		events := make(chan event, 3)
+		closed := make(chan error, 1)
+		var d drops
+		m := start(t, funcs{
+			message: func(in *Inbound) {
+				if in.Err == nil {
+					echo(in)
+					return
+				}
+				events <- event{string(in.Data), in.Err}
+				in.Outbox.Send(in.Flow, []byte("the answer"))
+			},
+			closed: func(_ *Conn, err error) { closed <- err },
+		}, Options{Dropped: d.count})
+		nc := connect(t, listen(t, m, TCP, "127.0.0.1:0"))
+		// What was right is handled, what comes after the error is not.
+		io.WriteString(nc, msg("ok", 0)+tc.send+msg("later", 0))
+		expect(t, nc, msg("ok", 0)+"the answer")
+		expectEnd(t, nc)
+		nc.Close()
+		e := wait(t, events, "the error")
+		var frame *FrameError
+		if !errors.As(e.err, &frame) || frame.Status != tc.status || e.data != tc.data {
+			t.Errorf("%.60q: status %v, data %.200q", tc.send, e.err, e.data)
+		}
+		if err := wait(t, closed, "ConnClosed"); err != error(frame) {
+			t.Errorf("closed: %v", err)
+		}
+		if len(events) > 0 || d.of(DropFraming) != 1 {
+			t.Errorf("%d more messages, %d errors counted", len(events), d.of(DropFraming))
+		}
+	}
+}
+
+func TestTCPLimits(t *testing.T) {
+	var d drops
+	closed := make(chan error, 10)
+	m := start(t, funcs{message: echo, closed: func(_ *Conn, err error) { closed <- err }},
+		Options{MaxConns: 3, MaxConnsPerSource: 2, Dropped: d.count})
+	l := listen(t, m, TCP, "127.0.0.1:0")
+	var kept []net.Conn
+	for range 2 {
+		nc := connect(t, l)
+		io.WriteString(nc, msg("a", 0))
+		expect(t, nc, msg("a", 0))
+		kept = append(kept, nc)
+	}
+	refused := connect(t, l)
+	if n, err := refused.Read(make([]byte, 1)); err == nil {
+		t.Errorf("read %d", n)
+	}
+	if d.of(DropSourceLimit) != 1 {
+		t.Error("not counted")
+	}
+	// Dialed connections are our own doing and count only in all.
+	other, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := m.Dial(t.Context(), TCP, other.Addr().(*net.TCPAddr).AddrPort()); err != nil {
+		t.Fatal(err)
+	}
+	third, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	if _, err := m.Dial(t.Context(), TCP, third.Addr().(*net.TCPAddr).AddrPort()); !errors.Is(err, ErrLimit) || d.of(DropConnLimit) != 1 {
+		t.Errorf("Dial: %v", err)
+	}
+	// A place that is given up can be had again.
+	kept[0].Close()
+	wait(t, closed, "ConnClosed")
+	nc := connect(t, l)
+	io.WriteString(nc, msg("b", 0))
+	expect(t, nc, msg("b", 0))
+	if len(m.Conns()) != 3 {
+		t.Errorf("%d connections", len(m.Conns()))
+	}
+}
+
+func TestSource(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1:5060":              "192.0.2.1",
+		"[2001:db8:1:2:3:4:5:6]:5060": "2001:db8:1:2::",
+		"[fe80::1%3]:5060":            "fe80::",
+	} {
+		if got := source(netip.MustParseAddrPort(in)).String(); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestDial(t *testing.T) {
+	type received struct {
+		data string
+		flow Flow
+	}
+	got := make(chan received, 100)
+	server := start(t, funcs{message: echo}, Options{})
+	l := listen(t, server, TCP, "127.0.0.1:0")
+	m := start(t, funcs{message: func(in *Inbound) { got <- received{string(in.Data), in.Flow} }}, Options{})
+	// All at once, and one that has no time.
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	flows := make([]Flow, 20)
+	for i := range flows {
+		wg.Go(func() {
+			var err error
+			if flows[i], err = m.Dial(t.Context(), TCP, l.Addr()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if f, err := m.Dial(late, TCP, l.Addr()); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Dial gave %+v, %v", f, err)
+	}
+	wg.Wait()
+	for _, f := range flows {
+		if f != flows[0] || f.Listener != nil || f.Remote != l.Addr() {
+			t.Errorf("flow %+v, the first is %+v", f, flows[0])
+		}
+	}
+	if n := len(m.Conns()); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	if err := flows[0].Send([]byte(msg("a", 7))); err != nil {
+		t.Fatal(err)
+	}
+	if r := wait(t, got, "the echo"); r.data != msg("a", 7) || r.flow != flows[0] {
+		t.Errorf("got %+v", r)
+	}
+	// Closing lets what is queued out, and the next dial makes a new connection.
+	flows[0].Send([]byte(msg("last", 40_000)))
+	flows[0].Conn.Close()
+	if err := flows[0].Send([]byte("x")); !errors.Is(err, ErrClosed) {
+		t.Errorf("sending: %v", err)
+	}
+	wait(t, flows[0].Conn.Done(), "the end")
+	f, err := m.Dial(t.Context(), TCP, l.Addr())
+	if err != nil || f.Conn == flows[0].Conn {
+		t.Errorf("Dial gave %+v, %v", f, err)
+	}
+
+	nobody, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	addr := nobody.Addr().(*net.TCPAddr).AddrPort()
+	if _, err := m.Dial(t.Context(), TCP, addr); err == nil || !strings.Contains(err.Error(), addr.String()) {
+		t.Errorf("Dial: %v", err)
+	}
+	if _, err := m.Dial(t.Context(), WS, addr); !errors.Is(err, errUnsupported) {
+		t.Errorf("Dial: %v", err)
+	}
+}
+
+// pipe adopts one end of a net.Pipe and returns the other. A pipe buffers nothing, and its deadlines follow the test's clock.
+func pipe(t *testing.T, m *Manager) (net.Conn, *Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060"), Listener: &Listener{m: m}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return theirs, c
+}
+
+func TestMessageTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drops
+		var end error
+		var got []string
+		m := NewManager(funcs{
+			message: func(in *Inbound) { got = append(got, string(in.Data)) },
+			closed:  func(_ *Conn, err error) { end = err },
+		}, Options{Dropped: d.count})
+		peer, c := pipe(t, m)
+		// Silence between messages costs nothing.
+		<-time.After(time.Hour)
+		io.WriteString(peer, msg("a", 0))
+		<-time.After(time.Hour)
+		// A message that takes a little less than it may.
+		whole := msg("b", 0)
+		io.WriteString(peer, whole[:1])
+		<-time.After(29 * time.Second)
+		io.WriteString(peer, whole[1:])
+		<-time.After(time.Hour)
+		io.WriteString(peer, whole+whole[:5])
+		// Each byte in time doesn't make the message so.
+		begin := time.Now()
+		for range 6 {
+			<-time.After(4999 * time.Millisecond)
+			io.WriteString(peer, "x")
+		}
+		<-c.Done()
+		if took := time.Since(begin); took != 30*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		synctest.Wait()
+		if !errors.Is(end, os.ErrDeadlineExceeded) || d.of(DropMessageTimeout) != 1 || len(got) != 3 {
+			t.Errorf("ended with %v after %q", end, got)
+		}
+		m.Close()
+	})
+}
+
+func TestIdleTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drops
+		m := NewManager(funcs{message: echo}, Options{IdleTimeout: time.Minute, Dropped: d.count})
+		peer, c := pipe(t, m)
+		begin := time.Now()
+		for range 3 {
+			<-time.After(50 * time.Second)
+			io.WriteString(peer, "\r\n\r\n")
+			expect(t, peer, "\r\n")
+		}
+		<-time.After(50 * time.Second)
+		io.WriteString(peer, msg("a", 0)[:10])
+		<-time.After(20 * time.Second)
+		io.WriteString(peer, msg("a", 0)[10:])
+		expect(t, peer, msg("a", 0))
+		<-c.Done()
+		if took := time.Since(begin); took != 280*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		if d.of(DropIdleTimeout) != 1 {
+			t.Error("not counted")
+		}
+		m.Close()
+	})
+}
+
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drops
+		var end error
+		m := NewManager(funcs{closed: func(_ *Conn, err error) { end = err }}, Options{Dropped: d.count})
+		peer, c := pipe(t, m)
+		message := []byte(msg("a", 60_000))
+		sent := 0
+		for ; ; sent++ {
+			if err := c.Flow().Send(message); err != nil {
+				if !errors.Is(err, ErrQueueFull) {
+					t.Error(err)
+				}
+				break
+			}
+		}
+		if sent != maxQueue/len(message) {
+			t.Errorf("%d messages fit", sent)
+		}
+		<-c.Done()
+		synctest.Wait()
+		if !errors.Is(end, ErrQueueFull) || d.of(DropQueueFull) != 1 {
+			t.Errorf("ended with %v", end)
+		}
+		peer.Close()
+
+		// One that reads nothing at all is given up after the write timeout.
+		peer, c = pipe(t, m)
+		begin := time.Now()
+		c.Flow().Send(message)
+		<-c.Done()
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		synctest.Wait()
+		if !errors.Is(end, os.ErrDeadlineExceeded) || d.of(DropWriteError) != 1 {
+			t.Errorf("ended with %v", end)
+		}
+		peer.Close()
+		m.Close()
+	})
+}
+
+func TestWritesKeepOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(funcs{}, Options{})
+		peer, c := pipe(t, m)
+		var want strings.Builder
+		for i := range 100 {
+			s := msg(strings.Repeat("i", i), i)
+			want.WriteString(s)
+			if err := c.Flow().Send([]byte(s)); err != nil {
+				t.Fatal(err)
+			}
+			if i%10 == 0 {
+				synctest.Wait() // the writer is at it
+			}
+		}
+		c.Close() // after what is queued
+		all, err := io.ReadAll(peer)
+		if err != nil || string(all) != want.String() {
+			t.Errorf("%d bytes and %v, want %d in order", len(all), err, want.Len())
+		}
+		synctest.Wait()
+		if c.writing || c.out != nil {
+			t.Error("a writer or a buffer is left over")
+		}
+		m.Close()
+	})
+}
+
+func TestManagerCloseDoesNotWaitForSlowPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(funcs{}, Options{})
+		quick, c := pipe(t, m)
+		slow, s := pipe(t, m)
+		c.Flow().Send([]byte("last words"))
+		s.Flow().Send([]byte("last words"))
+		heard := make(chan string, 1)
+		go func() {
+			all, _ := io.ReadAll(quick)
+			heard <- string(all)
+		}()
+		begin := time.Now()
+		m.Close()
+		if took := time.Since(begin); took != closeTime {
+			t.Errorf("Close took %v", took)
+		}
+		if s := <-heard; s != "last words" {
+			t.Errorf("the quick peer got %q", s)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := m.adopt(slow, Flow{}); !errors.Is(err, ErrClosed) {
+			t.Errorf("adopt: %v", err)
+		}
+	})
+}
+
+func TestReadBufferShrinks(t *testing.T) {
+	r := reader{c: &Conn{m: NewManager(funcs{}, Options{})}, buf: make([]byte, minRead)}
+	for r.end = len(r.buf); len(r.buf) < 64<<10; r.end = len(r.buf) {
+		r.buf[0] = 'x'
+		before := len(r.buf)
+		r.makeRoom()
+		if len(r.buf) != 2*before || r.buf[0] != 'x' || r.end != before {
+			t.Fatalf("from %d to %d", before, len(r.buf))
+		}
+	}
+	r.start = r.end
+	r.makeRoom()
+	if len(r.buf) != minRead || r.start != 0 || r.end != 0 {
+		t.Errorf("at rest the buffer has %d bytes", len(r.buf))
+	}
+}
+
+func TestIdleConnectionHasOneGoroutine(t *testing.T) {
+	m := start(t, funcs{message: echo}, Options{})
+	l := listen(t, m, TCP, "127.0.0.1:0")
+	before := runtime.NumGoroutine()
+	for range 20 {
+		nc := connect(t, l)
+		io.WriteString(nc, msg("a", 0))
+		expect(t, nc, msg("a", 0))
+	}
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before+20; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines for 20 connections", runtime.NumGoroutine()-before)
+		}
+	}
+}

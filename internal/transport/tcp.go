@@ -1,0 +1,62 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+func (l *Listener) openTCP() (err error) {
+	var lc net.ListenConfig
+	l.tcp, err = lc.Listen(context.Background(), socketFamily("tcp", l.addr.Addr()), l.addr.String())
+	if err == nil {
+		l.addr = canonical(l.tcp.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return err
+}
+
+// accept takes connections until the listener is closed. Running out of descriptors is no reason to stop: they come back.
+func (l *Listener) accept() {
+	for wait := time.Duration(0); ; {
+		nc, err := l.tcp.Accept()
+		if err == nil {
+			wait = 0
+			l.welcome(nc)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || l.isClosed() {
+			return
+		}
+		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+		l.m.acceptLog.warn(l.m.opts.Logger, "accepting a connection failed, trying again",
+			zap.Stringer("address", l.addr), zap.Duration("after", wait), zap.Error(err))
+		timer := time.NewTimer(wait)
+		select {
+		case <-l.closed:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+func (l *Listener) welcome(nc net.Conn) {
+	flow := tcpFlow(nc)
+	flow.Listener = l
+	if _, err := l.m.adopt(nc, flow); err != nil {
+		nc.Close()
+		l.m.acceptLog.warn(l.m.opts.Logger, "refused a connection",
+			zap.Stringer("address", l.addr), zap.Stringer("remote", flow.Remote), zap.Error(err))
+	}
+}
+
+func tcpFlow(nc net.Conn) Flow {
+	return Flow{
+		Network: TCP,
+		Remote:  canonical(nc.RemoteAddr().(*net.TCPAddr).AddrPort()),
+		Local:   canonical(nc.LocalAddr().(*net.TCPAddr).AddrPort()),
+	}
+}

@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// maxDatagram is no less than any UDP payload can be.
+	maxDatagram = 64 << 10
+	// minDatagram is shorter than any SIP message: "A B SIP/2.0" and a line end.
+	minDatagram = 13
+	// sendPatience is how long the replies to a batch may wait for room in the send buffer.
+	sendPatience = 50 * time.Millisecond
+)
+
+// newInbound returns what a reader of l reuses for each datagram.
+func (l *Listener) newInbound(o *Outbox) *Inbound {
+	return &Inbound{Flow: Flow{Network: UDP, Listener: l}, Outbox: o}
+}
+
+// receive hands one datagram to the handler. local is invalid if the kernel didn't tell it.
+func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, local netip.Addr) {
+	// Empty lines before a message are skipped (RFC 3261 §7.5). Nothing but those, or NULs, keeps a NAT binding open.
+	start := 0
+	for start < len(data) && (data[start] == '\r' || data[start] == '\n' || data[start] == 0) {
+		start++
+	}
+	data = data[start:]
+	switch {
+	case len(data) == 0:
+		l.m.opts.Dropped(DropKeepAlive)
+		return
+	case len(data) < minDatagram:
+		l.m.opts.Dropped(DropShort)
+		return
+	case len(data) > l.m.opts.MaxMessage:
+		l.m.opts.Dropped(DropTooLarge)
+		return
+	}
+	in.Flow.Remote = remote
+	// A multicast address can't be sent from.
+	if local.IsValid() && !local.IsUnspecified() && !local.IsMulticast() {
+		in.Flow.Local = netip.AddrPortFrom(local, l.addr.Port())
+	} else {
+		in.Flow.Local = l.localFor(remote.Addr())
+	}
+	in.Data = data[:len(data):len(data)]
+	l.m.handler.HandleMessage(in)
+}
+
+// send sends one datagram at once.
+func (l *Listener) send(remote, local netip.AddrPort, b []byte) error {
+	if l.isClosed() {
+		return ErrClosed
+	}
+	err := l.udp[0].send(remote, local, b)
+	switch {
+	case err == nil:
+		l.m.opts.Traffic(UDP, false, 1, len(b))
+	case err == ErrWouldBlock:
+		l.m.opts.Dropped(DropSendBuffer)
+	default:
+		l.m.opts.Dropped(DropSendError)
+		l.routes.forget(remote.Addr())
+		err = &net.OpError{Op: "write", Net: "udp", Source: net.UDPAddrFromAddrPort(local), Addr: net.UDPAddrFromAddrPort(remote), Err: err}
+	}
+	return err
+}
+
+// backoff is called when reading fails n times on end. It waits a moment, and tells whether to go on: a socket is read until it
+// is closed, whatever happens on it.
+func (l *Listener) backoff(n int, err error) bool {
+	if l.isClosed() {
+		return false
+	}
+	l.m.opts.Dropped(DropReadError)
+	l.m.readLog.warn(l.m.opts.Logger, "reading from a UDP socket failed, trying again",
+		zap.Stringer("address", l.addr), zap.Error(err))
+	wait := time.NewTimer(min(time.Millisecond<<min(n, 10), 100*time.Millisecond))
+	defer wait.Stop()
+	select {
+	case <-l.closed:
+		return false
+	case <-wait.C:
+		return true
+	}
+}

@@ -1,0 +1,286 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// udpSocket is one of the sockets that share a UDP address.
+type udpSocket struct {
+	l    *Listener
+	conn *net.UDPConn
+	raw  syscall.RawConn
+	is6  bool
+}
+
+// openUDP opens the listener's sockets. SO_REUSEPORT lets them share the address, and would as well let us share it
+// with another process without noticing. So the first one is bound without, which fails if anybody else is there, and the
+// option set on it afterwards lets the others in.
+func (l *Listener) openUDP() error {
+	first, err := l.openSocket(l.addr, false)
+	if err != nil {
+		return err
+	}
+	l.udp = append(l.udp, first)
+	l.addr = canonical(first.conn.LocalAddr().(*net.UDPAddr).AddrPort())
+	if l.m.opts.UDPSockets > 1 {
+		if err := first.control(reusePort); err != nil {
+			return err
+		}
+	}
+	for len(l.udp) < l.m.opts.UDPSockets {
+		s, err := l.openSocket(l.addr, true)
+		if err != nil {
+			return err
+		}
+		l.udp = append(l.udp, s)
+	}
+	return nil
+}
+
+func (l *Listener) openSocket(addr netip.AddrPort, shared bool) (*udpSocket, error) {
+	s := &udpSocket{l: l, is6: addr.Addr().Is6()}
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		s.raw = raw
+		if shared {
+			if err := s.control(reusePort); err != nil {
+				return err
+			}
+		}
+		return s.control(s.setOptions)
+	}}
+	pc, err := lc.ListenPacket(context.Background(), socketFamily("udp", addr.Addr()), addr.String())
+	if err != nil {
+		return nil, err
+	}
+	s.conn = pc.(*net.UDPConn)
+	if s.raw, err = s.conn.SyscallConn(); err != nil {
+		s.conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *udpSocket) control(f func(fd int) error) (err error) {
+	if e := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
+		return e
+	}
+	return err
+}
+
+func reusePort(fd int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+}
+
+func (s *udpSocket) setOptions(fd int) error {
+	// The first needs a privilege and goes over the system's limit, the second stays within it; either may give less.
+	if size := s.l.m.opts.ReadBuffer; size > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
+	if !s.l.wildcard {
+		return nil
+	}
+	// On a dual-stack socket IPv4 has information of its own, with our address even for a broadcast.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
+		return err
+	}
+	if s.is6 {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	}
+	return nil
+}
+
+func (s *udpSocket) close() error { return s.conn.Close() }
+
+// reachable tells whether an address can be written into this socket's family.
+func (s *udpSocket) reachable(a netip.AddrPort) bool { return a.IsValid() && (s.is6 || a.Addr().Is4()) }
+
+// single is the arguments of a system call that sends one datagram outside a batch.
+type single struct {
+	v     *vector
+	call  func(fd uintptr)
+	errno unix.Errno
+}
+
+var singles = sync.Pool{New: func() any {
+	o := &single{v: newVector(1)}
+	o.call = func(fd uintptr) { _, o.errno = o.v.mmsg(unix.SYS_SENDMMSG, fd, 0, 1) }
+	return o
+}}
+
+// send sends one datagram. RawConn.Control does not take the descriptor's write lock, so it never waits for a batch that waits.
+func (s *udpSocket) send(remote, local netip.AddrPort, b []byte) error {
+	if !s.reachable(remote) {
+		return unix.EAFNOSUPPORT
+	}
+	o := singles.Get().(*single)
+	defer func() {
+		o.v.iovs[0].Base = nil
+		singles.Put(o)
+	}()
+	o.v.fill(0, s, remote, local, b)
+	for try := 0; ; try++ {
+		if err := s.raw.Control(o.call); err != nil {
+			return err
+		}
+		switch {
+		case o.errno == 0:
+			return nil
+		case o.errno == unix.EAGAIN:
+			return ErrWouldBlock
+		case try > 0 || !pending(o.errno):
+			return o.errno
+		}
+	}
+}
+
+// pending tells whether an error may belong to an earlier datagram: the kernel reports ICMP on the next call.
+func pending(errno unix.Errno) bool {
+	return errno == unix.ECONNREFUSED || errno == unix.EHOSTUNREACH || errno == unix.ENETUNREACH
+}
+
+// udpBatch is what an Outbox collects for one socket.
+type udpBatch struct {
+	s       *udpSocket
+	v       *vector
+	n       int // slots filled
+	done    int // slots sent or given up
+	retried int // the slot that was tried again after a pending error, plus one
+	waiting bool
+	write   func(fd uintptr) bool
+
+	sent, bytes int
+}
+
+func newBatch(s *udpSocket) *udpBatch {
+	b := &udpBatch{s: s, v: newVector(batchSize)}
+	b.write = b.writeSlots
+	return b
+}
+
+func (b *udpBatch) add(remote, local netip.AddrPort, data []byte) {
+	if !b.s.reachable(remote) {
+		b.s.l.m.opts.Dropped(DropSendError)
+		return
+	}
+	if b.n == batchSize {
+		b.flush()
+	}
+	b.v.fill(b.n, b.s, remote, local, data)
+	b.n++
+}
+
+// flush sends what was collected. A datagram that the kernel refuses is skipped; if there is no room, the rest waits for it, but not
+// for long: whoever reads must go on reading.
+func (b *udpBatch) flush() {
+	if b.n == 0 {
+		return
+	}
+	err := b.s.raw.Write(b.write)
+	if b.waiting {
+		b.waiting = false
+		_ = b.s.conn.SetWriteDeadline(time.Time{})
+	}
+	reason := DropSendError // the socket is closed
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		reason = DropSendBuffer
+	}
+	for ; b.done < b.n; b.done++ {
+		b.s.l.m.opts.Dropped(reason)
+	}
+	if b.sent > 0 {
+		b.s.l.m.opts.Traffic(UDP, false, b.sent, b.bytes)
+	}
+	for i := range b.n {
+		b.v.iovs[i].Base = nil // what is not in the arena must not stay in memory
+	}
+	b.n, b.done, b.retried, b.sent, b.bytes = 0, 0, 0, 0, 0
+}
+
+// writeSlots returns false to wait until the socket can be written to.
+func (b *udpBatch) writeSlots(fd uintptr) bool {
+	for b.done < b.n {
+		n, errno := b.v.mmsg(unix.SYS_SENDMMSG, fd, b.done, b.n)
+		for range n {
+			b.bytes += int(b.v.hdrs[b.done].n)
+			b.done++
+		}
+		b.sent += n
+		switch {
+		case errno == 0:
+		case errno == unix.EAGAIN:
+			if !b.waiting {
+				b.waiting = true
+				_ = b.s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
+			}
+			return false
+		case pending(errno) && b.retried != b.done+1:
+			b.retried = b.done + 1
+		default:
+			b.s.l.m.opts.Dropped(DropSendError)
+			b.done++
+		}
+	}
+	return true
+}
+
+// serve reads until the socket is closed.
+func (s *udpSocket) serve() {
+	l := s.l
+	v := newVector(batchSize)
+	size := min(l.m.opts.MaxMessage, maxDatagram)
+	buf := make([]byte, batchSize*size)
+	for i := range batchSize {
+		v.expect(i, buf[i*size:(i+1)*size])
+	}
+	outbox := &Outbox{arena: new([arenaSize]byte), batch: newBatch(s), listener: l}
+	in := l.newInbound(outbox)
+
+	var n int
+	var errno unix.Errno
+	read := func(fd uintptr) bool {
+		n, errno = v.mmsg(unix.SYS_RECVMMSG, fd, 0, batchSize)
+		return errno != unix.EAGAIN
+	}
+	for failures := 0; ; {
+		err := s.raw.Read(read)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil && errno != 0 {
+			err = errno
+		}
+		if err != nil {
+			if pending(errno) {
+				errno = 0
+				continue
+			}
+			failures++
+			if !l.backoff(failures, err) {
+				return
+			}
+			continue
+		}
+		failures = 0
+		bytes := 0
+		for i := range n {
+			bytes += int(v.hdrs[i].n)
+			if v.hdrs[i].Flags&unix.MSG_TRUNC != 0 {
+				l.m.opts.Dropped(DropTooLarge)
+			} else {
+				l.receive(in, buf[i*size:i*size+int(v.hdrs[i].n)], v.remote(i), v.local(i))
+			}
+			v.reset(i)
+		}
+		l.m.opts.Traffic(UDP, true, n, bytes)
+		outbox.flush()
+	}
+}

@@ -1,0 +1,117 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestUDPSource sends to an address that the kernel would not choose to answer from.
+func TestUDPSource(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "[::]:0"} {
+		locals := make(chan netip.AddrPort, 1)
+		m := start(t, funcs{message: func(in *Inbound) {
+			locals <- in.Flow.Local
+			echo(in)
+			in.Flow.Send([]byte("at once"))
+		}}, Options{})
+		l := listen(t, m, UDP, addr)
+		c := client(t, "127.0.0.1:0")
+		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), l.Addr().Port())
+		sendTo(t, c, to, msg("a", 0))
+		if local := wait(t, locals, "the message"); local != to {
+			t.Errorf("%s: local %s, want %s", addr, local, to)
+		}
+		for range 2 {
+			if got, from := receiveFrom(t, c); from != to {
+				t.Errorf("%s: got %q from %s, want it from %s", addr, got, from, to)
+			}
+		}
+	}
+}
+
+// TestUDPSocketsShare sees that every socket gets its part, and that all are on the port the system chose.
+func TestUDPSocketsShare(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
+		const sockets, clients = 3, 200
+		readers := make(chan *Outbox, clients)
+		m := start(t, funcs{message: func(in *Inbound) {
+			readers <- in.Outbox
+			echo(in)
+		}}, Options{UDPSockets: sockets})
+		l := listen(t, m, UDP, addr)
+		count := make(map[*Outbox]int)
+		for range clients {
+			c := client(t, "127.0.0.1:0")
+			sendTo(t, c, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.Addr().Port()), msg("a", 0))
+			receiveFrom(t, c)
+			count[<-readers]++
+		}
+		if len(count) != sockets {
+			t.Errorf("%s: %d of %d sockets were used", addr, len(count), sockets)
+		}
+	}
+}
+
+// TestListenTakenShared meets another program that would share the port with us.
+func TestListenTakenShared(t *testing.T) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		if e := c.Control(func(fd uintptr) { err = reusePort(int(fd)) }); e != nil {
+			return e
+		}
+		return err
+	}}
+	other, err := lc.ListenPacket(context.Background(), "udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	m := start(t, funcs{}, Options{})
+	taken := other.LocalAddr().(*net.UDPAddr).AddrPort()
+	for _, addr := range []netip.AddrPort{taken, netip.AddrPortFrom(netip.IPv4Unspecified(), taken.Port()), netip.AddrPortFrom(netip.IPv6Unspecified(), taken.Port())} {
+		if _, err := m.Listen(UDP, addr); err == nil {
+			t.Errorf("%s was opened although %s is in use", addr, taken)
+		}
+	}
+}
+
+// TestUDPReadErrors connects the socket below the reader, so that the kernel reports to it that nobody listens at the other end.
+func TestUDPReadErrors(t *testing.T) {
+	var d drops
+	m := start(t, funcs{message: echo}, Options{UDPSockets: 1, Dropped: d.count})
+	l := listen(t, m, UDP, "127.0.0.1:0")
+	s := l.udp[0]
+	gone := client(t, "127.0.0.1:0")
+	peer := gone.LocalAddr().(*net.UDPAddr).AddrPort()
+	gone.Close()
+	err := s.control(func(fd int) error {
+		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(peer.Port()), Addr: peer.Addr().As4()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := l.Flow(peer).Send([]byte("is anybody there?")); err != nil && err.(*net.OpError).Err != unix.ECONNREFUSED {
+			t.Fatal(err)
+		}
+	}
+	c := client(t, peer.String())
+	sendTo(t, c, l.Addr(), msg("a", 0))
+	for {
+		if got, _ := receiveFrom(t, c); got == msg("a", 0) {
+			break
+		}
+	}
+
+	if !l.backoff(3, unix.ENOMEM) || d.of(DropReadError) != 1 {
+		t.Error("an error ends the reader, or is not counted")
+	}
+	l.Close()
+	if l.backoff(1, unix.ENOMEM) {
+		t.Error("the reader goes on after the listener was closed")
+	}
+}
