@@ -1,0 +1,63 @@
+package register
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	register [<matcher>] {
+//		expires <min> <default> <max>
+//		max_contacts <n>
+//	}
+//
+// Times are seconds, or durations such as 10m.
+func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch option := d.Val(); option {
+		case "expires":
+			args := d.RemainingArgs()
+			if len(args) != 3 {
+				return d.Err("expires takes three times, the shortest, the default and the longest: expires 60 600 7200")
+			}
+			for i, t := range [...]*caddy.Duration{&h.MinExpires, &h.DefaultExpires, &h.MaxExpires} {
+				n, err := parseSeconds(args[i])
+				if err != nil {
+					return d.Errf("expires: %q is no time: write seconds, as in 600, or a duration, as in 10m", args[i])
+				}
+				*t = n
+			}
+		case "max_contacts":
+			var text string
+			if !d.AllArgs(&text) {
+				return d.ArgErr()
+			}
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 {
+				return d.Errf("max_contacts: %q is no positive number", text)
+			}
+			h.MaxContacts = n
+		default:
+			return d.Errf("unrecognized option %q of register: it has expires and max_contacts", option)
+		}
+	}
+	return nil
+}
+
+func parseSeconds(text string) (caddy.Duration, error) {
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return caddy.Duration(n) * caddy.Duration(1e9), nil
+	}
+	d, err := caddy.ParseDuration(text)
+	return caddy.Duration(d), err
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Register)(nil)

@@ -1,0 +1,168 @@
+package register
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+// scratch is what serving one REGISTER needs.
+type scratch struct {
+	update   location.Update
+	result   location.Result
+	contacts []location.ContactUpdate
+	path     []byte
+	response module.Response
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) release() {
+	clear(s.contacts)
+	s.update = location.Update{}
+	clear(s.result.Bindings)
+	clear(s.result.Changes)
+	scratches.Put(s)
+}
+
+// read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7).
+func (h *Register) read(u *location.Update, r *module.Request, contacts []location.ContactUpdate) error {
+	m := r.Message()
+	u.CallID = m.Header(wire.CallID)
+	u.CSeq = m.CSeq
+	u.UserAgent = m.Header(wire.UserAgent)
+	u.Flow = r.Flow()
+	u.Max = h.MaxContacts
+	u.Path = joined(m, wire.Path)
+	expires, given := m.Expires()
+	for v := m.Values(wire.Contact); v.Next(); {
+		if string(v.Value()) == "*" {
+			u.RemoveAll = true
+			continue
+		}
+		c, err := h.contact(v.Value(), expires, given)
+		if err != nil {
+			return module.HandlerError{Status: 400, Reason: "Malformed Contact", Err: err}
+		}
+		contacts = append(contacts, c)
+	}
+	u.Contacts = contacts
+	// "*" stands alone and only removes (step 6).
+	if u.RemoveAll && (len(contacts) > 0 || !given || expires != 0) {
+		return module.HandlerError{Status: 400, Reason: "Invalid Wildcard Contact"}
+	}
+	return nil
+}
+
+// contact reads one Contact. Its expires parameter goes before the header field, and that before the default (RFC 3261 §10.2.1.1).
+func (h *Register) contact(value []byte, expires uint32, given bool) (c location.ContactUpdate, err error) {
+	a, err := wire.ParseNameAddr(value)
+	if err != nil {
+		return c, err
+	}
+	if c.URI, err = wire.ParseURI(a.URI); err != nil {
+		return c, err
+	}
+	c.Q, c.Expires = 1000, h.normal
+	if given {
+		c.Expires = expires
+	}
+	for p := wire.ParamsOf(a.Params); p.Next(); {
+		switch {
+		case wire.EqualFold(p.Name, "expires"):
+			// RFC 3261 §10.2.1.1: what is no number counts as 3600.
+			if n, ok := wire.ParseExpires(p.Value); ok {
+				c.Expires = n
+			} else {
+				c.Expires = 3600
+			}
+		case wire.EqualFold(p.Name, "q"):
+			c.Q = parseQ(p.Value)
+		case wire.EqualFold(p.Name, "+sip.instance"):
+			c.Instance = p.Value
+		case wire.EqualFold(p.Name, "reg-id"):
+			if n, ok := wire.ParseUint(p.Value, 1<<31-1); ok {
+				c.RegID = uint32(n)
+			}
+		}
+	}
+	return c, nil
+}
+
+// parseQ reads a qvalue of "0", "1", "0.375" in thousandths; what is none counts as 1.
+func parseQ(b []byte) uint16 {
+	if len(b) == 0 || b[0] != '0' {
+		return 1000
+	}
+	q, scale := uint16(0), uint16(100)
+	for _, c := range b[min(2, len(b)):] {
+		if c < '0' || c > '9' {
+			return 1000
+		}
+		q += uint16(c-'0') * scale
+		scale /= 10
+	}
+	return q
+}
+
+// joined returns a field's values separated by commas.
+func joined(m *module.Message, id wire.HeaderID) []byte {
+	v := m.Values(id)
+	if !v.Next() {
+		return nil
+	}
+	first := v.Value()
+	if !v.Next() {
+		return first
+	}
+	all := append([]byte(nil), first...)
+	for more := true; more; more = v.Next() {
+		all = append(append(all, ','), v.Value()...)
+	}
+	return all
+}
+
+// unsupported returns the option tags in Require that the registrar doesn't know (step 2).
+func unsupported(m *module.Message) (tags []byte) {
+	for v := m.Values(wire.Require); v.Next(); {
+		if wire.EqualFold(v.Value(), "path") || wire.EqualFold(v.Value(), "outbound") {
+			continue
+		}
+		if len(tags) > 0 {
+			tags = append(tags, ", "...)
+		}
+		tags = append(tags, v.Value()...)
+	}
+	return tags
+}
+
+func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
+
+func appendNumber(dst []byte, name string, n uint32) []byte {
+	dst = append(append(dst, name...), ": "...)
+	return append(appendUint(dst, uint64(n)), '\r', '\n')
+}
+
+// date is the Date line of the current second.
+var date atomic.Pointer[dateLine]
+
+type dateLine struct {
+	second int64
+	line   string
+}
+
+func appendDate(dst []byte) []byte {
+	now := time.Now()
+	d := date.Load()
+	if d == nil || d.second != now.Unix() {
+		// RFC 3261 §20.17: the time zone is GMT, literally.
+		d = &dateLine{now.Unix(), now.UTC().Format("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")}
+		date.Store(d)
+	}
+	return append(dst, d.line...)
+}

@@ -1,0 +1,186 @@
+// Package register is the registrar.
+package register
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+func init() {
+	caddy.RegisterModule(&Register{})
+}
+
+// The defaults.
+const (
+	DefaultMinExpires  = 60 * time.Second
+	DefaultExpires     = 600 * time.Second
+	DefaultMaxExpires  = 7200 * time.Second
+	DefaultMaxContacts = 10
+)
+
+// Register is the registrar (RFC 3261 §10.3): it answers REGISTER requests for the domains that are served, and then lets the next
+// handler have them, so that later ones can act on a registration. Other requests, and those for other domains, it leaves alone.
+type Register struct {
+	// The shortest time a phone may register for; a shorter one is refused with 423, which tells the phone this one.
+	// Default: 60 seconds.
+	MinExpires caddy.Duration `json:"min_expires,omitempty"`
+
+	// How long a registration lasts when the phone doesn't say. Default: 600 seconds.
+	DefaultExpires caddy.Duration `json:"default_expires,omitempty"`
+
+	// The longest time a phone may register for; a longer one is cut to this. Default: 7200 seconds.
+	MaxExpires caddy.Duration `json:"max_expires,omitempty"`
+
+	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused with 503. Default: 10.
+	MaxContacts int `json:"max_contacts,omitempty"`
+
+	app    *module.App
+	logger *zap.Logger
+
+	min, normal, max uint32 // seconds
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Register) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.register", New: func() caddy.Module { return new(Register) }}
+}
+
+// Provision sets the defaults.
+func (h *Register) Provision(ctx caddy.Context) (err error) {
+	h.logger = ctx.Logger()
+	h.min = seconds(h.MinExpires, DefaultMinExpires)
+	h.max = seconds(h.MaxExpires, max(DefaultMaxExpires, time.Duration(h.DefaultExpires), time.Duration(h.MinExpires)))
+	h.normal = seconds(h.DefaultExpires, min(max(DefaultExpires, time.Duration(h.MinExpires)), time.Duration(h.max)*time.Second))
+	if h.MaxContacts == 0 {
+		h.MaxContacts = DefaultMaxContacts
+	}
+	h.app, err = module.AppFrom(ctx)
+	return err
+}
+
+func seconds(d caddy.Duration, otherwise time.Duration) uint32 {
+	if d == 0 {
+		d = caddy.Duration(otherwise)
+	}
+	return uint32(time.Duration(d) / time.Second)
+}
+
+// Validate checks that the times make sense together.
+func (h *Register) Validate() error {
+	if h.MinExpires < 0 || h.DefaultExpires < 0 || h.MaxExpires < 0 || h.MaxContacts < 0 {
+		return errors.New("expires and max_contacts must not be negative")
+	}
+	if h.min > h.normal || h.normal > h.max {
+		return fmt.Errorf("expires: the shortest (%ds), the default (%ds) and the longest (%ds) must not be in another order", h.min, h.normal, h.max)
+	}
+	return nil
+}
+
+// ServeSIP implements module.Handler.
+func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
+	// Step 1: a REGISTER for a domain that is not ours is for somebody else.
+	if r.Message().Method != wire.REGISTER || w.Status() != 0 || !h.app.IsLocal(r.URI().Host) {
+		return next(w, r)
+	}
+	if err := h.register(w, r); err != nil {
+		return err
+	}
+	return next(w, r)
+}
+
+// register does steps 2 to 8 of RFC 3261 §10.3. Steps 3 and 4, who the user is and whether he may, are for the handlers before this one.
+func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
+	m := r.Message()
+	if tags := unsupported(m); tags != nil {
+		res := &module.Response{Status: 420}
+		res.AddHeader("Unsupported", string(tags))
+		return w.WriteResponse(res)
+	}
+	var key [128]byte
+	_, to := r.To()
+	aor, ok := h.app.AppendAOR(key[:0], &to)
+	if !ok {
+		return module.Error(404, nil) // step 5
+	}
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if err := h.read(&s.update, r, s.contacts[:0]); err != nil {
+		return err
+	}
+	s.contacts = s.update.Contacts
+	s.update.AOR = aor
+	if short, ok := h.limit(s.update.Contacts); !ok {
+		h.logger.Debug("registration for too short a time", zap.ByteString("aor", aor), zap.Uint32("seconds", short))
+		res := &module.Response{Status: 423}
+		res.Header = appendNumber(res.Header, "Min-Expires", h.min)
+		return w.WriteResponse(res)
+	}
+	switch err := h.app.Location().Update(&s.update, &s.result); {
+	case errors.Is(err, location.ErrTooMany):
+		// Not 403: phones take that for a wrong password and give up.
+		res := &module.Response{Status: 503}
+		res.AddHeader("Retry-After", "60")
+		return w.WriteResponse(res)
+	case err != nil:
+		return module.HandlerError{Status: 500, Reason: "Out of Order", Err: err}
+	}
+	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], m, s.result.Bindings)}
+	return w.WriteResponse(&s.response)
+}
+
+// limit brings the times into what is allowed; it returns false and the time when one is too short (step 7).
+func (h *Register) limit(contacts []location.ContactUpdate) (short uint32, ok bool) {
+	for i := range contacts {
+		c := &contacts[i]
+		// RFC 3261 §10.3 step 7 lets only intervals under an hour be refused; min is never above that in practice.
+		if c.Expires > 0 && c.Expires < h.min {
+			return c.Expires, false
+		}
+		c.Expires = min(c.Expires, h.max)
+	}
+	return 0, true
+}
+
+// header appends what the answer tells: all bindings and how long they still last (step 8), and the Path that was recorded (RFC 3327 §5.3).
+func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Binding) []byte {
+	for _, b := range bindings {
+		dst = append(dst, "Contact: <"...)
+		dst = append(dst, b.Contact()...)
+		dst = append(dst, ">;expires="...)
+		dst = appendUint(dst, uint64(h.app.Location().Remaining(b)))
+		if q := b.Q(); q != 1000 {
+			dst = append(dst, ";q=0."...)
+			dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
+		}
+		if instance := b.Instance(); instance != "" {
+			dst = append(dst, ";+sip.instance="...)
+			dst = append(dst, instance...)
+		}
+		if id := b.RegID(); id > 0 {
+			dst = append(dst, ";reg-id="...)
+			dst = appendUint(dst, uint64(id))
+		}
+		dst = append(dst, '\r', '\n')
+	}
+	for v := m.Values(wire.Path); v.Next(); {
+		dst = append(dst, "Path: "...)
+		dst = append(dst, v.Value()...)
+		dst = append(dst, '\r', '\n')
+	}
+	return appendDate(dst)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*Register)(nil)
+	_ caddy.Validator   = (*Register)(nil)
+	_ module.Handler    = (*Register)(nil)
+)

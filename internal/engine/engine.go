@@ -1,0 +1,201 @@
+// Package engine holds what outlives a configuration: sockets and connections, transactions, and the stores. There is one engine a
+// process; configurations attach to it as generations, and a reload swaps one pointer.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/transaction"
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// Dispatcher is what a generation of configuration does with new requests. It is called on the goroutine that reads the socket and must not block.
+type Dispatcher interface {
+	// ServeRequest handles a request that belongs to no transaction. m and in are valid until it returns.
+	ServeRequest(in *transport.Inbound, m *wire.Message)
+}
+
+// Address is a listener that a generation wants.
+type Address struct {
+	Network transport.Network
+	Addr    netip.AddrPort
+}
+
+func (a Address) String() string { return a.Network.String() + "/" + a.Addr.String() }
+
+// Generation is one configuration, while it is attached.
+type Generation struct {
+	Dispatcher Dispatcher
+	Listen     []Address
+	Logger     *zap.Logger
+
+	// Listeners are the open sockets, in the order of Listen. Attach sets it.
+	Listeners []*transport.Listener
+}
+
+// Engine is the process's one engine.
+type Engine struct {
+	Transactions *transaction.Table
+	Location     *location.Store
+	Transport    *transport.Manager
+
+	current  atomic.Pointer[Generation]
+	messages sync.Pool
+	recent   recent
+
+	mu        sync.Mutex
+	stack     []*Generation
+	listeners map[Address]*transport.Listener
+}
+
+// New makes an engine that listens nowhere yet.
+func New() *Engine {
+	e := &Engine{listeners: make(map[Address]*transport.Listener)}
+	e.messages.New = func() any { return new(wire.Message) }
+	e.Transactions = transaction.NewTable(transaction.Options{})
+	e.Location = location.New(location.Options{})
+	e.Transport = transport.NewManager(e, transport.Options{
+		Dropped: func(reason string) { Dropped(reason).Inc() },
+	})
+	return e
+}
+
+// Destruct closes everything. It implements caddy.Destructor.
+func (e *Engine) Destruct() error {
+	err := e.Transport.Close()
+	e.Transactions.Close()
+	e.Location.Close()
+	return err
+}
+
+// Logger returns the logger of the configuration in force.
+func (e *Engine) Logger() *zap.Logger {
+	if g := e.current.Load(); g != nil && g.Logger != nil {
+		return g.Logger
+	}
+	return zap.NewNop()
+}
+
+// Attach opens the listeners that g wants and are not open yet, and puts g in force. When one cannot be opened, those just opened are
+// closed again and what was in force stays in force.
+func (e *Engine) Attach(g *Generation) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var opened []Address
+	g.Listeners = make([]*transport.Listener, len(g.Listen))
+	for i, a := range g.Listen {
+		l, ok := e.listeners[a]
+		if !ok {
+			var err error
+			if l, err = e.Transport.Listen(a.Network, a.Addr); err != nil {
+				for _, a := range opened {
+					e.close(a)
+				}
+				return fmt.Errorf("listening on %s: %w", a, err)
+			}
+			e.listeners[a] = l
+			opened = append(opened, a)
+		}
+		g.Listeners[i] = l
+	}
+	e.stack = append(e.stack, g)
+	e.current.Store(g)
+	return nil
+}
+
+// Detach takes g out of force: the generation attached last before it is in force again, and listeners that no generation wants are
+// closed. Detaching twice does nothing.
+func (e *Engine) Detach(g *Generation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(e.stack, g)
+	if i < 0 {
+		return
+	}
+	e.stack = slices.Delete(e.stack, i, i+1)
+	var top *Generation
+	if n := len(e.stack); n > 0 {
+		top = e.stack[n-1]
+	}
+	e.current.Store(top)
+	for a := range e.listeners {
+		if !slices.ContainsFunc(e.stack, func(g *Generation) bool { return slices.Contains(g.Listen, a) }) {
+			e.close(a)
+		}
+	}
+}
+
+func (e *Engine) close(a Address) {
+	if err := e.listeners[a].Close(); err != nil {
+		e.Logger().Error("closing a listener", zap.Stringer("address", a), zap.Error(err))
+	}
+	delete(e.listeners, a)
+}
+
+// HandleMessage implements transport.Handler.
+func (e *Engine) HandleMessage(in *transport.Inbound) {
+	m := e.messages.Get().(*wire.Message)
+	e.handle(in, m)
+	e.messages.Put(m)
+}
+
+func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
+	err := m.Parse(in.Data)
+	if in.Err != nil && err == nil {
+		err = &wire.ParseError{Status: 400, Reason: "Malformed Message"}
+	}
+	if err != nil {
+		e.refuse(in, m, err)
+		return
+	}
+	if m.Response {
+		if !e.Transactions.Response(m, in.Flow, in.Outbox) {
+			droppedStray.Inc()
+		}
+		return
+	}
+	if e.Transactions.Request(m, in.Flow, in.Outbox) {
+		return
+	}
+	if acknowledgesStateless(m) {
+		return
+	}
+	g := e.current.Load()
+	if g == nil {
+		droppedIdle.Inc()
+		return
+	}
+	g.Dispatcher.ServeRequest(in, m)
+}
+
+// refuse answers a request that cannot be read, statelessly, if it can be answered at all.
+func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
+	droppedMalformed.Inc()
+	var perr *wire.ParseError
+	if !errors.As(err, &perr) || !m.Answerable() {
+		return
+	}
+	f := ResponseFlow(m, in.Flow)
+	b := m.AppendResponse(in.Outbox.Buffer(), perr.Status, perr.Reason, in.Flow.Remote, &wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
+	_ = in.Outbox.Send(f, b)
+}
+
+// ConnClosed implements transport.Handler.
+func (e *Engine) ConnClosed(*transport.Conn, error) {}
+
+// ResponseFlow returns where the response to a request is sent (RFC 3261 §18.2.2).
+func ResponseFlow(m *wire.Message, f transport.Flow) transport.Flow {
+	if !f.Network.Reliable() {
+		f.Remote = m.ResponseAddr(f.Remote)
+	}
+	return f
+}

@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"math/rand/v2"
+
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// NewBranch returns a branch for a request of our own.
+func NewBranch() []byte { return AppendBranch(nil, rand.Uint64(), 0) }
+
+// AppendBranch appends a branch of a number that is this request's own and the request's LoopHash.
+func AppendBranch(dst []byte, unique, loop uint64) []byte {
+	dst = append(dst, wire.MagicCookie...)
+	return AppendHex(AppendHex(dst, unique), loop)
+}
+
+// IsLoop tells whether a branch is one that AppendBranch made with that LoopHash.
+func IsLoop(branch []byte, loop uint64) bool {
+	const length = len(wire.MagicCookie) + 32
+	if len(branch) != length {
+		return false
+	}
+	var buf [16]byte
+	return string(branch[length-16:]) == string(AppendHex(buf[:0], loop))
+}
+
+// NewTag returns a tag (RFC 3261 §19.3).
+func NewTag() []byte { return AppendHex(nil, rand.Uint64()) }
+
+// NewCallID returns a Call-ID.
+func NewCallID() []byte { return AppendHex(AppendHex(nil, rand.Uint64()), rand.Uint64()) }

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// A client repeats a request for 64*T1, 32 seconds, at the longest (RFC 3261 §17.1.1.2). What was seen is remembered in two halves, so
+// that it is remembered for one to two times that long and forgotten without a timer for each.
+const (
+	recentTime = 40 * time.Second
+	recentMax  = 1 << 20 // in one half; over it, the older half is forgotten early
+)
+
+// recent remembers requests that are answered without a transaction but act only once.
+type recent struct {
+	mu       sync.Mutex
+	now, old map[uint64]struct{}
+	turned   time.Time
+}
+
+// seen tells whether key was given before, and remembers it.
+func (c *recent) seen(key uint64) bool {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if since := now.Sub(c.turned); since > recentTime || len(c.now) >= recentMax {
+		if since > 2*recentTime {
+			clear(c.now)
+		}
+		c.now, c.old = c.old, c.now
+		clear(c.now)
+		if c.now == nil {
+			c.now = make(map[uint64]struct{})
+		}
+		c.turned = now
+	}
+	if _, ok := c.old[key]; ok {
+		return true
+	}
+	if _, ok := c.now[key]; ok {
+		return true
+	}
+	c.now[key] = struct{}{}
+	return false
+}
+
+// Repeated tells whether the same request, or a retransmission of it, was given to Repeated within the last 32 seconds at least.
+func (e *Engine) Repeated(m *wire.Message) bool {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, b := range [...][]byte{m.Via.Branch, m.Via.Host, m.Header(wire.CallID), m.Header(wire.CSeq), m.FromTag()} {
+		h.Write(b)
+		h.WriteByte(0)
+	}
+	return e.recent.seen(h.Sum64())
+}

@@ -1,0 +1,156 @@
+// Package module is the SIP app: servers, routes, and the interfaces that handlers, matchers and storage engines implement.
+package module
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/location"
+)
+
+func init() {
+	caddy.RegisterModule(&App{})
+}
+
+// App is the SIP app: servers that listen for SIP requests and give them to routes.
+//
+// Sockets, connections, transactions and registrations outlive a configuration: a reload changes what is done with the next request and
+// disturbs nothing that is under way.
+//
+// Beside Caddy's own, these placeholders are there:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{sip.method}` | The method
+// `{sip.uri}` | The Request-URI; also `.user`, `.host`
+// `{sip.from.uri}` | The From URI; also `.user`, `.host`
+// `{sip.to.uri}` | The To URI; also `.user`, `.host`
+// `{sip.contact.uri}` | The first Contact URI
+// `{sip.header.*}` | A header field's first value
+// `{sip.call_id}`, `{sip.cseq}`, `{sip.user_agent}` | Those header fields
+// `{sip.source}` | Address and port the packet came from; also `.ip`, `.port`
+// `{sip.local.host}`, `{sip.local.port}` | The address the packet was sent to
+// `{sip.transport}` | udp or tcp
+// `{sip.auth.user}` | Whose credentials were checked
+// `{sip.vars.*}` | A variable
+// `{sip.regexp.*}` | A capture of a regular expression
+// `{sip.response.status}` | The final response's status, once it has been sent
+// `{sip.error.status}`, `{sip.error.reason}`, `{sip.error.message}` | The error being handled
+// `{sip.snom.model}`, `{sip.snom.firmware}` | What the User-Agent of a Snom phone says
+type App struct {
+	// The domains that are served. Addresses among them, and all addresses that servers listen on, stand for the first one.
+	// Default: every address a server listens on, the machine's own name, and localhost, all of them as one domain.
+	Domains []string `json:"domains,omitempty"`
+
+	// The servers, by names of your choice.
+	Servers map[string]*Server `json:"servers,omitempty"`
+
+	logger     *zap.Logger
+	domains    *domains
+	engine     *engine.Engine
+	generation *engine.Generation
+	owners     []*Server // whose address each of generation.Listen is
+	workers    *workers
+	storage    certmagic.Storage
+	secret     []byte
+	attached   bool
+	pooled     bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip", New: func() caddy.Module { return new(App) }}
+}
+
+// engines holds the process's one engine, for as long as a configuration uses it.
+var engines = caddy.NewUsagePool()
+
+// Provision loads the routes. It opens nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	a.workers = newWorkers(a.logger)
+	a.storage = ctx.Storage()
+	a.generation = &engine.Generation{Dispatcher: a, Logger: a.logger}
+	if err := a.listenAddresses(); err != nil {
+		return err
+	}
+	a.domains = newDomains(a.Domains, a.generation.Listen)
+	e, _, err := engines.LoadOrNew("engine", func() (caddy.Destructor, error) { return engine.New(), nil })
+	if err != nil {
+		return err
+	}
+	a.engine, a.pooled = e.(*engine.Engine), true
+	for name, s := range a.Servers {
+		if err := s.provision(ctx, a, name); err != nil {
+			return fmt.Errorf("server %s: %w", name, err)
+		}
+	}
+	return a.registerMetrics(ctx.GetMetricsRegistry())
+}
+
+func (a *App) registerMetrics(registry *prometheus.Registry) error {
+	if registry == nil {
+		return nil
+	}
+	for _, c := range append(a.engine.Collectors(), collectors...) {
+		var registered prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &registered) {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// Start opens the listeners and puts the configuration in force.
+func (a *App) Start() error {
+	secret, err := loadSecret(a.storage)
+	if err != nil {
+		return err
+	}
+	a.secret = secret
+	if err := a.engine.Attach(a.generation); err != nil {
+		return err
+	}
+	a.attached = true
+	return nil
+}
+
+// Stop takes the configuration out of force. What is under way goes on.
+func (a *App) Stop() error {
+	if a.attached {
+		a.attached = false
+		a.engine.Detach(a.generation)
+	}
+	return nil
+}
+
+// Cleanup lets go of the engine.
+func (a *App) Cleanup() error {
+	err := a.Stop()
+	if a.pooled {
+		a.pooled = false
+		_, e := engines.Delete("engine")
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// Location returns the registrations.
+func (a *App) Location() *location.Store { return a.engine.Location }
+
+// Engine returns what the process keeps from one configuration to the next.
+func (a *App) Engine() *engine.Engine { return a.engine }
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ engine.Dispatcher  = (*App)(nil)
+)

@@ -1,0 +1,120 @@
+package module
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+var requests = sync.Pool{New: func() any { return new(Request) }}
+
+// ServeRequest implements engine.Dispatcher.
+func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) {
+	s := a.serverOf(in.Flow.Listener)
+	if s == nil {
+		return
+	}
+	r := requests.Get().(*Request)
+	r.msg, r.flow, r.outbox, r.server = m, in.Flow, in.Outbox, s
+	r.writer.r = r
+	if s.access != nil {
+		r.Received()
+	}
+	s.run(r)
+	if r.kept {
+		return // whoever keeps it lets go of it in the end
+	}
+	if r.writer.status == 0 {
+		s.finished(r, nil)
+	}
+	edits := r.edits
+	*r = Request{edits: edits}
+	requests.Put(r)
+}
+
+// run gives the request to the routes, and what they return to the error routes.
+func (s *Server) run(r *Request) {
+	w := &r.writer
+	err := guard(w, r, s.check)
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// check refuses what no handler should see, and gives the rest to the routes.
+func (s *Server) check(w ResponseWriter, r *Request) error {
+	uri, err := wire.ParseURI(r.msg.RequestURI())
+	r.uri, r.hasURI = uri, true
+	switch {
+	case err != nil || len(uri.Headers) > 0: // RFC 3261 §19.1.1: no headers in a Request-URI
+		return HandlerError{Status: 400, Reason: "Malformed Request-URI", Err: err}
+	case uri.Scheme == wire.OtherScheme:
+		return Error(416, nil) // RFC 3261 §8.2.2.1
+	}
+	return s.serve(w, r)
+}
+
+// fail answers a request for which a handler returned an error.
+func (s *Server) fail(w ResponseWriter, r *Request, err error) {
+	if s.onError != nil {
+		err = guard(w, r, func(w ResponseWriter, r *Request) error { return s.onError(w, r, err) })
+		if err == nil {
+			return
+		}
+	}
+	he := asHandlerError(err)
+	level := zapcore.DebugLevel
+	if he.Status >= 500 && he.Status < 600 && he.Status != 503 {
+		level = zapcore.ErrorLevel
+	}
+	if c := s.logger.Check(level, "request failed"); c != nil {
+		c.Write(zap.Error(he), zap.Object("request", (*loggedRequest)(r)))
+	}
+	if w.Status() == 0 {
+		_ = Respond(w, he.Status, he.Reason)
+	}
+}
+
+// guard runs f and turns a panic into an error: one bad request must not end the server.
+func guard(w ResponseWriter, r *Request, f Next) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			panics.Inc()
+			err = Error(500, fmt.Errorf("panic: %v", p))
+			r.server.logger.Error("panic while serving a request", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	return f(w, r)
+}
+
+// allow lists the methods that a user agent here understands, for 405 and OPTIONS (RFC 3261 §11.2).
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, NOTIFY, SUBSCRIBE, INFO, REFER, UPDATE, PRACK, PUBLISH"
+
+// unanswered ends every chain: it answers as a user agent without users would.
+func unanswered(w ResponseWriter, r *Request) error {
+	if w.Status() != 0 || r.kept || r.msg.Method == wire.ACK {
+		return nil
+	}
+	self := len(r.URI().User) == 0 && r.server.app.IsLocal(r.URI().Host)
+	switch {
+	case r.msg.Method == wire.CANCEL || r.InDialog():
+		return Respond(w, 481, "") // RFC 3261 §9.2, §12.2.2
+	case r.msg.Method == wire.OPTIONS && self:
+		res := &Response{Status: 200}
+		res.AddHeader("Allow", allow)
+		res.AddHeader("Accept", "application/sdp")
+		res.AddHeader("Supported", "path")
+		return w.WriteResponse(res)
+	case r.msg.Method == wire.REGISTER, self:
+		res := &Response{Status: 405}
+		res.AddHeader("Allow", "OPTIONS")
+		return w.WriteResponse(res)
+	}
+	return Respond(w, 404, "")
+}

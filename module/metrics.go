@@ -1,0 +1,52 @@
+package module
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// The metrics live as long as the process, and each configuration registers them with its own registry.
+var (
+	requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "requests_total",
+		Help: "Requests by method and the status of their final response; status none: never answered.",
+	}, []string{"method", "status"})
+
+	panics = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "panics_total",
+		Help: "Panics of handlers, each answered 500.",
+	})
+
+	// LRCPushes counts the lamp messages of handlers by outcome: acknowledged, refused, timeout, failed.
+	LRCPushes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "lrc_pushes_total",
+		Help: "Messages with keys and lamps sent to phones, by outcome.",
+	}, []string{"outcome"})
+
+	collectors = []prometheus.Collector{requestsTotal, panics, LRCPushes}
+)
+
+// requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.
+var requestCounters [wire.NumMethods][700]atomic.Pointer[prometheus.Counter]
+
+func countRequest(m wire.Method, status int) {
+	if status < 0 || status >= 700 {
+		status = 0
+	}
+	slot := &requestCounters[m][status]
+	c := slot.Load()
+	if c == nil {
+		label := "none"
+		if status > 0 {
+			label = strconv.Itoa(status)
+		}
+		counter := requestsTotal.WithLabelValues(m.String(), label)
+		c = &counter
+		slot.Store(c)
+	}
+	(*c).Inc()
+}

@@ -1,0 +1,216 @@
+package module
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/emiago/sipgo/sip"
+
+	"github.com/caddysip/caddysip/internal/transaction"
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// URI is a view of a URI.
+type URI = wire.URI
+
+// NameAddr is a view of an address with its display name and parameters.
+type NameAddr = wire.NameAddr
+
+// Message is a view of a SIP message.
+type Message = wire.Message
+
+// Flow is where a message came from and how to reach that place again.
+type Flow = transport.Flow
+
+// Request is a SIP request on its way through the handlers. Its bytes, and all slices its methods return, are valid until
+// ServeSIP returns, unless Keep was called.
+type Request struct {
+	msg      *wire.Message
+	flow     transport.Flow
+	outbox   *transport.Outbox // nil once the request is kept
+	server   *Server
+	received time.Time // set when something wants it
+
+	uri     wire.URI
+	hasURI  bool
+	sip     *sip.Request
+	vars    map[string]any
+	repl    *caddy.Replacer
+	groups  [maxGroups / 64]uint64
+	edits   wire.Edits
+	ownMsg  wire.Message // where msg points after an edit or Keep
+	kept    bool
+	handler string // the handler that runs, for the access log
+	err     *HandlerError
+	writer  responder
+	tag     [16]byte
+	logs    []logField
+}
+
+// Message returns the view of the message, with all changes that handlers have made to it.
+func (r *Request) Message() *Message { return r.msg }
+
+// Method returns the method.
+func (r *Request) Method() string {
+	if m := r.msg.Method; m != wire.OtherMethod {
+		return m.String()
+	}
+	return string(r.msg.MethodName())
+}
+
+// Is tells whether the method is the one named.
+func (r *Request) Is(method string) bool { return string(r.msg.MethodName()) == method }
+
+// URI returns the Request-URI. It has been found well-formed before any handler runs.
+func (r *Request) URI() *URI {
+	if !r.hasURI {
+		r.uri, _ = wire.ParseURI(r.msg.RequestURI())
+		r.hasURI = true
+	}
+	return &r.uri
+}
+
+// Address reads the first address in a header field, and its URI.
+func (r *Request) Address(id wire.HeaderID) (NameAddr, URI) {
+	v := r.msg.Values(id)
+	if !v.Next() {
+		return NameAddr{}, URI{}
+	}
+	a, err := wire.ParseNameAddr(v.Value())
+	if err != nil {
+		return a, URI{}
+	}
+	u, _ := wire.ParseURI(a.URI)
+	return a, u
+}
+
+// From returns the From address and its URI.
+func (r *Request) From() (NameAddr, URI) { return r.Address(wire.From) }
+
+// To returns the To address and its URI.
+func (r *Request) To() (NameAddr, URI) { return r.Address(wire.To) }
+
+// Header returns the value of the first line of a header field, by its long or compact name in any case; nil when it isn't there.
+func (r *Request) Header(name string) []byte {
+	v, _ := r.msg.HeaderNamed(name)
+	return v
+}
+
+// Source returns where the packet came from.
+func (r *Request) Source() netip.AddrPort { return r.flow.Remote }
+
+// Local returns the address the packet was sent to.
+func (r *Request) Local() netip.AddrPort { return r.flow.Local }
+
+// Transport returns "udp", "tcp", "tls", "ws" or "wss".
+func (r *Request) Transport() string { return r.flow.Network.String() }
+
+// Flow returns the way the request came, which leads back to its sender.
+func (r *Request) Flow() Flow { return r.flow }
+
+// Server returns the server that took the request.
+func (r *Request) Server() *Server { return r.server }
+
+// InDialog tells whether the request belongs to a dialog: To has a tag (RFC 3261 §12.2).
+func (r *Request) InDialog() bool { return r.msg.ToTag() != nil }
+
+// Received returns when the request was read.
+func (r *Request) Received() time.Time {
+	if r.received.IsZero() {
+		r.received = time.Now()
+	}
+	return r.received
+}
+
+// Var returns a variable, nil when it isn't set.
+func (r *Request) Var(name string) any { return r.vars[name] }
+
+// SetVar sets a variable: {sip.vars.name}.
+func (r *Request) SetVar(name string, value any) {
+	if r.vars == nil {
+		r.vars = make(map[string]any)
+	}
+	r.vars[name] = value
+}
+
+// AuthUser returns the user whose credentials were checked; empty when none were.
+func (r *Request) AuthUser() string {
+	s, _ := r.vars[authUserVar].(string)
+	return s
+}
+
+// SetAuthUser tells the handlers that follow whose credentials were checked.
+func (r *Request) SetAuthUser(user string) { r.SetVar(authUserVar, user) }
+
+const authUserVar = "sip.auth.user"
+
+// Error returns the error that is being handled, in a handle_errors route, else nil.
+func (r *Request) Error() *HandlerError { return r.err }
+
+// SIP returns the request as sipgo's type, parsed on first use. Changes to it have no effect on the request; use Edit.
+func (r *Request) SIP() (*sip.Request, error) {
+	if r.sip == nil {
+		msg, err := sip.ParseMessage(append([]byte(nil), r.msg.Raw...))
+		if err != nil {
+			return nil, Error(400, err)
+		}
+		req := msg.(*sip.Request)
+		req.SetTransport(r.flow.Network.Token())
+		req.SetSource(r.flow.Remote.String())
+		r.sip = req
+	}
+	return r.sip, nil
+}
+
+// Edit changes the bytes of the request that the following handlers see and that is relayed.
+func (r *Request) Edit(change func(e *wire.Edits, m *Message)) error {
+	r.edits.Reset()
+	change(&r.edits, r.msg)
+	if r.edits.Len() == 0 {
+		return nil
+	}
+	raw := r.edits.Append(make([]byte, 0, len(r.msg.Raw)+len(r.edits.Text)), r.msg.Raw)
+	if err := r.ownMsg.Parse(raw); err != nil {
+		return Error(500, err)
+	}
+	r.msg = &r.ownMsg
+	r.hasURI, r.sip = false, nil
+	return nil
+}
+
+// Keep makes the request, and the ResponseWriter that came with it, valid after ServeSIP has returned. It returns the outbox in which what is
+// sent until then may be collected.
+func (r *Request) Keep() *transport.Outbox {
+	out := r.outbox
+	if r.kept {
+		return out
+	}
+	r.kept = true
+	r.Received()
+	if r.msg != &r.ownMsg {
+		r.msg.Clone(&r.ownMsg)
+		r.msg = &r.ownMsg
+		r.hasURI = false
+	}
+	r.outbox = nil
+	return out
+}
+
+// Transaction makes the request's server transaction, unless it has been made: what is sent from then on is repeated when the client
+// repeats its request. cancel, which may be nil, is called when the client cancels an INVITE.
+func (r *Request) Transaction(h TransactionHandler) error {
+	if r.writer.tx != nil {
+		return nil
+	}
+	tx, err := r.server.app.engine.Transactions.NewServer(r.msg, r.flow, r.msg.ResponseAddr(r.flow.Remote), r.toTag(), h)
+	if err != nil {
+		return HandlerError{Status: 503, Err: err}
+	}
+	r.writer.tx = tx
+	return nil
+}
+
+// TransactionHandler is told what becomes of a server transaction.
+type TransactionHandler = transaction.ServerHandler

@@ -1,0 +1,212 @@
+package module
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Route is a list of handlers and the requests they are for.
+type Route struct {
+	// Of the routes of one group, only the first that matches a request is run. Default: no group.
+	Group string `json:"group,omitempty"`
+
+	// The matchers a request must satisfy. All matchers of one set must match; one of the sets is enough. Default: every request.
+	MatcherSetsRaw []caddy.ModuleMap `json:"match,omitempty" caddy:"namespace=sip.matchers"`
+
+	// The handlers, in order.
+	HandlersRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=sip.handlers inline_key=handler"`
+
+	// Whether no later route is run when this one matched. Default: false.
+	Terminal bool `json:"terminal,omitempty"`
+
+	sets     [][]Matcher
+	handlers []namedHandler
+}
+
+type namedHandler struct {
+	Handler
+	name string
+}
+
+// RouteList is a list of routes, run in order.
+type RouteList []*Route
+
+// Provision loads the modules of all routes.
+func (routes RouteList) Provision(ctx caddy.Context) error {
+	for i, r := range routes {
+		if err := r.provision(ctx); err != nil {
+			return fmt.Errorf("route %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (r *Route) provision(ctx caddy.Context) error {
+	sets, err := ctx.LoadModule(r, "MatcherSetsRaw")
+	if err != nil {
+		return fmt.Errorf("loading matcher modules: %w", err)
+	}
+	for _, set := range sets.([]map[string]any) {
+		matchers, err := matcherSet(set)
+		if err != nil {
+			return err
+		}
+		r.sets = append(r.sets, matchers)
+	}
+	handlers, err := ctx.LoadModule(r, "HandlersRaw")
+	if err != nil {
+		return fmt.Errorf("loading handler modules: %w", err)
+	}
+	for _, h := range handlers.([]any) {
+		handler, ok := h.(Handler)
+		if !ok {
+			return fmt.Errorf("module %T is not a SIP handler: it has no ServeSIP(ResponseWriter, *Request, Next) error", h)
+		}
+		name := h.(caddy.Module).CaddyModule().ID.Name()
+		r.handlers = append(r.handlers, namedHandler{handler, name})
+	}
+	return nil
+}
+
+// matcherSet orders the matchers of a set by name, so that which runs first does not change from load to load.
+func matcherSet(set map[string]any) ([]Matcher, error) {
+	var matchers []Matcher
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		m, ok := set[name].(Matcher)
+		if !ok {
+			return nil, fmt.Errorf("module %T is not a SIP matcher: it has no Match(*Request) (bool, error)", set[name])
+		}
+		matchers = append(matchers, m)
+	}
+	return matchers, nil
+}
+
+// Compile makes one function of the routes and what follows them. It is called when the configuration is loaded.
+func (routes RouteList) Compile(next Next) (Next, error) {
+	groups := make(map[string]int)
+	for _, r := range routes {
+		if _, ok := groups[r.Group]; !ok && r.Group != "" {
+			groups[r.Group] = len(groups)
+		}
+	}
+	if len(groups) > maxGroups {
+		return nil, fmt.Errorf("more than %d groups in one list of routes", maxGroups)
+	}
+	chain := next
+	for _, r := range slices.Backward(routes) {
+		var err error
+		if chain, err = r.compile(chain, next, groups); err != nil {
+			return nil, err
+		}
+	}
+	if len(groups) == 0 {
+		return chain, nil
+	}
+	// Groups are counted anew in each list of routes.
+	return func(w ResponseWriter, r *Request) error {
+		outer := r.groups
+		r.groups = [maxGroups / 64]uint64{}
+		err := chain(w, r)
+		r.groups = outer
+		return err
+	}, nil
+}
+
+const maxGroups = 256
+
+// compile makes one function of the route: rest is what follows it, end what follows all routes.
+func (r *Route) compile(rest, end Next, groups map[string]int) (Next, error) {
+	after := rest
+	if r.Terminal {
+		after = end
+	}
+	body, err := compileHandlers(r.handlers, after)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.sets) == 0 && r.Group == "" {
+		return body, nil
+	}
+	sets := r.sets
+	word, bit := 0, uint64(0)
+	if r.Group != "" {
+		g := groups[r.Group]
+		word, bit = g/64, 1<<(g%64)
+	}
+	return func(w ResponseWriter, req *Request) error {
+		if req.groups[word]&bit != 0 {
+			return rest(w, req)
+		}
+		if ok, err := matchAny(sets, req); err != nil {
+			return err
+		} else if !ok {
+			return rest(w, req)
+		}
+		req.groups[word] |= bit
+		return body(w, req)
+	}, nil
+}
+
+func compileHandlers(handlers []namedHandler, next Next) (Next, error) {
+	for _, h := range slices.Backward(handlers) {
+		if c, ok := h.Handler.(Compiler); ok {
+			var err error
+			if next, err = c.Compile(next); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		following := next
+		next = func(w ResponseWriter, r *Request) error {
+			r.handler = h.name
+			return h.ServeSIP(w, r, following)
+		}
+	}
+	return next, nil
+}
+
+// matchAny tells whether one of the sets matches; no sets match everything.
+func matchAny(sets [][]Matcher, r *Request) (bool, error) {
+	for _, set := range sets {
+		if ok, err := matchAll(set, r); ok || err != nil {
+			return ok, err
+		}
+	}
+	return len(sets) == 0, nil
+}
+
+func matchAll(set []Matcher, r *Request) (bool, error) {
+	for _, m := range set {
+		if ok, err := m.Match(r); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// MatcherSets are loaded matchers, for modules that have matchers of their own, such as "not".
+type MatcherSets [][]Matcher
+
+// LoadMatcherSets loads the matchers in a field of a module that is tagged caddy:"namespace=sip.matchers".
+func LoadMatcherSets(ctx caddy.Context, owner any, field string) (MatcherSets, error) {
+	loaded, err := ctx.LoadModule(owner, field)
+	if err != nil {
+		return nil, fmt.Errorf("loading matcher modules: %w", err)
+	}
+	var sets MatcherSets
+	for _, set := range loaded.([]map[string]any) {
+		matchers, err := matcherSet(set)
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, matchers)
+	}
+	return sets, nil
+}
+
+// Match tells whether one of the sets matches.
+func (s MatcherSets) Match(r *Request) (bool, error) { return matchAny(s, r) }

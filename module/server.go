@@ -1,0 +1,159 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/transport"
+)
+
+// Server listens on addresses and gives the requests that come there to its routes.
+type Server struct {
+	// The addresses, as [network/]host:port; the network is udp or tcp, none stands for both. Default port: 5060.
+	Listen []string `json:"listen,omitempty"`
+
+	// The routes, in the order they are run. A request that no route answers gets the answer a user agent would give: 200 to OPTIONS for the
+	// server itself, 404 or 405 else.
+	Routes RouteList `json:"routes,omitempty"`
+
+	// Routes that are run by name, by the handler invoke.
+	NamedRoutes map[string]*Route `json:"named_routes,omitempty"`
+
+	// What is done when a handler returns an error. Default: the error's status is the answer.
+	Errors *ErrorRoutes `json:"errors,omitempty"`
+
+	// Makes an access log: one entry a request, when its final response is sent. Default: no log.
+	Logs *ServerLogs `json:"logs,omitempty"`
+
+	app      *App
+	name     string
+	logger   *zap.Logger
+	access   *zap.Logger
+	serve    Next
+	onError  func(ResponseWriter, *Request, error) error
+	invoking []string
+}
+
+type contextKey string
+
+const (
+	serverKey contextKey = "sip_server"
+	appKey    contextKey = "sip_app"
+)
+
+// AppFrom returns the app that a module is being provisioned for.
+func AppFrom(ctx caddy.Context) (*App, error) {
+	if a, ok := ctx.Value(appKey).(*App); ok {
+		return a, nil
+	}
+	return nil, errors.New("this module works only in the routes of a SIP server")
+}
+
+// ServerFrom returns the server that a module is being provisioned for.
+func ServerFrom(ctx caddy.Context) (*Server, error) {
+	if s, ok := ctx.Value(serverKey).(*Server); ok {
+		return s, nil
+	}
+	return nil, errors.New("this module works only in the routes of a SIP server")
+}
+
+// Name returns the server's name.
+func (s *Server) Name() string { return s.name }
+
+// App returns the app the server belongs to.
+func (s *Server) App() *App { return s.app }
+
+func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
+	s.app, s.name = a, name
+	s.logger = a.logger.With(zap.String("server", name))
+	if s.Logs != nil {
+		s.access = a.logger.Named(s.Logs.loggerName())
+	}
+	ctx = ctx.WithValue(appKey, a)
+	ctx = ctx.WithValue(serverKey, s)
+	for name, r := range s.NamedRoutes {
+		if err := r.provision(ctx); err != nil {
+			return fmt.Errorf("named route %s: %w", name, err)
+		}
+	}
+	if err := s.Routes.Provision(ctx); err != nil {
+		return err
+	}
+	if s.Errors != nil {
+		if err := s.Errors.Routes.Provision(ctx); err != nil {
+			return fmt.Errorf("error routes: %w", err)
+		}
+		var err error
+		if s.onError, err = s.Errors.compile(); err != nil {
+			return fmt.Errorf("error routes: %w", err)
+		}
+	}
+	var err error
+	s.serve, err = s.Routes.Compile(unanswered)
+	return err
+}
+
+// listenAddresses collects what all servers listen on, and refuses what overlaps.
+func (a *App) listenAddresses() error {
+	owner := make(map[engine.Address]string)
+	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
+		s := a.Servers[name]
+		if len(s.Listen) == 0 {
+			return fmt.Errorf("server %s: no address to listen on", name)
+		}
+		for _, text := range s.Listen {
+			list, err := ParseListenAddress(text)
+			if err != nil {
+				return fmt.Errorf("server %s: %w", name, err)
+			}
+			for _, addr := range list {
+				for other, by := range owner {
+					if overlap(addr, other) {
+						return fmt.Errorf("server %s: %s overlaps with %s of server %s; each address can be listened on once", name, addr, other, by)
+					}
+				}
+				owner[addr] = name
+				a.generation.Listen = append(a.generation.Listen, addr)
+				a.owners = append(a.owners, s)
+			}
+		}
+	}
+	return nil
+}
+
+// overlap tells whether two addresses take packets from each other: same port, and same host or one of them the wildcard.
+func overlap(x, y engine.Address) bool {
+	a, b := x.Addr, y.Addr
+	if x.Network.Reliable() != y.Network.Reliable() || a.Port() != b.Port() || a.Port() == 0 {
+		return false
+	}
+	if a.Addr() == b.Addr() {
+		return true
+	}
+	// [::] takes IPv4 as well.
+	covers := func(w, o netip.Addr) bool { return w.IsUnspecified() && (w.Is6() || o.Is4()) }
+	return covers(a.Addr(), b.Addr()) || covers(b.Addr(), a.Addr())
+}
+
+// serverOf returns the server that a listener belongs to; what comes over a connection that we made belongs to the first one.
+func (a *App) serverOf(l *transport.Listener) *Server {
+	for i, own := range a.generation.Listeners {
+		if own == l {
+			return a.owners[i]
+		}
+	}
+	if len(a.owners) > 0 {
+		return a.owners[0]
+	}
+	return nil
+}
+
+// Listeners returns the open sockets of all servers.
+func (a *App) Listeners() []*transport.Listener { return a.generation.Listeners }
