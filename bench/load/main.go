@@ -1,0 +1,324 @@
+//go:build linux
+
+// Command load makes a SIP server work and checks everything it answers. It
+// prints one line of JSON on standard output and one for a reader on standard
+// error. bench/README.md says how the project uses it.
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+type config struct {
+	server    netip.AddrPort
+	name      string
+	operation string
+	echo      bool
+	pid       int
+	sockets   int
+	inFlight  int
+	users     int
+	status    int
+	duration  time.Duration
+	warmup    time.Duration
+	wait      time.Duration
+	rate      float64
+	// profileURL is asked for a CPU profile while measuring, which goes to
+	// profileFile.
+	profileURL, profileFile string
+}
+
+func main() {
+	var c config
+	server := flag.String("server", "127.0.0.1:15060", "the server's IPv4 address and port, UDP")
+	flag.StringVar(&c.name, "name", "server", "what to call the server in the result")
+	flag.StringVar(&c.operation, "op", "register", "register, options, lrc, call or memory")
+	label := flag.String("label", "", "what to call the operation in the result (default: its name)")
+	flag.BoolVar(&c.echo, "echo", false, "the server only echoes: send it what the operation's phones send")
+	flag.IntVar(&c.pid, "pid", 0, "the server's process; its descendants count as well (0: measure no CPU or memory)")
+	flag.IntVar(&c.sockets, "sockets", 32, "phones: sockets, each with its own port")
+	flag.IntVar(&c.inFlight, "inflight", 16, "operations in flight per socket")
+	flag.IntVar(&c.users, "users", 10_000, "registered users (calls go to the first 1000, memory inserts them all)")
+	flag.IntVar(&c.status, "status", 404, "the status that OPTIONS must have")
+	flag.DurationVar(&c.duration, "duration", 3*time.Second, "how long to measure")
+	flag.DurationVar(&c.warmup, "warmup", time.Second, "how long to run before measuring")
+	flag.DurationVar(&c.wait, "wait", 10*time.Second, "how long to wait for the server to come up")
+	flag.Float64Var(&c.rate, "rate", 0, "operations a second (0: as many as the window allows)")
+	flag.StringVar(&c.profileURL, "profile-url", "http://127.0.0.1:2998/debug/pprof/profile", "where the server gives its CPU profile")
+	flag.StringVar(&c.profileFile, "profile", "", "file for a CPU profile taken while measuring")
+	flag.Parse()
+
+	res := &result{Server: c.name, Operation: cmp.Or(*label, c.operation)}
+	err := c.check(*server, flag.Args())
+	if err == nil {
+		err = c.run(res)
+	}
+	var unable unavailable
+	if errors.As(err, &unable) {
+		res.Unavailable = unable.Error()
+		err = nil
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, res)
+	if err := json.NewEncoder(os.Stdout).Encode(res); err != nil {
+		fmt.Fprintln(os.Stderr, "load: writing the result:", err)
+		os.Exit(1)
+	}
+}
+
+// check refuses what the command line cannot mean.
+func (c *config) check(server string, rest []string) (err error) {
+	c.server, err = netip.ParseAddrPort(server)
+	slots := c.sockets * c.inFlight
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case err != nil || !c.server.Addr().IsLoopback() || !c.server.Addr().Is4():
+		// The generator floods; it must never reach anybody else's server.
+		return fmt.Errorf("-server %s: want an IPv4 loopback address and a port", server)
+	case echoed[c.operation] == nil && (c.operation != "memory" || c.echo):
+		return fmt.Errorf("-op %s: no such operation", c.operation)
+	case c.sockets < 1 || c.inFlight < 1 || slots >= 10_000:
+		return fmt.Errorf("-sockets × -inflight is %d; want 1 to 9999", slots)
+	case c.users < 2*slots || c.users > maxUsers:
+		return fmt.Errorf("-users %d: want %d to %d", c.users, 2*slots, maxUsers)
+	case c.duration < 100*time.Millisecond || c.warmup < 0 || c.rate < 0:
+		return errors.New("want -duration of at least 100ms, -warmup and -rate not negative")
+	}
+	return nil
+}
+
+// unavailable says that a server cannot do an operation.
+type unavailable struct{ error }
+
+func (c *config) run(res *result) error {
+	runtime.LockOSThread()
+	debug.SetGCPercent(400)
+	server, err := processTree(c.pid)
+	if err != nil {
+		return err
+	}
+	loop, err := newLoop()
+	if err != nil {
+		return err
+	}
+	phones, err := loop.openSockets(c.server, c.sockets)
+	if err != nil {
+		return err
+	}
+	r := &runner{loop: loop}
+	if err := c.awaitServer(r, phones[0]); err != nil {
+		return unavailable{err}
+	}
+	// Only now: a server's workers may be started after it has its socket.
+	if server, err = processTree(c.pid); err != nil {
+		return err
+	}
+	if res.MemoryBefore, err = server.memory(); err != nil {
+		return err
+	}
+	slots := c.sockets * c.inFlight
+	if c.operation == "memory" {
+		return c.fill(r, phones, server, res)
+	}
+	op, err := c.prepare(r, phones, slots)
+	if err != nil {
+		return err
+	}
+	// One operation alone tells whether the server can do it at all.
+	if err := r.phase(op, 1, 1, 0); err != nil || r.errors > 0 {
+		return unavailable{r.trouble(err)}
+	}
+	r.trying = 0
+	return c.measure(r, op, slots, server, res)
+}
+
+// awaitServer sends OPTIONS until there is any answer.
+func (c *config) awaitServer(r *runner, phone *socket) error {
+	ping := newTemplate(optionsText).instantiate(phone.port)
+	answered := false
+	deadline := nanotime() + int64(c.wait)
+	for seq := uint32(time.Now().UnixMilli() % 90_000_000); nanotime() < deadline; seq++ {
+		if c.pid > 0 && ended(c.pid) {
+			return errors.New("the server has ended")
+		}
+		ping.setID(slotLimit-1, seq)
+		phone.send(ping.data)
+		r.loop.flush()
+		if err := r.loop.wait(50, func(*socket, []byte) { answered = true }); err != nil {
+			return err
+		}
+		if answered {
+			// Whatever else is on its way belongs to this, not to the load.
+			return r.loop.wait(50, func(*socket, []byte) {})
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("nothing answers OPTIONS at %s within %s", c.server, c.wait)
+}
+
+// prepare registers whom the operation needs and returns the operation.
+func (c *config) prepare(r *runner, phones []*socket, slots int) (operation, error) {
+	if c.echo {
+		return newEcho(r, phones, c.operation, slots), nil
+	}
+	switch c.operation {
+	case "options":
+		return newOptions(r, phones, c.status, slots), nil
+	case "lrc":
+		return newLRC(r, phones, slots), nil
+	case "call":
+		callees, err := r.loop.openSockets(c.server, c.sockets)
+		if err != nil {
+			return nil, err
+		}
+		users := min(c.users, 1000)
+		insert := newRegister(r, callees, users, min(slots, users/2))
+		if err := r.insert(insert); err != nil {
+			return nil, err
+		}
+		return newCall(r, c.server, phones, callees, users, slots), nil
+	default:
+		op := newRegister(r, phones, c.users, slots)
+		return op, r.insert(op)
+	}
+}
+
+// insert registers every user once, the first alone.
+func (r *runner) insert(op *register) error {
+	if err := r.phase(op, 1, 1, 0); err != nil || r.errors > 0 {
+		return unavailable{fmt.Errorf("registering: %w", r.trouble(err))}
+	}
+	if err := r.phase(op, len(op.slots), int64(len(op.busy)-1), 0); err != nil || r.errors > 0 {
+		return unavailable{fmt.Errorf("registering %d users: %w", len(op.busy), r.trouble(err))}
+	}
+	return nil
+}
+
+// trouble is the first checked error, or else err.
+func (r *runner) trouble(err error) error {
+	if len(r.samples) > 0 {
+		return errors.New(r.samples[0])
+	}
+	return err
+}
+
+// measure runs the operation, and takes its figures once it has warmed up.
+func (c *config) measure(r *runner, op operation, slots int, server processes, res *result) error {
+	r.prepare(op, slots)
+	r.rate = c.rate
+	if c.rate > 0 {
+		// Never in bursts larger than the rate asks for, nor more often than
+		// the generator can afford to wake.
+		if err := r.loop.tick(max(int64(1e9/c.rate), 100_000)); err != nil {
+			return err
+		}
+	}
+	until := r.loop.now + int64(c.warmup)
+	var err error
+	if err = r.run(func() bool { return r.loop.now < until }); err != nil {
+		return unavailable{r.trouble(err)}
+	}
+	if res.MemoryStart, err = server.memory(); err != nil {
+		return err
+	}
+	before, err := server.cpu()
+	if err != nil {
+		return err
+	}
+	finished := c.startProfile()
+	own, from, ended := ownCPU(), nanotime(), r.ended
+	r.measuring = true
+	r.latencies = make([]uint32, 0, 1<<20)
+	until = from + int64(c.duration)
+	err = r.run(func() bool { return r.loop.now < until })
+	r.measuring = false
+	if err != nil {
+		return unavailable{r.trouble(err)}
+	}
+	seconds := float64(nanotime()-from) / 1e9
+	after, err := server.cpu()
+	if err != nil {
+		return err
+	}
+	own = ownCPU() - own
+	if res.Memory, err = server.memory(); err != nil {
+		return err
+	}
+	if err := r.drain(); err != nil {
+		return unavailable{r.trouble(err)}
+	}
+	// What ended while draining is not part of the measurement.
+	res.Operations, res.Seconds = int64(len(r.latencies)), seconds
+	if res.Operations == 0 {
+		return unavailable{fmt.Errorf("no operation ended within %s (%d before)", c.duration, ended)}
+	}
+	res.Rate = float64(res.Operations) / seconds
+	res.ServerCPU = (after - before) * 1e6 / float64(res.Operations)
+	res.LoadCPU = own * 1e6 / float64(res.Operations)
+	res.take(r)
+	return <-finished
+}
+
+// fill registers all users and says what the server needs for each.
+func (c *config) fill(r *runner, phones []*socket, server processes, res *result) error {
+	before, err := server.cpu()
+	if err != nil {
+		return err
+	}
+	finished := c.startProfile()
+	from := nanotime()
+	r.measuring = true
+	r.latencies = make([]uint32, 0, c.users)
+	if err := r.insert(newRegister(r, phones, c.users, c.sockets*c.inFlight)); err != nil {
+		return err
+	}
+	res.Operations, res.Seconds = int64(c.users), float64(nanotime()-from)/1e9
+	after, err := server.cpu()
+	if err != nil {
+		return err
+	}
+	// Nobody is talking to the server now: what it gives back soon is not
+	// what the registrations need.
+	time.Sleep(3 * time.Second)
+	if res.Memory, err = server.memory(); err != nil {
+		return err
+	}
+	res.Rate = float64(c.users) / res.Seconds
+	res.ServerCPU = (after - before) * 1e6 / float64(c.users)
+	res.BytesPerRegistration = float64(res.Memory-res.MemoryBefore) / float64(c.users)
+	res.take(r)
+	return <-finished
+}
+
+// startProfile takes a profile if one is wanted. The channel is read once.
+func (c *config) startProfile() <-chan error {
+	if c.profileFile == "" {
+		ended := make(chan error, 1)
+		ended <- nil
+		return ended
+	}
+	return profile(c.profileURL, c.profileFile, c.duration)
+}
+
+// ownCPU returns the seconds of CPU time that the generator has used.
+func ownCPU() float64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+}

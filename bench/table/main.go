@@ -1,0 +1,242 @@
+// Command table reads what the load has measured, one JSON object a line on
+// standard input, and prints one table of medians and, for every operation,
+// whether caddysip keeps to its target.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// result is the part of the load's result that the table shows.
+type result struct {
+	Server               string   `json:"server"`
+	Operation            string   `json:"operation"`
+	Unavailable          string   `json:"unavailable"`
+	Operations           int64    `json:"operations"`
+	Rate                 float64  `json:"rate"`
+	P50                  float64  `json:"p50_us"`
+	P99                  float64  `json:"p99_us"`
+	ServerCPU            float64  `json:"server_cpu_us"`
+	MemoryStart          int64    `json:"memory_start"`
+	Memory               int64    `json:"memory"`
+	BytesPerRegistration float64  `json:"bytes_per_registration"`
+	Retransmissions      int64    `json:"retransmissions"`
+	PeerRetransmissions  int64    `json:"peer_retransmissions"`
+	Trying               int64    `json:"trying"`
+	Errors               int64    `json:"errors"`
+	Samples              []string `json:"error_samples"`
+}
+
+// target is what an operation may cost at most. One of the limits is set.
+type target struct {
+	ratio     float64 // Of Kamailio's CPU time.
+	bytes     float64 // For each registration.
+	megabytes float64 // Resident, and flat while measured.
+}
+
+var targets = map[string]target{
+	"register": {ratio: 0.35},
+	"options":  {ratio: 0.5},
+	"lrc":      {ratio: 0.25},
+	"call":     {ratio: 0.4},
+	"memory":   {bytes: 600},
+	"steady":   {megabytes: 200},
+}
+
+// flat is how much a server's memory may grow while it is measured under a
+// steady load before we call it growing.
+const flat = 1.1
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "table:", err)
+		os.Exit(1)
+	}
+}
+
+func run(in io.Reader, out io.Writer) error {
+	rows, err := read(in)
+	if err != nil {
+		return err
+	}
+	// Aligned right for the figures; the names are padded to stand left.
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "operation \tserver   \tCPU µs/op\top/s\tp50 ms\tp99 ms\tMB\tbytes/reg.\tretransmitted\terrors\truns\t")
+	for _, r := range rows {
+		r.print(w)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	for _, r := range rows {
+		if r.server == "caddysip" {
+			fmt.Fprintf(out, "%-9s %s\n", r.operation, verdict(r, find(rows, r.operation, "kamailio")))
+		}
+	}
+	for _, r := range rows {
+		for _, note := range r.notes() {
+			fmt.Fprintf(out, "note: %s with %s: %s\n", r.operation, r.server, note)
+		}
+	}
+	return nil
+}
+
+// row is all runs of one operation with one server.
+type row struct {
+	operation, server string
+	unavailable       string
+	runs              []result
+}
+
+// read groups the results, in the order in which they first appear.
+func read(in io.Reader) ([]*row, error) {
+	var rows []*row
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var res result
+		if err := json.Unmarshal(lines.Bytes(), &res); err != nil {
+			return nil, fmt.Errorf("reading a result: %w", err)
+		}
+		r := find(rows, res.Operation, res.Server)
+		if r == nil {
+			r = &row{operation: res.Operation, server: res.Server}
+			rows = append(rows, r)
+		}
+		if res.Unavailable != "" {
+			r.unavailable = res.Unavailable
+			continue
+		}
+		r.runs = append(r.runs, res)
+	}
+	// The rounds are interleaved, but a reader compares within an operation.
+	order := make(map[string]int)
+	for _, r := range rows {
+		if _, seen := order[r.operation]; !seen {
+			order[r.operation] = len(order)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b *row) int { return order[a.operation] - order[b.operation] })
+	return rows, lines.Err()
+}
+
+func find(rows []*row, operation, server string) *row {
+	for _, r := range rows {
+		if r.operation == operation && r.server == server {
+			return r
+		}
+	}
+	return nil
+}
+
+func (r *row) print(w io.Writer) {
+	if len(r.runs) == 0 {
+		fmt.Fprintf(w, "%-10s\t%-9s\tnot available\t\t\t\t\t\t\t\t\t\n", r.operation, r.server)
+		return
+	}
+	perRegistration := ""
+	if bytes := r.median(func(res result) float64 { return res.BytesPerRegistration }); bytes > 0 {
+		perRegistration = fmt.Sprintf("%.0f", bytes)
+	}
+	fmt.Fprintf(w, "%-10s\t%-9s\t%.1f\t%.0f\t%.2f\t%.2f\t%.0f\t%s\t%d\t%d\t%d\t\n", r.operation, r.server,
+		r.cpu(),
+		r.median(func(res result) float64 { return res.Rate }),
+		r.median(func(res result) float64 { return res.P50 })/1000,
+		r.median(func(res result) float64 { return res.P99 })/1000,
+		r.memory()/1e6,
+		perRegistration,
+		r.total(func(res result) int64 { return res.Retransmissions + res.PeerRetransmissions }),
+		r.total(func(res result) int64 { return res.Errors }),
+		len(r.runs))
+}
+
+func (r *row) cpu() float64 { return r.median(func(res result) float64 { return res.ServerCPU }) }
+
+func (r *row) memory() float64 {
+	return r.median(func(res result) float64 { return float64(res.Memory) })
+}
+
+// median of one figure over the runs; of an even number, the lower middle one.
+func (r *row) median(figure func(result) float64) float64 {
+	values := make([]float64, len(r.runs))
+	for i, res := range r.runs {
+		values[i] = figure(res)
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
+
+func (r *row) total(figure func(result) int64) (sum int64) {
+	for _, res := range r.runs {
+		sum += figure(res)
+	}
+	return sum
+}
+
+// verdict says whether caddysip keeps to the operation's target. A run with
+// a wrong answer has met nothing.
+func verdict(ours, kamailio *row) string {
+	want, known := targets[ours.operation]
+	switch {
+	case ours.unavailable != "" || len(ours.runs) == 0:
+		return "NOT MET: caddysip cannot do it: " + firstLine(ours.unavailable)
+	case ours.total(func(res result) int64 { return res.Errors }) > 0:
+		return "NOT MET: caddysip gave wrong answers"
+	case !known:
+		return "no target"
+	case want.bytes > 0:
+		bytes := ours.median(func(res result) float64 { return res.BytesPerRegistration })
+		return fmt.Sprintf("%s: %.0f bytes for each registration, target at most %.0f",
+			met(bytes <= want.bytes), bytes, want.bytes)
+	case want.megabytes > 0:
+		start := ours.median(func(res result) float64 { return float64(res.MemoryStart) })
+		ok := ours.memory() <= want.megabytes*1e6 && ours.memory() <= start*flat
+		return fmt.Sprintf("%s: %.0f MB when measuring began, %.0f MB when it ended, target at most %.0f and flat",
+			met(ok), start/1e6, ours.memory()/1e6, want.megabytes)
+	case kamailio == nil || len(kamailio.runs) == 0:
+		return "not compared: no figures of Kamailio's"
+	case kamailio.total(func(res result) int64 { return res.Errors }) > 0:
+		return "not compared: Kamailio gave wrong answers"
+	}
+	ratio := ours.cpu() / kamailio.cpu()
+	return fmt.Sprintf("%s: %.2f × Kamailio, target at most %.2f ×", met(ratio <= want.ratio), ratio, want.ratio)
+}
+
+func met(ok bool) string {
+	if ok {
+		return "MET"
+	}
+	return "NOT MET"
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSuffix(line, " in:")
+}
+
+// notes are what a reader of the figures has to know besides.
+func (r *row) notes() (notes []string) {
+	if r.unavailable != "" {
+		notes = append(notes, "not available: "+r.unavailable)
+	}
+	for _, res := range r.runs {
+		if len(res.Samples) > 0 {
+			notes = append(notes, res.Samples[0])
+			break
+		}
+	}
+	if calls := r.total(func(res result) int64 { return res.Operations }); r.operation == "call" && r.server != "echo" && calls > 0 {
+		if trying := r.total(func(res result) int64 { return res.Trying }); trying < calls {
+			notes = append(notes, fmt.Sprintf("only %d of %d callers had a 100 before the 180", trying, calls))
+		}
+	}
+	return notes
+}
