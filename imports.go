@@ -4,7 +4,6 @@
 package caddysip
 
 import (
-	_ "github.com/caddysip/caddysip/caddyfile"
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"

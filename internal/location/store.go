@@ -45,8 +45,9 @@ type Store struct {
 type shard struct {
 	mu       sync.RWMutex
 	bindings map[string]*Binding // by AOR: the first of its bindings
+	known    map[uint64]struct{} // hashes of the AORs that had bindings and have none
 	earliest atomic.Uint32       // nothing expires before this second
-	_        [24]byte
+	_        [16]byte
 }
 
 // New returns an empty store. It must be closed.
@@ -165,6 +166,7 @@ func (s *Store) set(sh *shard, aor string, list []*Binding, before int, rekey bo
 		s.aors.Add(1)
 	case before > 0 && len(list) == 0:
 		s.aors.Add(-1)
+		s.remember(sh, aor)
 	}
 	if d := len(list) - before; d != 0 {
 		s.bindings.Add(int64(d))

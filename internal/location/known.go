@@ -1,0 +1,29 @@
+package location
+
+import "hash/maphash"
+
+// knownMax is how many absent users a shard remembers, a million in all; over it one is forgotten for each that comes.
+const knownMax = 4096
+
+// Known tells whether an address-of-record had a binding since the store was made: its user is absent, not unknown.
+func (s *Store) Known(aor []byte) bool {
+	sh := s.shard(aor)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	_, ok := sh.known[maphash.Bytes(s.seed, aor)]
+	return ok
+}
+
+// remember notes that the last binding of an address-of-record has gone. The caller holds the lock.
+func (s *Store) remember(sh *shard, aor string) {
+	if sh.known == nil {
+		sh.known = make(map[uint64]struct{})
+	}
+	if len(sh.known) >= knownMax {
+		for k := range sh.known {
+			delete(sh.known, k)
+			break
+		}
+	}
+	sh.known[maphash.String(s.seed, aor)] = struct{}{}
+}
