@@ -12,11 +12,12 @@ import (
 
 // ClientHandler is told what happens to a client transaction.
 type ClientHandler interface {
-	// OnResponse tells of each response that is new: provisional ones and the final one, and after a 2xx to an INVITE every further 2xx, be it a
-	// retransmission or from another branch (RFC 6026 §7.2). A final response to an INVITE other than 2xx has been acknowledged, and its
-	// retransmissions stay here. m is valid during the call only.
+	// OnResponse tells of each response that is new: provisional ones and the final one, and after a 2xx to an INVITE
+	// every further 2xx, be it a retransmission or from another branch (RFC 6026 §7.2). A final response to an INVITE
+	// other than 2xx has been acknowledged, and its retransmissions stay here. m is valid during the call only.
 	OnResponse(c *Client, m *wire.Message, out *transport.Outbox)
-	// OnFailure tells, at most once, that there will be no final response: ErrTimeout, an error of the transport, or ErrClosed.
+	// OnFailure tells, at most once, that there will be no final response: ErrTimeout, an error of the transport, or
+	// ErrClosed.
 	OnFailure(c *Client, err error)
 	// OnTerminated tells the end, exactly once.
 	OnTerminated(c *Client)
@@ -24,8 +25,8 @@ type ClientHandler interface {
 
 // ClientOptions are the settings of one client transaction. The zero value is what RFC 3261 says.
 type ClientOptions struct {
-	// MaxRetransmits limits how often the request is sent again, so that nobody can use us to flood somebody who never asked for anything. The time until
-	// ErrTimeout stays the same. 0 is no limit; less is not at all.
+	// MaxRetransmits limits how often the request is sent again, so that nobody can use us to flood somebody who
+	// never asked for anything. The time until ErrTimeout stays the same. 0 is no limit; less is not at all.
 	MaxRetransmits int
 }
 
@@ -40,13 +41,13 @@ type Client struct {
 
 var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
 
-// minTimerD is the least that timer D may be on UDP, whatever T1 is here: how long the server repeats its response is up to the server's T1
-// (RFC 3261 §17.1.1.2).
+// minTimerD is the least that timer D may be on UDP, whatever T1 is here: how long the server repeats its response is
+// up to the server's T1 (RFC 3261 §17.1.1.2).
 const minTimerD = 32 * time.Second
 
-// NewClient sends a request, which b is the whole of, with our Via on top, and makes the transaction that waits for the response. With out,
-// b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent at once and is the caller's again. h may be
-// nil. After an error there is no transaction and h is told nothing.
+// NewClient sends a request, which b is the whole of, with our Via on top, and makes the transaction that waits for
+// the response. With out, b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent
+// at once and is the caller's again. h may be nil. After an error there is no transaction and h is told nothing.
 //
 // The response may come, on another goroutine, before NewClient has returned.
 func (t *Table) NewClient(b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, options ...ClientOptions) (*Client, error) {
@@ -98,8 +99,8 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	return c, nil
 }
 
-// Abandon is for a caller who has lost interest: the handler is told nothing more. The transaction goes on by itself to its end, which comes for an
-// INVITE that is ringing after 64*T1.
+// Abandon is for a caller who has lost interest: the handler is told nothing more. The transaction goes on by itself
+// to its end, which comes for an INVITE that is ringing after 64*T1.
 func (c *Client) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,9 +116,9 @@ func (c *Client) bound() {
 	}
 }
 
-// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes, and not if a final one has. The
-// server answers the INVITE with 487 then, which OnResponse tells as any other response. If it doesn't within 64*T1, that is a failure with
-// ErrTimeout.
+// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes,
+// and not if a final one has. The server answers the INVITE with 487 then, which OnResponse tells as any other
+// response. If it doesn't within 64*T1, that is a failure with ErrTimeout.
 func (c *Client) Cancel(out *transport.Outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +147,8 @@ func (c *Client) sendCancel(out *transport.Outbox) {
 func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// A response comes by the transport of the request (RFC 3261 §18.2.2). So nobody can answer what went over TLS with a datagram.
+	// A response comes by the transport of the request (RFC 3261 §18.2.2). So nobody can answer what went over TLS
+	// with a datagram.
 	if c.state == terminated || flow.Network != c.flow.Network {
 		return false
 	}
@@ -162,8 +164,9 @@ func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Ou
 		news = c.failure(m, out)
 	}
 	if news {
-		c.final = c.final || m.Status >= 200
-		c.deliver(c, event{kind: received, m: m}, out)
+		first := m.Status >= 200 && !c.final
+		c.final = c.final || first
+		c.deliver(c, event{kind: received, m: m, must: first}, out)
 	} else {
 		c.table.opts.Count(Absorbed)
 	}
@@ -201,7 +204,8 @@ func (c *Client) answer() bool {
 	return true
 }
 
-// complete enters the state in which retransmissions of the final response are absorbed, which takes no time on a reliable transport.
+// complete enters the state in which retransmissions of the final response are absorbed, which takes no time on a
+// reliable transport.
 func (c *Client) complete(wait time.Duration) {
 	c.state, c.resend = completed, 0
 	c.due = c.table.wheel.now()

@@ -71,10 +71,11 @@ func TestOneCallAtATime(t *testing.T) {
 		}
 		go give(180, "a")
 		<-h.entered
-		give(200, "b")
 		for i := range 2 * maxQueue { // what nobody takes is lost, not kept
-			give(200, fmt.Sprint(i))
+			give(183, fmt.Sprint(i))
 		}
+		give(200, "b") // but not this
+		give(200, "c")
 		time.Sleep(time.Minute) // timer M
 		synctest.Wait()
 		if got := strings.Join(h.told, ","); got != "180 a" {
@@ -82,11 +83,11 @@ func TestOneCallAtATime(t *testing.T) {
 		}
 		close(h.leave)
 		synctest.Wait()
-		want := "180 a,done,200 b,done"
-		for i := range maxQueue - 1 {
-			want += fmt.Sprintf(",200 %d,done", i)
+		want := "180 a,done"
+		for i := range maxQueue {
+			want += fmt.Sprintf(",183 %d,done", i)
 		}
-		want += ",ended"
+		want += ",200 b,done,ended"
 		if got := strings.Join(h.told, ","); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

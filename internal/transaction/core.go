@@ -9,8 +9,8 @@ import (
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
-// state is the state of a transaction. The four state machines share the names; an INVITE's client transaction is in trying where RFC 3261 says
-// Calling.
+// state is the state of a transaction. The four state machines share the names; an INVITE's client transaction is in
+// trying where RFC 3261 says Calling.
 type state uint8
 
 const (
@@ -26,12 +26,13 @@ const (
 type transaction interface {
 	expirer
 	base() *core
-	// call calls the handler for an event. The lock is held when it is called and when it returns, and not while the handler runs.
+	// call calls the handler for an event. The lock is held when it is called and when it returns, and not while the
+	// handler runs.
 	call(e event, out *transport.Outbox)
 }
 
-// core is what server and client transactions have in common. The key, the flow and the table never change, mu guards the rest, except for chain, which
-// belongs to the shard.
+// core is what server and client transactions have in common. The key, the flow and the table never change, mu guards
+// the rest, except for chain, which belongs to the shard.
 type core struct {
 	table *Table
 	key   []byte
@@ -62,7 +63,8 @@ func (c *core) start(t *Table, x transaction, limited bool) error {
 	return t.insert(x, limited)
 }
 
-// arm sets the timer to what comes next. One timer is enough: of the two that a state has, one retransmits and one ends.
+// arm sets the timer to what comes next. One timer is enough: of the two that a state has, one retransmits and one
+// ends.
 func (c *core) arm() {
 	at := c.due
 	if c.resend != 0 && (at == 0 || c.resend < at) {
@@ -75,7 +77,8 @@ func (c *core) arm() {
 	}
 }
 
-// retransmit sends the message again if it is time, and plans the next time. What comes at the moment when the state ends is left out.
+// retransmit sends the message again if it is time, and plans the next time. What comes at the moment when the state
+// ends is left out.
 func (c *core) retransmit(now, next time.Duration) error {
 	if c.resend == 0 || now < c.resend {
 		return nil
@@ -95,18 +98,22 @@ func (c *core) retransmit(now, next time.Duration) error {
 	return c.table.send(c.flow, c.message, nil)
 }
 
-// end takes the transaction out of the table. The handler is told by the timer goroutine, on its next tick if this is not it.
-func (c *core) end(x transaction, err error) {
-	if c.state == terminated {
-		return
+// endSoon ends the transaction. The timer goroutine tells the handler, on its next tick.
+func (c *core) endSoon(x transaction, err error) {
+	if c.state != terminated {
+		c.end(x, err)
+		c.arm()
 	}
+}
+
+// end takes the transaction out of the table. To tell the handler is left.
+func (c *core) end(x transaction, err error) {
 	c.table.remove(x)
 	c.state, c.err, c.message = terminated, err, nil
 	c.resend, c.due = 0, c.table.wheel.now()+tick
 	if err == ErrTimeout {
 		c.table.opts.Count(TimedOut)
 	}
-	c.arm()
 }
 
 // report tells the handler of the end, once.
@@ -123,6 +130,7 @@ type event struct {
 	kind uint8
 	m    *wire.Message // what has been received; only while the reader waits
 	raw  []byte        // the same, when it does not
+	must bool          // it is the final response: the handler must be told
 	err  error
 }
 
@@ -132,15 +140,16 @@ const (
 	ended
 )
 
-// maxQueue limits the responses that wait for a handler. What is beyond that is lost, as on the network.
+// maxQueue limits the responses that wait for a handler. What is beyond that is lost, as on the network, except for the
+// final response: the transaction absorbs its retransmissions.
 const maxQueue = 32
 
-// deliver tells the handler, or leaves that to the goroutine that is telling it something already: nobody waits, and the order is kept. The lock
-// is held, except while the handler runs.
+// deliver tells the handler, or leaves that to the goroutine that is telling it something already: nobody waits, and
+// the order is kept. The lock is held, except while the handler runs.
 func (c *core) deliver(x transaction, e event, out *transport.Outbox) {
 	if c.busy {
 		if e.kind == received {
-			if len(c.queue) >= maxQueue {
+			if len(c.queue) >= maxQueue && !e.must {
 				return
 			}
 			e.raw, e.m = bytes.Clone(e.m.Raw), nil

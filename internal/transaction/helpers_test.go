@@ -169,7 +169,8 @@ type clientSide struct{ *world }
 
 func (h clientSide) OnTerminated(*Client) { h.note("ended") }
 
-// step does one step of a scenario: "recv METHOD", "recv STATUS [METHOD]", "respond STATUS", "cancel", "abandon", "terminate", "fail", "works".
+// step does one step of a scenario: "recv METHOD", "recv STATUS [METHOD]", "respond STATUS", "cancel", "abandon",
+// "terminate", "fail", "works".
 func (w *world) step(method, s string) {
 	w.t.Helper()
 	verb, arg, _ := strings.Cut(s, " ")

@@ -9,14 +9,16 @@ import (
 // keyRoom is how much of the stack a look-up sets aside for the key; a longer one is built on the heap.
 const keyRoom = 256
 
-// The first byte of a key keeps the kinds apart: a request of ours that comes back to us is another transaction than the one that sent it.
+// The first byte of a key keeps the kinds apart: a request of ours that comes back to us is another transaction than
+// the one that sent it.
 const (
 	serverKey  = 's'
 	rfc2543Key = 'o'
 	clientKey  = 'c'
 )
 
-// appendServerKey appends what tells server transactions apart (RFC 3261 §17.2.3). An ACK and a CANCEL have the key of their INVITE.
+// appendServerKey appends what tells server transactions apart (RFC 3261 §17.2.3). An ACK and a CANCEL have the key
+// of their INVITE.
 func appendServerKey(dst []byte, m *wire.Message) []byte {
 	method := m.Method
 	if method == wire.ACK || method == wire.CANCEL {
@@ -35,8 +37,8 @@ func appendServerKey(dst []byte, m *wire.Message) []byte {
 	return dst
 }
 
-// appendRFC2543Key is for clients whose branch says nothing. An ACK's To tag is that of the response, not of the INVITE, so it is not in the key of
-// an INVITE; Server.ack compares it.
+// appendRFC2543Key is for clients whose branch says nothing. An ACK's To tag is that of the response, not of the
+// INVITE, so it is not in the key of an INVITE; Server.ack compares it.
 func appendRFC2543Key(dst []byte, m *wire.Message, method wire.Method) []byte {
 	dst = append(dst, rfc2543Key, byte(method))
 	dst = binary.BigEndian.AppendUint32(dst, m.CSeq)

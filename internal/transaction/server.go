@@ -11,11 +11,12 @@ import (
 
 // ServerHandler is told what happens to a server transaction.
 type ServerHandler interface {
-	// OnCancel tells that the client has cancelled the INVITE, which no final response has answered yet. The CANCEL has been answered; the INVITE
-	// has not: that is for the handler to do (RFC 3261 §9.2, §16.10). It comes once at most.
+	// OnCancel tells that the client has cancelled the INVITE, which no final response has answered yet. The CANCEL
+	// has been answered; the INVITE has not: that is for the handler to do (RFC 3261 §9.2, §16.10). It comes once at
+	// most.
 	OnCancel(s *Server, out *transport.Outbox)
-	// OnTerminated tells the end, exactly once: nil if all is well, ErrTimeout if no ACK came for a final response to an INVITE or no final response
-	// was given to another request, an error of the transport, or ErrClosed.
+	// OnTerminated tells the end, exactly once: nil if all is well, ErrTimeout if no ACK came for a final response to
+	// an INVITE or no final response was given to another request, an error of the transport, or ErrClosed.
 	OnTerminated(s *Server, err error)
 }
 
@@ -30,12 +31,12 @@ type Server struct {
 	gone    bool // cancelled
 }
 
-// NewServer makes the server transaction of a request for which Request said false. On UDP responses go to dst, which m.ResponseAddr gives, from the address
-// that the request was sent to; a stream answers on its connection. toTag is what the 200 to a CANCEL has as To tag: the one that the
-// handler uses. h may be nil.
+// NewServer makes the server transaction of a request for which Request said false. On UDP responses go to dst, which
+// m.ResponseAddr gives, from the address that the request was sent to; a stream answers on its connection. toTag is
+// what the 200 to a CANCEL has as To tag: the one that the handler uses. h may be nil.
 //
-// Whoever makes one answers it. A request that is no INVITE and has no final response after 64*T1 ends with ErrTimeout: its client has
-// given up by then (RFC 4320 §4.2). An INVITE may ring as long as it takes.
+// Whoever makes one answers it. A request that is no INVITE and has no final response after 64*T1 ends with
+// ErrTimeout: its client has given up by then (RFC 4320 §4.2). An INVITE may ring as long as it takes.
 func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPort, toTag []byte, h ServerHandler) (*Server, error) {
 	if m.Response || m.Method == wire.ACK || m.Method == wire.CANCEL {
 		return nil, fmt.Errorf("%s has no server transaction of its own", m.MethodName())
@@ -71,12 +72,13 @@ func (s *Server) Status() int {
 	return int(s.status)
 }
 
-// Respond sends a response, which b is the whole of, and answers retransmissions of the request with it from then on. With out, b must stay
-// as it is until the batch is flushed, as Outbox.Send says; without, it is sent at once and is the caller's again.
+// Respond sends a response, which b is the whole of, and answers retransmissions of the request with it from then on.
+// With out, b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent at once and is
+// the caller's again.
 //
-// After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may follow the first:
-// sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1). After an error of the transport, which is
-// returned, the transaction ends.
+// After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may
+// follow the first: sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1). After
+// an error of the transport, which is returned, the transaction ends.
 func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +88,7 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	}
 	if err := s.table.send(s.flow, b, out); err != nil {
 		if s.state != accepted { // RFC 6026 §7.1
-			s.end(s, err)
+			s.endSoon(s, err)
 		}
 		return err
 	}
@@ -129,10 +131,11 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 func (s *Server) Terminate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end(s, nil)
+	s.endSoon(s, nil)
 }
 
-// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is absorbed in silence.
+// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is
+// absorbed in silence.
 func (s *Server) again(out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +145,7 @@ func (s *Server) again(out *transport.Outbox) bool {
 	s.table.opts.Count(Absorbed)
 	if s.message != nil {
 		if err := s.table.send(s.flow, s.message, out); err != nil {
-			s.end(s, err)
+			s.endSoon(s, err)
 		}
 	}
 	return true
@@ -169,7 +172,8 @@ func (s *Server) ack(m *wire.Message) bool {
 	return true
 }
 
-// acknowledges tells whether the ACK has the To tag of the response, which RFC 3261 §17.2.3 asks where no branch tells.
+// acknowledges tells whether the ACK has the To tag of the response, which RFC 3261 §17.2.3 asks where no branch
+// tells.
 func (s *Server) acknowledges(ack *wire.Message) bool {
 	if s.message == nil {
 		return true
@@ -182,8 +186,8 @@ func (s *Server) acknowledges(ack *wire.Message) bool {
 	return bytes.Equal(response.ToTag(), ack.ToTag())
 }
 
-// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). Whoever knows or guesses a branch could end other people's calls, so it must
-// come from where the INVITE came from.
+// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). Whoever knows or guesses a branch could end other
+// people's calls, so it must come from where the INVITE came from.
 func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -90,10 +90,12 @@ type serverTx struct {
 	toTag     string // of the latest response
 }
 
-// NewServerTx gives s to code that is written for sipgo. req is the request. As with sipgo, whoever takes the transaction over need not think of CANCEL: when
-// one comes the INVITE is answered with 487. The handler that s has is told all that it was told before, first.
+// NewServerTx gives s to code that is written for sipgo. req is the request. As with sipgo, whoever takes the
+// transaction over need not think of CANCEL: when one comes the INVITE is answered with 487. The handler that s has
+// is told all that it was told before, first.
 //
-// Unlike sipgo's, Acks never yields anything: an ACK to a final response other than 2xx ends here, and one to a 2xx is a request of its own.
+// Unlike sipgo's, Acks never yields anything: an ACK to a final response other than 2xx ends here, and one to a 2xx
+// is a request of its own.
 func NewServerTx(s *Server, req *sip.Request) sip.ServerTransaction {
 	tx := &serverTx{s: s, req: req}
 	tx.begin(req)
@@ -198,7 +200,8 @@ type Requester struct {
 	Flow func(ctx context.Context, req *sip.Request) (transport.Flow, error)
 }
 
-// Request sends a request. Its topmost Via gets the flow's transport and, when the client has no host name of its own, the flow's local address.
+// Request sends a request. Its topmost Via gets the flow's transport and, when the client has no host name of its
+// own, the flow's local address.
 func (r *Requester) Request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	flow, err := r.Flow(ctx, req)
 	if err != nil {
@@ -282,8 +285,8 @@ func (tx *clientTx) OnResponse(_ *Client, m *wire.Message, _ *transport.Outbox) 
 // OnFailure implements ClientHandler.
 func (tx *clientTx) OnFailure(_ *Client, err error) { tx.end(guestError(err)) }
 
-// OnTerminated implements ClientHandler. Whoever waits for a response or Done must not see Done before the response: until it is read, Done
-// is not closed, but not for ever.
+// OnTerminated implements ClientHandler. Whoever waits for a response or Done must not see Done before the response:
+// until it is read, Done is not closed, but not for ever.
 func (tx *clientTx) OnTerminated(*Client) {
 	if len(tx.responses) == 0 {
 		tx.end(sip.ErrTransactionTerminated)

@@ -1,12 +1,13 @@
-// Package transaction is the transaction layer of a server that is a proxy, a UAS and a UAC at once: RFC 3261 §17 as corrected by
-// RFC 6026.
+// Package transaction is the transaction layer of a server that is a proxy, a UAS and a UAC at once: RFC 3261 §17 as
+// corrected by RFC 6026.
 //
-// A transaction is made only when somebody needs one. It is driven by calls: there is no goroutine and no timer of the runtime per
-// transaction, and what is kept of a message are its bytes.
+// A transaction is made only when somebody needs one. It is driven by calls: there is no goroutine and no timer of
+// the runtime per transaction, and what is kept of a message are its bytes.
 //
-// Handlers are called by Request, by Response and by the table's timer goroutine, never by another function of this package: whoever calls NewServer,
-// NewClient, Respond or Cancel may hold a lock that its handler takes. No lock of this package is held while a handler runs, and the calls to the
-// handler of one transaction come one after the other. A handler must not block, and must not call Close.
+// Handlers are called by Request, by Response and by the table's timer goroutine, never by another function of this
+// package: whoever calls NewServer, NewClient, Respond or Cancel may hold a lock that its handler takes. No lock of
+// this package is held while a handler runs, and the calls to the handler of one transaction come one after the
+// other. A handler must not block, and must not call Close.
 package transaction
 
 import (
@@ -26,7 +27,8 @@ var (
 	ErrFull = errors.New("too many transactions")
 	// ErrExists is returned when the transaction exists already, as when two readers got the same request at once.
 	ErrExists = errors.New("the transaction exists already")
-	// ErrState is returned for a response that the transaction's state does not allow, as after a final response. Nothing was sent.
+	// ErrState is returned for a response that the transaction's state does not allow, as after a final response.
+	// Nothing was sent.
 	ErrState = errors.New("the transaction has sent a final response or has ended")
 	// ErrTimeout tells that a request got no final response in time, or a final response to an INVITE no ACK.
 	ErrTimeout = errors.New("the transaction timed out")
@@ -42,12 +44,14 @@ type Options struct {
 	T2 time.Duration
 	// T4 is how long a message stays in the network. Default 5 s.
 	T4 time.Duration
-	// Max limits the transactions in all. Default 1,000,000. The CANCEL of an INVITE that is held already is let in all the same.
+	// Max limits the transactions in all. Default 1,000,000. The CANCEL of an INVITE that is held already is let in
+	// all the same.
 	Max int
-	// Count is called for each Event; it may be nil. It must not block, and may be called with locks of this package held.
+	// Count is called for each Event; it may be nil. It must not block, and may be called with locks of this package
+	// held.
 	Count func(Event)
-	// Recovered is called with the value of a panic in a handler or a function given to AfterFunc, from the deferred call, so that the stack is
-	// there. When it is nil, the panic goes on.
+	// Recovered is called with the value of a panic in a handler or a function given to AfterFunc, from the deferred
+	// call, so that the stack is there. When it is nil, the panic goes on.
 	Recovered func(value any)
 }
 
@@ -88,7 +92,8 @@ type Table struct {
 	mask uint64 // the bits of a hash that are used
 }
 
-// shard is a part of the table with a lock of its own. It fills a cache line, so that the locks of two don't share one.
+// shard is a part of the table with a lock of its own. It fills a cache line, so that the locks of two don't share
+// one.
 type shard struct {
 	mu  sync.Mutex
 	all map[uint64]transaction // by the hash of the key; those with the same hash are chained
@@ -117,7 +122,8 @@ func defaultTo[T int | time.Duration](v *T, value T) {
 	}
 }
 
-// send sends through the batch if there is one. A datagram that the socket did not take counts as one that the network lost.
+// send sends through the batch if there is one. A datagram that the socket did not take counts as one that the
+// network lost.
 func send(flow transport.Flow, b []byte, out *transport.Outbox) error {
 	var err error
 	if out != nil {
@@ -139,7 +145,8 @@ func buffer(out *transport.Outbox) []byte {
 	return out.Buffer()
 }
 
-// Close ends all transactions with ErrClosed, which their handlers are told, and all timers. It returns when the last handler has.
+// Close ends all transactions with ErrClosed, which their handlers are told, and all timers. It returns when the last
+// handler has.
 func (t *Table) Close() {
 	if t.closed.Swap(true) {
 		<-t.wheel.stopped
@@ -158,7 +165,7 @@ func (t *Table) Close() {
 		for _, x := range all {
 			c := x.base()
 			c.mu.Lock()
-			c.end(x, ErrClosed)
+			c.endSoon(x, ErrClosed)
 			c.mu.Unlock()
 		}
 	}
@@ -168,9 +175,9 @@ func (t *Table) Close() {
 // Len returns the number of transactions held.
 func (t *Table) Len() int { return int(t.count.Load()) }
 
-// Request gives a received request to the transaction it belongs to: a retransmission is answered from memory, an ACK to a final response
-// other than 2xx is absorbed, a CANCEL is answered with 200 and told to the INVITE's handler. False means that it is new, which an ACK to
-// a 2xx is, and a CANCEL of nothing that we know. out may be nil.
+// Request gives a received request to the transaction it belongs to: a retransmission is answered from memory, an ACK
+// to a final response other than 2xx is absorbed, a CANCEL is answered with 200 and told to the INVITE's handler.
+// False means that it is new, which an ACK to a 2xx is, and a CANCEL of nothing that we know. out may be nil.
 func (t *Table) Request(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	if t.count.Load() == 0 {
 		return false

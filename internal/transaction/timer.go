@@ -23,8 +23,9 @@ type Timer struct {
 
 type expirer interface{ expire() }
 
-// wheel is a hashed timing wheel: a timer is in the slot of its tick modulo the number of slots, so starting and stopping one takes
-// the same time however many there are. Its one goroutine sleeps until the next slot with a timer in it.
+// wheel is a hashed timing wheel: a timer is in the slot of its tick modulo the number of slots, so starting and
+// stopping one takes the same time however many there are. Its one goroutine sleeps until the next slot with a timer
+// in it.
 type wheel struct {
 	start   time.Time
 	wake    chan struct{}
@@ -41,7 +42,7 @@ type wheel struct {
 
 func newWheel() *wheel {
 	w := &wheel{
-		start:   time.Now(),
+		start:   time.Now().Add(-tick), // so that no time is 0, which says never
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -167,7 +168,8 @@ func (w *wheel) fire() {
 	}
 }
 
-// next finds the next slot in use. What is in it may be for a later turn of the wheel: then the goroutine wakes for nothing, once a turn.
+// next finds the next slot in use. What is in it may be for a later turn of the wheel: then the goroutine wakes for
+// nothing, once a turn.
 func (w *wheel) next() (int64, bool) {
 	for i := w.done + 1; i <= w.done+slots; i++ {
 		if w.slots[i%slots] != nil {
@@ -211,8 +213,8 @@ func (a *afterFunc) expire() {
 	a.f()
 }
 
-// AfterFunc calls f once when d has passed. f runs on the one goroutine that serves all timers of the table, so it must not block. After
-// Close it is never called.
+// AfterFunc calls f once when d has passed. f runs on the one goroutine that serves all timers of the table, so it
+// must not block. After Close it is never called.
 func (t *Table) AfterFunc(d time.Duration, f func()) *Timer {
 	a := &afterFunc{table: t, f: f}
 	a.wheel, a.owner = t.wheel, a
@@ -220,7 +222,8 @@ func (t *Table) AfterFunc(d time.Duration, f func()) *Timer {
 	return &a.Timer
 }
 
-// Stop keeps the timer from firing. False means it had fired or been stopped before; its function may still be running.
+// Stop keeps the timer from firing. False means it had fired or been stopped before; its function may still be
+// running.
 func (t *Timer) Stop() bool { return t.wheel.cancel(t) }
 
 // Reset makes the timer fire once when d has passed from now, whether it was pending, which Reset tells, or not.

@@ -68,8 +68,10 @@ func TestTimerStopAndReset(t *testing.T) {
 		w.table.AfterFunc(-time.Second, note("before now"))
 		// Of two timers in the same tick the one that fires first stops the other.
 		var a, b *Timer
+		w.mu.Lock() // note has it before they are read
 		a = w.table.AfterFunc(4*time.Second, func() { w.note("one of two"); b.Stop() })
 		b = w.table.AfterFunc(4*time.Second, func() { w.note("one of two"); a.Stop() })
+		w.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		check("stopping a timer that fired", again.Stop(), false)
