@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"bytes"
-	"net/netip"
-)
+import "net/netip"
 
 // The edits a proxy makes to a request it forwards (RFC 3261 §16.6) and to a response (§16.7).
 
@@ -81,33 +78,23 @@ func (e *Edits) PopLastValue(m *Message, id HeaderID) {
 	}
 }
 
+// deleteValue removes the first or the last value of a line, with what separates it from the others.
 func (e *Edits) deleteValue(m *Message, it *Values) {
 	v := m.headers[it.line-1].value
 	start, end := it.Span()
-	before, after := m.Raw[v.start:start], m.Raw[end:v.end]
-	switch {
-	case isBlankList(before) && isBlankList(after):
-		e.Replace(m.lineSpan(int(it.line - 1)))
-	case isBlankList(after): // the last of its line
-		e.Replace(int(v.start)+bytes.LastIndexByte(before, ','), int(v.end))
-	default:
-		end += bytes.IndexByte(after, ',') + 1
-		for isLWS(m.Raw[end]) {
-			end++
-		}
-		e.Replace(start, end)
+	for start > int(v.start) && isSeparator(m.Raw[start-1]) {
+		start--
 	}
+	for end < int(v.end) && isSeparator(m.Raw[end]) {
+		end++
+	}
+	if start == int(v.start) && end == int(v.end) {
+		start, end = m.lineSpan(int(it.line - 1))
+	}
+	e.Replace(start, end)
 }
 
-// isBlankList tells whether there is no value in a piece of a list.
-func isBlankList(b []byte) bool {
-	for _, c := range b {
-		if c != ',' && !isLWS(c) {
-			return false
-		}
-	}
-	return true
-}
+func isSeparator(c byte) bool { return c == ',' || isLWS(c) }
 
 // AppendACK appends the ACK to a final response other than 2xx, for the INVITE that was sent (RFC 3261 §17.1.1.3). response is what it
 // acknowledges: To is taken from there.

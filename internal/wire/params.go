@@ -78,6 +78,13 @@ func Unquote(b []byte) []byte {
 
 // indexUnquoted returns the place of the first c outside quoted strings, or len(b).
 func indexUnquoted(b []byte, c byte) int {
+	end := bytes.IndexByte(b, c)
+	if end < 0 {
+		end = len(b)
+	}
+	if bytes.IndexByte(b[:end], '"') < 0 {
+		return end
+	}
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case c:

@@ -190,19 +190,21 @@ func (m *Message) blankCRs() {
 // addLine records the line from start up to end, where its line end begins.
 func (m *Message) addLine(start, end int) *ParseError {
 	raw := m.Raw
-	name := start
-	for charClass[raw[name]]&tokenChar != 0 {
-		name++ // the line end is not a token character
-	}
-	value := name
-	for isLWS(raw[value]) {
-		value++
-	}
-	if name == start || raw[value] != ':' {
+	name := bytes.IndexByte(raw[start:end], ':')
+	if name <= 0 {
 		return errHeaderLine
 	}
-	for value++; isLWS(raw[value]); {
-		value++
+	name += start
+	value := name + 1
+	for isLWS(raw[value]) {
+		value++ // the line end is no white space
+	}
+	for name > start && isLWS(raw[name-1]) {
+		name--
+	}
+	id := LookupHeader(raw[start:name])
+	if id == OtherHeader && !isToken(raw[start:name]) {
+		return errHeaderLine
 	}
 	stop := end
 	for stop > value && isLWS(raw[stop-1]) {
@@ -220,16 +222,16 @@ func (m *Message) addLine(start, end int) *ParseError {
 	*h = header{
 		name:  span{uint16(start), uint16(name)},
 		value: span{uint16(value), uint16(stop)},
-		id:    LookupHeader(raw[start:name]),
+		id:    id,
 	}
-	if h.id != OtherHeader {
-		if m.first[h.id] == 0 {
-			m.first[h.id] = uint8(m.n)
+	if id != OtherHeader {
+		if m.first[id] == 0 {
+			m.first[id] = uint8(m.n)
 		} else {
-			m.headers[m.last[h.id]-1].next = uint8(m.n)
+			m.headers[m.last[id]-1].next = uint8(m.n)
 			m.repeats = true
 		}
-		m.last[h.id] = uint8(m.n)
+		m.last[id] = uint8(m.n)
 	}
 	return nil
 }

@@ -43,10 +43,7 @@ func (m *Message) AppendResponse(dst []byte, status int, reason string, source n
 	if len(o.Body) > 0 && o.ContentType != "" {
 		dst = AppendHeader(dst, "Content-Type", o.ContentType)
 	}
-	dst = append(dst, "Content-Length: "...)
-	dst = appendUint(dst, uint64(len(o.Body)))
-	dst = append(dst, "\r\n\r\n"...)
-	return append(dst, o.Body...)
+	return appendBody(dst, o.Body)
 }
 
 // appendTopVia appends the topmost Via with received and rport as the source says.
