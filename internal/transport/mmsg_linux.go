@@ -147,7 +147,7 @@ func putSource(b *[controlSize]byte, local netip.Addr) int {
 }
 
 // mmsg is recvmmsg or sendmmsg over slots from to to, never waiting. It returns how many were done.
-func (v *vector) mmsg(call uintptr, fd uintptr, from, to int) (int, unix.Errno) {
+func (v *vector) mmsg(call, fd uintptr, from, to int) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {

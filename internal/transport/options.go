@@ -28,7 +28,8 @@ type Options struct {
 	ReadBuffer int
 	// Logger is for what an operator should see; nil logs nothing.
 	Logger *zap.Logger
-	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be nil.
+	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be nil. It must neither
+	// block nor call the Manager.
 	Dropped func(reason string)
 	// Traffic is called after each batch of datagrams and each read and write of a stream, with how many messages and
 	// bytes moved; it may be nil. What is written to a stream does not count messages.

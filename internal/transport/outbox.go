@@ -24,8 +24,8 @@ type Outbox struct {
 	conn     *Conn     // on a stream: what is sent to it is queued here and written after the batch
 }
 
-// Buffer returns an empty slice with room in the batch's memory. Append to it, then Send. Several may be in use at once;
-// what is appended is valid until the batch is flushed.
+// Buffer returns an empty slice with room in the batch's memory. Append one message to it, then Send that. Several may be
+// in use at once; what is appended is valid until the batch is flushed.
 func (o *Outbox) Buffer() []byte {
 	if o.arena == nil {
 		if o.conn == nil {

@@ -156,13 +156,14 @@ type udpBatch struct {
 	retried int // the slot that was tried again after a pending error, plus one
 	waiting bool
 	write   func(fd uintptr) bool
+	mmsg    func(call, fd uintptr, from, to int) (int, unix.Errno) // the system call, but for tests
 
 	sent, bytes int
 }
 
 func newBatch(s *udpSocket) *udpBatch {
 	b := &udpBatch{s: s, v: newVector(batchSize)}
-	b.write = b.writeSlots
+	b.write, b.mmsg = b.writeSlots, b.v.mmsg
 	return b
 }
 
@@ -208,7 +209,7 @@ func (b *udpBatch) flush() {
 // writeSlots returns false to wait until the socket can be written to.
 func (b *udpBatch) writeSlots(fd uintptr) bool {
 	for b.done < b.n {
-		n, errno := b.v.mmsg(unix.SYS_SENDMMSG, fd, b.done, b.n)
+		n, errno := b.mmsg(unix.SYS_SENDMMSG, fd, b.done, b.n)
 		for range n {
 			b.bytes += int(b.v.hdrs[b.done].n)
 			b.done++

@@ -115,3 +115,90 @@ func TestUDPReadErrors(t *testing.T) {
 		t.Error("the reader goes on after the listener was closed")
 	}
 }
+
+// TestBatchErrors gives a batch of three the results of sendmmsg that loopback never has.
+func TestBatchErrors(t *testing.T) {
+	type result struct {
+		n     int
+		errno unix.Errno
+	}
+	for _, tc := range []struct {
+		name    string
+		results []result // the last one is repeated
+		reason  string
+		dropped int
+	}{
+		{"no room from the second on", []result{{1, 0}, {0, unix.EAGAIN}}, DropSendBuffer, 2},
+		{"the second is refused", []result{{1, 0}, {0, unix.EPERM}, {1, 0}}, DropSendError, 1},
+		{"all are refused", []result{{0, unix.EPERM}}, DropSendError, 3},
+		{"an earlier datagram's error", []result{{0, unix.ECONNREFUSED}, {1, 0}, {0, unix.ECONNREFUSED}, {1, 0}}, "", 0},
+		{"no way to the first", []result{{0, unix.ENETUNREACH}, {0, unix.ENETUNREACH}, {2, 0}}, DropSendError, 1},
+	} {
+		var d drops
+		var sent int
+		m := start(t, funcs{}, Options{UDPSockets: 1, Dropped: d.count, Traffic: func(_ Network, _ bool, n, _ int) { sent += n }})
+		l := listen(t, m, UDP, "127.0.0.1:0")
+		c := client(t, "127.0.0.1:0")
+		to := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		b := newBatch(l.udp[0])
+		system := b.mmsg
+		b.mmsg = func(_, _ uintptr, _, _ int) (int, unix.Errno) {
+			r := tc.results[0]
+			if len(tc.results) > 1 {
+				tc.results = tc.results[1:]
+			}
+			return r.n, r.errno
+		}
+		for range 3 {
+			b.add(to, l.addr, []byte("x"))
+		}
+		b.flush()
+		if sent != 3-tc.dropped || tc.dropped > 0 && d.of(tc.reason) != tc.dropped {
+			t.Errorf("%s: sent %d, dropped %v", tc.name, sent, d.n)
+		}
+		// Nothing of that is left for the next batch.
+		b.mmsg = system
+		b.add(to, l.addr, []byte("y"))
+		b.flush()
+		if got, _ := receiveFrom(t, c); got != "y" || b.n != 0 || b.done != 0 {
+			t.Errorf("%s: got %q after it", tc.name, got)
+		}
+	}
+}
+
+// cpuTime is what this process has used, in nanoseconds.
+func cpuTime() int64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// TestVectorAddresses writes addresses as for sending and reads them back as received.
+func TestVectorAddresses(t *testing.T) {
+	v := newVector(1)
+	for _, tc := range []struct {
+		remote, local string
+		is6           bool
+	}{
+		{"192.0.2.1:5060", "192.0.2.9", false},
+		{"192.0.2.1:65535", "192.0.2.9", true},
+		{"[2001:db8::1]:5061", "2001:db8::9", true},
+		{"[fe80::1%3]:5060", "fe80::9%3", true},
+	} {
+		remote := netip.MustParseAddrPort(tc.remote)
+		local := netip.AddrPortFrom(netip.MustParseAddr(tc.local), 5060)
+		s := &udpSocket{l: &Listener{wildcard: true}, is6: tc.is6}
+		v.fill(0, s, remote, local, []byte("x"))
+		// Sending names our IPv4 address where receiving reads it: ipi_spec_dst.
+		if v.remote(0) != remote || v.local(0) != local.Addr() {
+			t.Errorf("%+v: %s, %s", tc, v.remote(0), v.local(0))
+		}
+		s.l.wildcard = false
+		v.fill(0, s, remote, local, []byte("x"))
+		if v.hdrs[0].Control != nil || v.hdrs[0].Controllen != 0 || v.local(0).IsValid() {
+			t.Errorf("%+v: a bound socket names its source", tc)
+		}
+	}
+}
