@@ -49,9 +49,10 @@ type result struct {
 func (res *result) take(r *runner) {
 	slices.Sort(r.latencies)
 	res.P50, res.P99 = percentile(r.latencies, 50), percentile(r.latencies, 99)
-	if r.late > r.retransmissions+r.peerRetransmissions {
-		r.fail("%d answers came twice, though only %d requests were retransmitted", nil,
-			r.late, r.retransmissions+r.peerRetransmissions)
+	// One lost datagram of a call can make several others come twice, but
+	// without any nothing may.
+	if r.late > 0 && r.retransmissions+r.peerRetransmissions == 0 {
+		r.fail("%d answers came twice, though nothing was retransmitted", nil, r.late)
 	}
 	res.Retransmissions, res.PeerRetransmissions = r.retransmissions, r.peerRetransmissions
 	res.Late, res.Trying = r.late, r.trying
