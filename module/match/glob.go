@@ -14,44 +14,37 @@ import (
 // meaning. fold ignores the case of ASCII letters. It allocates nothing, and its time is at most the product of both lengths.
 func glob(pattern string, text []byte, fold bool) bool {
 	p, t := 0, 0
-	star, mark := -1, 0 // the last star, and how far the text went when it was met
-	for {
-		if p < len(pattern) && pattern[p] == '*' {
-			star, mark = p, t
-			p++
-			continue
-		}
-		if t == len(text) {
-			return p == len(pattern)
-		}
-		if np, nt, ok := globOne(pattern, p, text, t, fold); ok {
-			p, t = np, nt
-			continue
+	star, mark := -1, 0 // what follows the last star, and how much of the text had been matched there
+	for t < len(text) {
+		if p < len(pattern) {
+			c, width := pattern[p], 1
+			switch {
+			case c == '*':
+				p++
+				star, mark = p, t
+				continue
+			case c == '?':
+				_, size := utf8.DecodeRune(text[t:])
+				p, t = p+1, t+size
+				continue
+			case c == '\\' && p+1 < len(pattern) && strings.IndexByte(`*?\`, pattern[p+1]) >= 0:
+				c, width = pattern[p+1], 2
+			}
+			if c == text[t] || fold && lower(c) == lower(text[t]) {
+				p, t = p+width, t+1
+				continue
+			}
 		}
 		if star < 0 {
 			return false
 		}
-		mark++ // let the star take one byte more
-		p, t = star+1, mark
+		mark++ // the star takes one byte more
+		p, t = star, mark
 	}
-}
-
-// globOne matches one character and returns what comes next in both.
-func globOne(pattern string, p int, text []byte, t int, fold bool) (int, int, bool) {
-	if p == len(pattern) {
-		return p, t, false
-	}
-	c := pattern[p]
-	switch {
-	case c == '?':
-		_, size := utf8.DecodeRune(text[t:])
-		return p + 1, t + size, true
-	case c == '\\' && p+1 < len(pattern) && strings.IndexByte(`*?\`, pattern[p+1]) >= 0:
+	for p < len(pattern) && pattern[p] == '*' {
 		p++
-		c = pattern[p]
 	}
-	ok := c == text[t] || fold && lower(c) == lower(text[t])
-	return p + 1, t + 1, ok
+	return p == len(pattern)
 }
 
 func lower(c byte) byte {

@@ -1,0 +1,55 @@
+// Package suggest finds what somebody may have meant.
+package suggest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// DidYouMean returns a phrase that ends an error message about an unknown word: the known word that is like it, if there is one, and all
+// that are known.
+func DidYouMean(word string, known []string) string {
+	known = slices.Sorted(slices.Values(known))
+	all := "known are " + strings.Join(known, ", ")
+	if like := Closest(word, known); like != "" {
+		return fmt.Sprintf("did you mean %s? (%s)", like, all)
+	}
+	return all
+}
+
+// Closest returns the known word that differs least from word, or nothing when none is alike: a third of the letters may differ.
+func Closest(word string, known []string) string {
+	best, least := "", max(len(word)/3, 1)+1
+	for _, k := range known {
+		if n := distance(word, k); n < least {
+			best, least = k, n
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a.
+func distance(a, b string) int {
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
