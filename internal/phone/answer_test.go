@@ -199,7 +199,6 @@ func TestNoAck(t *testing.T) {
 	})
 }
 
-
 // TestLongResponse answers through so many proxies that the 200 is longer than
 // what RFC 3261 §18.1.1 lets a request be; a response has no such limit.
 func TestLongResponse(t *testing.T) {

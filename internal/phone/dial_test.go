@@ -216,7 +216,7 @@ func TestAckAgain(t *testing.T) {
 		t.Errorf("%+v", bye)
 	}
 	s.respond(bye, "200 OK", "c", "")
-	if c.State() != Answered {
+	if err := c.Wait(timeout(t), Answered); err != nil || c.State() != Answered {
 		t.Error("the first phone was let go, too")
 	}
 }
