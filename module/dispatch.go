@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 )
@@ -85,7 +86,7 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 func guard(w ResponseWriter, r *Request, f Next) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			panics.Inc()
+			engine.CountPanic()
 			err = Error(500, fmt.Errorf("panic: %v", p))
 			r.server.logger.Error("panic while serving a request", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 		}

@@ -16,18 +16,13 @@ var (
 		Help: "Requests by method and the status of their final response; status none: never answered.",
 	}, []string{"method", "status"})
 
-	panics = prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "panics_total",
-		Help: "Panics of handlers, each answered 500.",
-	})
-
 	// LRCPushes counts the lamp messages of handlers by outcome: acknowledged, refused, timeout, failed.
 	LRCPushes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "sip", Name: "lrc_pushes_total",
 		Help: "Messages with keys and lamps sent to phones, by outcome.",
 	}, []string{"outcome"})
 
-	collectors = []prometheus.Collector{requestsTotal, panics, LRCPushes}
+	collectors = []prometheus.Collector{requestsTotal, LRCPushes}
 )
 
 // requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -61,10 +62,12 @@ type Engine struct {
 func New() *Engine {
 	e := &Engine{listeners: make(map[Address]*transport.Listener)}
 	e.messages.New = func() any { return new(wire.Message) }
-	e.Transactions = transaction.NewTable(transaction.Options{})
+	e.Transactions = transaction.NewTable(transaction.Options{Count: countTransaction, Recovered: e.recovered})
 	e.Location = location.New(location.Options{})
 	e.Transport = transport.NewManager(e, transport.Options{
-		Dropped: func(reason string) { Dropped(reason).Inc() },
+		MaxMessage: wire.MaxSize,
+		Dropped:    func(reason string) { Dropped(reason).Inc() },
+		Traffic:    countTraffic,
 	})
 	return e
 }
@@ -144,8 +147,19 @@ func (e *Engine) close(a Address) {
 // HandleMessage implements transport.Handler.
 func (e *Engine) HandleMessage(in *transport.Inbound) {
 	m := e.messages.Get().(*wire.Message)
+	defer func() {
+		if p := recover(); p != nil {
+			e.recovered(p) // m may be in any state: it is not used again
+		}
+	}()
 	e.handle(in, m)
 	e.messages.Put(m)
+}
+
+// recovered reports a panic. One bad message must not end the process, whatever is wrong with us.
+func (e *Engine) recovered(p any) {
+	panics.Inc()
+	e.Logger().Error("panic while handling a message", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 }
 
 func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {

@@ -1,22 +1,70 @@
 package engine
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddysip/caddysip/internal/transaction"
+	"github.com/caddysip/caddysip/internal/transport"
+)
 
 // The metrics live as long as the process: each configuration registers them with its own registry, so that counters survive a
 // reload and are never registered twice.
 var (
-	droppedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "dropped_total",
-		Help: "Messages that were dropped or refused before any route saw them, by reason.",
-	}, []string{"reason"})
+	droppedTotal = counters("dropped_total", "Messages that were dropped or refused before any route saw them, by reason.", "reason")
+	eventsTotal  = counters("transaction_events_total", "What happened to transactions, by event.", "event")
+	bytesTotal   = counters("bytes_total", "Bytes received and sent.", "transport", "direction")
+	packetsTotal = counters("packets_total", "Datagrams received and sent, and messages received on streams.", "transport", "direction")
+
+	panics = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "panics_total", Help: "Panics that were caught.",
+	})
 
 	droppedMalformed = Dropped("malformed")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
 )
 
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, labels)
+}
+
 // Dropped returns the counter of messages dropped for a reason.
 func Dropped(reason string) prometheus.Counter { return droppedTotal.WithLabelValues(reason) }
+
+// events holds the counters of eventsTotal, which are on the path of packets.
+var events = func() (c [transaction.Full + 1]prometheus.Counter) {
+	for e := range c {
+		c[e] = eventsTotal.WithLabelValues(transaction.Event(e).String())
+	}
+	return c
+}()
+
+func countTransaction(e transaction.Event) { events[e].Inc() }
+
+// traffic holds the counters of bytes and packets by transport, received and sent.
+var traffic = func() (c [transport.WSS + 1][2]struct{ bytes, packets prometheus.Counter }) {
+	for n := range c {
+		for i, direction := range [...]string{"sent", "received"} {
+			name := transport.Network(n).String()
+			c[n][i].bytes = bytesTotal.WithLabelValues(name, direction)
+			c[n][i].packets = packetsTotal.WithLabelValues(name, direction)
+		}
+	}
+	return c
+}()
+
+func countTraffic(n transport.Network, received bool, messages, bytes int) {
+	direction := 0
+	if received {
+		direction = 1
+	}
+	c := &traffic[n][direction]
+	c.bytes.Add(float64(bytes))
+	c.packets.Add(float64(messages))
+}
+
+// CountPanic counts a panic that was caught elsewhere.
+func CountPanic() { panics.Inc() }
 
 // Collectors returns the engine's metrics.
 func (e *Engine) Collectors() []prometheus.Collector {
@@ -24,7 +72,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
-		droppedTotal,
+		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics,
 		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
 		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
 	}
