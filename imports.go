@@ -7,5 +7,6 @@ import (
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"
+	_ "github.com/caddysip/caddysip/internal/phone/command"
 	_ "github.com/caddysip/caddysip/module"
 )
