@@ -63,15 +63,6 @@ var charClass = func() (t [256]uint8) {
 	return t
 }()
 
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if charClass[c]&tokenChar == 0 {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
 // ParseUint reads a decimal number of at most max.
 func ParseUint(b []byte, max uint64) (uint64, bool) {
 	if len(b) == 0 || len(b) > 19 {

@@ -87,7 +87,7 @@ func (m *Message) cseq() *ParseError {
 	m.cseqMethod = span{v.start + uint16(start), v.end}
 	switch {
 	case !m.Response && m.method.end > 0 && string(method) == string(m.bytes(m.method)):
-	case !isToken(method):
+	case !IsToken(method):
 		return errBadCSeq
 	case !m.Response:
 		return errCSeqMethod

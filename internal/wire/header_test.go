@@ -83,3 +83,20 @@ func TestAppendUnescaped(t *testing.T) {
 		}
 	}
 }
+
+func TestIsToken(t *testing.T) {
+	if !IsToken("aZ09-.!%*_+`'~") || IsToken("") || IsToken("a b") || IsToken("a:") || IsToken([]byte("ä")) {
+		t.Error("IsToken")
+	}
+}
+
+func TestCutValue(t *testing.T) {
+	for in, want := range map[string][2]string{
+		`"a, b" <sip:c,d@e>;f="g,h" , i, j`: {`"a, b" <sip:c,d@e>;f="g,h"`, " i, j"}, " a ": {"a", ""}, "": {}, ",": {}, "a,": {"a", ""}, `"a,b`: {`"a,b`, ""},
+		"<a,b": {"<a,b", ""},
+	} {
+		if value, rest := CutValue([]byte(in)); string(value) != want[0] || string(rest) != want[1] {
+			t.Errorf("%s: %q %q", in, value, rest)
+		}
+	}
+}

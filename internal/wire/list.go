@@ -1,7 +1,7 @@
 package wire
 
 // IsToken tells whether s is a token, as methods and header field names are (RFC 3261 §25.1).
-func IsToken(s string) bool {
+func IsToken[T ~string | ~[]byte](s T) bool {
 	for i := range len(s) {
 		if charClass[s[i]]&tokenChar == 0 {
 			return false

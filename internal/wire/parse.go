@@ -112,7 +112,7 @@ func (m *Message) startLine(line []byte) *ParseError {
 		m.reason = span{uint16(min(sp+5, len(line))), uint16(len(line))}
 		return nil
 	}
-	if !isToken(line[:sp]) {
+	if !IsToken(line[:sp]) {
 		return errStartLine
 	}
 	m.method = span{0, uint16(sp)}
@@ -203,7 +203,7 @@ func (m *Message) addLine(start, end int) *ParseError {
 		name--
 	}
 	id := LookupHeader(raw[start:name])
-	if id == OtherHeader && !isToken(raw[start:name]) {
+	if id == OtherHeader && !IsToken(raw[start:name]) {
 		return errHeaderLine
 	}
 	stop := end

@@ -19,11 +19,11 @@ func (m *Message) AppendResponse(dst []byte, status int, reason string, source n
 	dst = AppendClean(dst, reason)
 	dst = append(dst, '\r', '\n')
 	for i := m.first[Via]; i != 0; i = m.headers[i-1].next {
-		value := m.headers[i-1].value
+		value, top := m.headers[i-1].value, m.Via.span
 		dst = append(dst, "Via: "...)
-		if i == m.first[Via] && m.Via.span.end > 0 {
+		if top.end > 0 && value.start <= top.start && top.end <= value.end {
 			dst = m.appendTopVia(dst, source)
-			dst = append(dst, m.Raw[m.Via.span.end:value.end]...)
+			dst = append(dst, m.Raw[top.end:value.end]...)
 		} else {
 			dst = append(dst, m.bytes(value)...)
 		}
