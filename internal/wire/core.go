@@ -55,10 +55,17 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 	if err != nil {
 		return false
 	}
-	if t, ok := Param(a.Params, "tag"); ok && len(t) > 0 {
+	for it := (Params{rest: a.Params}); it.Next(); {
+		if !EqualFold(it.Name, "tag") {
+			continue
+		}
+		// Without a value, or with two, it would not be clear which dialog is meant.
+		if len(it.Value) == 0 || tag.end != 0 {
+			return false
+		}
 		// The tag is a part of the value: its place follows from how much of the value is behind it.
-		start := int(value.end) - cap(t)
-		*tag = span{uint16(start), uint16(start + len(t))}
+		start := int(value.end) - cap(it.Value)
+		*tag = span{uint16(start), uint16(start + len(it.Value))}
 	}
 	return true
 }

@@ -108,6 +108,9 @@ func TestParseErrors(t *testing.T) {
 		{request("From: <sip:a@example.com"), "400 Malformed or Missing From", false},
 		{request("From: \"a <sip:a@example.com>"), "400 Malformed or Missing From", false},
 		{request("From: sip:a@example.com;tag=\"x"), "400 Malformed or Missing From", false},
+		{request("From: sip:a@example.com;tag="), "400 Malformed or Missing From", false},
+		{request("To: sip:a@example.com;tag"), "400 Malformed or Missing To", false},
+		{request("To: sip:a@example.com;tag=a;x;TAG=b"), "400 Malformed or Missing To", false},
 
 		{request("CSeq: 2147483647 OPTIONS"), "", false},
 		{request("CSeq: 00000000000000000000000001 OPTIONS"), "", false},
