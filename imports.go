@@ -4,6 +4,7 @@
 package caddysip
 
 import (
+	_ "github.com/caddysip/caddysip/caddyfile"
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"

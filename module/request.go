@@ -33,20 +33,21 @@ type Request struct {
 	server   *Server
 	received time.Time // set when something wants it
 
-	uri     wire.URI
-	hasURI  bool
-	sip     *sip.Request
-	vars    map[string]any
-	repl    *caddy.Replacer
-	groups  [maxGroups / 64]uint64
-	edits   wire.Edits
-	ownMsg  wire.Message // where msg points after an edit or Keep
-	kept    bool
-	handler string // the handler that runs, for the access log
-	err     *HandlerError
-	writer  responder
-	tag     [16]byte
-	logs    []logField
+	uri       wire.URI
+	hasURI    bool
+	sip       *sip.Request
+	vars      map[string]any
+	repl      *caddy.Replacer
+	groups    []*group // those of which a route has matched
+	groupRoom [4]*group
+	edits     wire.Edits
+	ownMsg    wire.Message // where msg points after an edit or Keep
+	kept      bool
+	handler   string // the handler that runs, for the access log
+	err       *HandlerError
+	writer    responder
+	tag       [16]byte
+	logs      []logField
 }
 
 // Message returns the view of the message, with all changes that handlers have made to it.

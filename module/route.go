@@ -85,41 +85,29 @@ func matcherSet(set map[string]any) ([]Matcher, error) {
 	return matchers, nil
 }
 
+// group is the identity of a group in one list of routes, where it stands in one chain.
+type group struct{ _ byte }
+
 // Compile makes one function of the routes and what follows them. It is called when the configuration is loaded.
 func (routes RouteList) Compile(next Next) (Next, error) {
-	groups := make(map[string]int)
+	groups := make(map[string]*group)
 	for _, r := range routes {
-		if _, ok := groups[r.Group]; !ok && r.Group != "" {
-			groups[r.Group] = len(groups)
+		if groups[r.Group] == nil && r.Group != "" {
+			groups[r.Group] = new(group)
 		}
-	}
-	if len(groups) > maxGroups {
-		return nil, fmt.Errorf("more than %d groups in one list of routes", maxGroups)
 	}
 	chain := next
 	for _, r := range slices.Backward(routes) {
 		var err error
-		if chain, err = r.compile(chain, next, groups); err != nil {
+		if chain, err = r.compile(chain, next, groups[r.Group]); err != nil {
 			return nil, err
 		}
 	}
-	if len(groups) == 0 {
-		return chain, nil
-	}
-	// Groups are counted anew in each list of routes.
-	return func(w ResponseWriter, r *Request) error {
-		outer := r.groups
-		r.groups = [maxGroups / 64]uint64{}
-		err := chain(w, r)
-		r.groups = outer
-		return err
-	}, nil
+	return chain, nil
 }
 
-const maxGroups = 256
-
-// compile makes one function of the route: rest is what follows it, end what follows all routes.
-func (r *Route) compile(rest, end Next, groups map[string]int) (Next, error) {
+// compile makes one function of the route: rest is what follows it, end what follows all routes. g is nil without a group.
+func (r *Route) compile(rest, end Next, g *group) (Next, error) {
 	after := rest
 	if r.Terminal {
 		after = end
@@ -128,17 +116,12 @@ func (r *Route) compile(rest, end Next, groups map[string]int) (Next, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(r.sets) == 0 && r.Group == "" {
+	if len(r.sets) == 0 && g == nil {
 		return body, nil
 	}
 	sets := r.sets
-	word, bit := 0, uint64(0)
-	if r.Group != "" {
-		g := groups[r.Group]
-		word, bit = g/64, 1<<(g%64)
-	}
 	return func(w ResponseWriter, req *Request) error {
-		if req.groups[word]&bit != 0 {
+		if g != nil && slices.Contains(req.groups, g) {
 			return rest(w, req)
 		}
 		if ok, err := matchAny(sets, req); err != nil {
@@ -146,7 +129,12 @@ func (r *Route) compile(rest, end Next, groups map[string]int) (Next, error) {
 		} else if !ok {
 			return rest(w, req)
 		}
-		req.groups[word] |= bit
+		if g != nil {
+			if req.groups == nil {
+				req.groups = req.groupRoom[:0]
+			}
+			req.groups = append(req.groups, g)
+		}
 		return body(w, req)
 	}, nil
 }
