@@ -139,6 +139,17 @@ func (op *call) retry(slot int, _ uint32) {
 	}
 }
 
+func (op *call) waiting(slot int) string {
+	return [...]string{
+		callInvited:  "the INVITE at the callee",
+		callOffered:  "the 180 at the caller",
+		callRinging:  "the 200 at the caller",
+		callAnswered: "the ACK at the callee",
+		callEnding:   "the BYE at the callee",
+		callEnded:    "the 200 for the BYE at the caller",
+	}[op.slots[slot].state]
+}
+
 func (op *call) receive(sock *socket, data []byte) {
 	m := &op.msg
 	if err := m.parse(data); err != nil {

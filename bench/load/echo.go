@@ -2,7 +2,10 @@
 
 package main
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // echo sends the datagrams that the phones of another operation send to a
 // server, one after the other, and wants each back as it was. Its figure is
@@ -74,6 +77,10 @@ func (op *echo) start(slot int, seq uint32) {
 func (op *echo) retry(slot int, _ uint32) {
 	s := &op.slots[slot]
 	s.socket.send(s.texts[s.at].data)
+}
+
+func (op *echo) waiting(slot int) string {
+	return fmt.Sprintf("the echo of datagram %d", op.slots[slot].at+1)
 }
 
 func (op *echo) receive(_ *socket, data []byte) {

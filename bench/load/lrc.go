@@ -44,7 +44,7 @@ Max-Forwards: 70
 Contact: <sip:101@127.0.0.1:{port};line={id}>;reg-id=1
 `
 
-	lrcBody = "k=2\r\nc=hold\r\nn=432\r\na=invite\r\nl=Light is hold\r\n"
+	lrcBody = "k=2\r\nc=hold\r\nn=432\r\na=invite\r\nl=Light is hold"
 	lrcTo   = "sip:433@example.com;user=phone"
 	lrcFrom = "sip:server@127.0.0.1"
 
@@ -124,6 +124,13 @@ func (op *lrc) retry(slot int, _ uint32) {
 	if s := &op.slots[slot]; !s.refused {
 		s.socket.send(s.invite.data)
 	}
+}
+
+func (op *lrc) waiting(slot int) string {
+	if op.slots[slot].refused {
+		return "the MESSAGE"
+	}
+	return "the response to an INVITE"
 }
 
 func (op *lrc) receive(sock *socket, data []byte) {

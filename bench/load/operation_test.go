@@ -110,7 +110,7 @@ func playOptions(b *bench) {
 
 const testMessage = "Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKm\r\nMax-Forwards: 70\r\n" +
 	"From: <sip:server@127.0.0.1>;tag=1\r\nTo: <sip:433@example.com;user=phone>\r\nCall-ID: m\r\nCSeq: 1 MESSAGE\r\n" +
-	"Content-Type: application/x-buttons\r\nContent-Length: 47\r\n\r\n" + lrcBody
+	"Content-Type: application/x-buttons\r\nContent-Length: 45\r\n\r\n" + lrcBody
 
 func playLRC(b *bench) {
 	b.begin(newLRC(b.runner, []*socket{b.phone}, 1))
@@ -251,6 +251,27 @@ func TestOneMessagePerInvite(t *testing.T) {
 	b.say(b.phone, bytes.Replace(first, []byte("z9hG4bKm"), []byte("z9hG4bKn"), 1))
 	if b.runner.errors != 1 || !strings.Contains(b.runner.samples[0], "second MESSAGE") {
 		t.Errorf("a second MESSAGE: %d errors %q", b.runner.errors, b.runner.samples)
+	}
+}
+
+// TestIDsAreNew asks for more operations than milliseconds pass: the second
+// phase must not begin with the ids of the first.
+func TestIDsAreNew(t *testing.T) {
+	b := newBench(t)
+	seen := make(map[string]bool)
+	for range 3 {
+		op := newOptions(b.runner, []*socket{b.phone}, 404, 1)
+		b.begin(op)
+		for range 1000 {
+			m, _ := b.next(b.phone)
+			if seen[string(m.via[0])] {
+				t.Fatalf("%q comes again", m.via[0])
+			}
+			seen[string(m.via[0])] = true
+			b.reply(b.phone, m, "404 Not Found", "")
+			b.runner.begin(0)
+		}
+		b.next(b.phone)
 	}
 }
 

@@ -55,6 +55,8 @@ func (op *options) retry(slot int, _ uint32) {
 	op.slots[slot].socket.send(op.slots[slot].request.data)
 }
 
+func (op *options) waiting(int) string { return "the response to an OPTIONS" }
+
 func (op *options) receive(sock *socket, data []byte) {
 	m := &op.msg
 	if err := m.parse(data); err != nil {

@@ -94,6 +94,8 @@ func (op *register) retry(slot int, _ uint32) {
 	op.socket(&op.slots[slot]).send(op.slots[slot].request.data)
 }
 
+func (op *register) waiting(int) string { return "the response to a REGISTER" }
+
 func (op *register) receive(sock *socket, data []byte) {
 	m := &op.msg
 	if err := m.parse(data); err != nil {

@@ -17,6 +17,8 @@ type operation interface {
 	start(slot int, seq uint32)
 	receive(s *socket, data []byte)
 	retry(slot int, seq uint32)
+	// waiting says what the slot waits for.
+	waiting(slot int) string
 }
 
 const (
@@ -81,15 +83,18 @@ func (r *runner) phase(op operation, count int, limit int64, duration time.Durat
 // prepare makes op the operation under way, with count idle slots.
 func (r *runner) prepare(op operation, count int) {
 	r.op = op
+	// Ids must not come again while a server may remember them, neither from
+	// the run before this one nor from the phase before this one.
+	first := uint32(time.Now().UnixMilli() % 90_000_000)
+	for i := range r.slots {
+		first = max(first, r.slots[i].seq)
+	}
 	r.slots = make([]slot, count)
 	r.idle = r.idle[:0]
 	for i := count - 1; i >= 0; i-- {
 		r.idle = append(r.idle, i)
 	}
 	r.started, r.ended, r.limit = 0, 0, 0
-	// Ids must not come again while a server may remember them, neither within
-	// a run nor from the run before it.
-	first := uint32(time.Now().UnixMilli() % 90_000_000)
 	for i := range r.slots {
 		r.slots[i].seq = first
 	}
@@ -165,8 +170,10 @@ func (r *runner) scan() error {
 			continue
 		}
 		if r.loop.now > s.started+giveUp {
-			r.fail("no answer within %s", nil, time.Duration(giveUp))
-			return fmt.Errorf("an operation had no answer within %s", time.Duration(giveUp))
+			err := fmt.Errorf("%s did not come within %s (operation %d of the phase; %d were in flight)",
+				r.op.waiting(i), time.Duration(giveUp), r.started, r.started-r.ended)
+			r.fail("%v", nil, err)
+			return err
 		}
 		s.waitFrom, s.interval = r.loop.now, min(2*s.interval, retryMost)
 		r.retransmissions++
