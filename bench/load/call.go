@@ -122,7 +122,7 @@ func (op *call) callee(s *callSlot) *socket { return op.callees[s.user%len(op.ca
 
 // retry repeats what its sender would: the caller its INVITE until it has heard
 // anything, its BYE until that is answered; the callee its responses.
-func (op *call) retry(slot int, _ uint32) {
+func (op *call) retry(slot int) (sent bool) {
 	s := &op.slots[slot]
 	switch s.state {
 	case callInvited:
@@ -137,6 +137,7 @@ func (op *call) retry(slot int, _ uint32) {
 	case callEnding, callEnded:
 		s.socket.send(s.bye)
 	}
+	return true
 }
 
 func (op *call) waiting(slot int) string {

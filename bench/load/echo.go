@@ -74,9 +74,10 @@ func (op *echo) start(slot int, seq uint32) {
 	s.socket.send(s.texts[0].data)
 }
 
-func (op *echo) retry(slot int, _ uint32) {
+func (op *echo) retry(slot int) (sent bool) {
 	s := &op.slots[slot]
 	s.socket.send(s.texts[s.at].data)
+	return true
 }
 
 func (op *echo) waiting(slot int) string {

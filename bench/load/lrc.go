@@ -120,10 +120,13 @@ func (op *lrc) start(slot int, seq uint32) {
 
 // retry repeats the INVITE until it is refused. After that it is for the
 // server to repeat its MESSAGE.
-func (op *lrc) retry(slot int, _ uint32) {
-	if s := &op.slots[slot]; !s.refused {
-		s.socket.send(s.invite.data)
+func (op *lrc) retry(slot int) (sent bool) {
+	s := &op.slots[slot]
+	if s.refused {
+		return false
 	}
+	s.socket.send(s.invite.data)
+	return true
 }
 
 func (op *lrc) waiting(slot int) string {

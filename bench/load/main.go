@@ -120,7 +120,7 @@ func (c *config) run(res *result) error {
 		return err
 	}
 	r := &runner{loop: loop}
-	if err := c.awaitServer(r, phones[0]); err != nil {
+	if err := c.awaitServer(); err != nil {
 		return unavailable{err}
 	}
 	// Only now: a server's workers may be started after it has its socket.
@@ -146,8 +146,18 @@ func (c *config) run(res *result) error {
 	return c.measure(r, op, slots, server, res)
 }
 
-// awaitServer sends OPTIONS until there is any answer.
-func (c *config) awaitServer(r *runner, phone *socket) error {
+// awaitServer sends OPTIONS until there is any answer. It has a socket of its
+// own, so that answers which come later are not taken for the load's.
+func (c *config) awaitServer() error {
+	l, err := newLoop()
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	phone, err := l.open(c.server)
+	if err != nil {
+		return err
+	}
 	ping := newTemplate(optionsText).instantiate(phone.port)
 	answered := false
 	deadline := nanotime() + int64(c.wait)
@@ -155,15 +165,15 @@ func (c *config) awaitServer(r *runner, phone *socket) error {
 		if c.pid > 0 && ended(c.pid) {
 			return errors.New("the server has ended")
 		}
+		ping.set("cseq", uint64(firstCSeq+seq))
 		ping.setID(slotLimit-1, seq)
 		phone.send(ping.data)
-		r.loop.flush()
-		if err := r.loop.wait(50, func(*socket, []byte) { answered = true }); err != nil {
+		l.flush()
+		if err := l.wait(50, func(*socket, []byte) { answered = true }); err != nil {
 			return err
 		}
 		if answered {
-			// Whatever else is on its way belongs to this, not to the load.
-			return r.loop.wait(50, func(*socket, []byte) {})
+			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

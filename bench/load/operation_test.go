@@ -334,6 +334,7 @@ func TestLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.close()
 	phones, err := l.openSockets(server.LocalAddr().(*net.UDPAddr).AddrPort(), 3)
 	if err != nil {
 		t.Fatal(err)

@@ -51,8 +51,9 @@ func (op *options) start(slot int, seq uint32) {
 	s.socket.send(s.request.data)
 }
 
-func (op *options) retry(slot int, _ uint32) {
+func (op *options) retry(slot int) (sent bool) {
 	op.slots[slot].socket.send(op.slots[slot].request.data)
+	return true
 }
 
 func (op *options) waiting(int) string { return "the response to an OPTIONS" }

@@ -90,8 +90,9 @@ func (op *register) start(slot int, seq uint32) {
 // socket is the user's phone.
 func (op *register) socket(s *registerSlot) *socket { return op.sockets[s.user%len(op.sockets)] }
 
-func (op *register) retry(slot int, _ uint32) {
+func (op *register) retry(slot int) (sent bool) {
 	op.socket(&op.slots[slot]).send(op.slots[slot].request.data)
+	return true
 }
 
 func (op *register) waiting(int) string { return "the response to a REGISTER" }

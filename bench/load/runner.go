@@ -12,11 +12,12 @@ import (
 // checks of everything the server says meanwhile. A slot is one phone doing it:
 // start sends its first request, receive takes what arrives on any socket and
 // calls runner.done when the slot's operation has come to its end, and retry is
-// called when the slot has heard nothing for as long as a SIP client waits.
+// called when the slot has heard nothing for as long as a SIP client waits; it
+// says whether there was anything to send again.
 type operation interface {
 	start(slot int, seq uint32)
 	receive(s *socket, data []byte)
-	retry(slot int, seq uint32)
+	retry(slot int) (sent bool)
 	// waiting says what the slot waits for.
 	waiting(slot int) string
 }
@@ -176,8 +177,9 @@ func (r *runner) scan() error {
 			return err
 		}
 		s.waitFrom, s.interval = r.loop.now, min(2*s.interval, retryMost)
-		r.retransmissions++
-		r.op.retry(i, s.seq)
+		if r.op.retry(i) {
+			r.retransmissions++
+		}
 	}
 	return nil
 }

@@ -84,6 +84,17 @@ func newLoop() (*loop, error) {
 	return l, nil
 }
 
+// close gives back what the loop has opened.
+func (l *loop) close() {
+	for _, s := range l.sockets {
+		unix.Close(s.fd)
+	}
+	if l.timer >= 0 {
+		unix.Close(l.timer)
+	}
+	unix.Close(l.epoll)
+}
+
 // open adds a socket that talks to the server.
 func (l *loop) open(server netip.AddrPort) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
