@@ -13,7 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	_ "github.com/caddysip/caddysip/caddyfile" // the sip option
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where the server keeps what it stores
+	_ "github.com/caddysip/caddysip/caddyfile"              // the sip option
 )
 
 // Server is a running server. There is one a process: tests that start one don't run in parallel.
