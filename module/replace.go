@@ -1,0 +1,77 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// ReplaceURI replaces the placeholders in a URI of the configuration, and reads it. What they bring into the user part is escaped as
+// RFC 3261 §19.1.2 asks, so that no text that came with a request makes another URI of it.
+func (r *Request) ReplaceURI(text string) (URI, error) {
+	if strings.IndexByte(text, '{') >= 0 {
+		user, rest := "", text
+		if at := strings.LastIndexByte(text, '@'); at >= 0 {
+			user, rest = text[:at], text[at:]
+		}
+		escaped, err := r.Replacer().ReplaceFunc(user, func(_ string, val any) (any, error) {
+			return escapeUser(caddy.ToString(val)), nil
+		})
+		if err != nil {
+			return URI{}, err
+		}
+		text = escaped + r.Replace(rest)
+	}
+	return ParseURI(text)
+}
+
+var errNoUser = errors.New("there is nothing before the @")
+
+// ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips or tel, with a user part that is not
+// empty if there is an @.
+func ParseURI(text string) (URI, error) {
+	u, err := wire.ParseURI([]byte(text))
+	switch {
+	case err == nil && u.Scheme == wire.OtherScheme:
+		err = errors.New("the scheme is not sip, sips or tel")
+	case err == nil && len(u.User) == 0 && (u.User != nil || u.Scheme == wire.TEL):
+		err = errNoUser
+	}
+	if err != nil {
+		return u, fmt.Errorf("%q is not a SIP URI: %w", text, err)
+	}
+	return u, nil
+}
+
+// escapeUser escapes all that must not stand in a user part (RFC 3261 §25.1).
+func escapeUser(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()&=+$,;?/", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// CheckField refuses a header field that a configuration must not write: what is no name, and the fields on which transactions, dialogs
+// and routing depend. It returns the field's long name.
+func CheckField(name string) (string, error) {
+	if !wire.IsToken(name) {
+		return "", fmt.Errorf("%q is not the name of a header field", name)
+	}
+	name = wire.CanonicalHeader(name)
+	switch wire.LookupHeader([]byte(name)) {
+	case wire.Via, wire.From, wire.To, wire.CallID, wire.CSeq, wire.MaxForwards, wire.ContentLength, wire.Route, wire.RecordRoute:
+		return "", fmt.Errorf("the header field %s is the server's own: requests would get lost or be answered wrongly", name)
+	}
+	return name, nil
+}
