@@ -52,13 +52,16 @@ func headersEqual(a, b []byte) bool {
 	if n >= MaxParams {
 		return bytes.Equal(a, b) // comparing each with each would take long
 	}
+	var used uint64 // the parts of b that have been found equal to one of a
 	for part := range bytes.SplitSeq(a, []byte("&")) {
-		found := false
+		i, found := 0, false
 		for other := range bytes.SplitSeq(b, []byte("&")) {
-			if equalUnescaped(part, other, true) {
+			if used&(1<<i) == 0 && equalUnescaped(part, other, true) {
+				used |= 1 << i
 				found = true
 				break
 			}
+			i++
 		}
 		if !found {
 			return false

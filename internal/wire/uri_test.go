@@ -91,6 +91,7 @@ func TestEqualURI(t *testing.T) {
 		{"sip:a;b@h", "sip:a%3Bb@h"}, // reserved
 		{"sip:a@h?x=1&y=2", "sip:a@h?x=1&z=2"},
 		{"sip:a@h?x=1&y=2", "sip:a@h?x=1"},
+		{"sip:a@h?x=1&x=1", "sip:a@h?x=1&y=1"},
 		{"sip:a@[2001:db8::1]", "sip:a@[2001:db8::2]"},
 		{"tel:+1", "tel:+2"},
 	}
