@@ -19,6 +19,10 @@ var requests = sync.Pool{New: func() any { return new(Request) }}
 func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) {
 	s := a.serverOf(in.Flow.Listener)
 	if s == nil {
+		droppedRetired.Inc()
+		if in.Flow.Conn != nil {
+			in.Flow.Conn.Close() // the client connects anew, to where somebody listens
+		}
 		return
 	}
 	r := requests.Get().(*Request)
@@ -61,9 +65,10 @@ func (s *Server) check(w ResponseWriter, r *Request) error {
 	return s.serve(w, r)
 }
 
-// fail answers a request for which a handler returned an error.
+// fail answers a request for which a handler returned an error. What goes wrong in the error routes does not go there again.
 func (s *Server) fail(w ResponseWriter, r *Request, err error) {
-	if s.onError != nil {
+	if s.onError != nil && !r.failed {
+		r.failed = true
 		err = guard(w, r, func(w ResponseWriter, r *Request) error { return s.onError(w, r, err) })
 		if err == nil {
 			return
@@ -99,9 +104,10 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, NOTIFY, SUB
 
 // unanswered ends every chain: it answers as a user agent without users would.
 func unanswered(w ResponseWriter, r *Request) error {
-	if w.Status() != 0 || r.kept || r.msg.Method == wire.ACK {
+	if w.Status() != 0 || r.msg.Method == wire.ACK {
 		return nil
 	}
+	r.handler = ""
 	self := len(r.URI().User) == 0 && r.server.app.IsLocal(r.URI().Host)
 	switch {
 	case r.msg.Method == wire.CANCEL || r.InDialog():

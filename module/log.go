@@ -1,6 +1,7 @@
 package module
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ type loggedRequest Request
 func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	r := (*Request)(l)
 	enc.AddString("method", r.Method())
-	enc.AddByteString("uri", withoutPassword(r.URI()))
+	enc.AddByteString("uri", withoutPassword(r.msg.RequestURI()))
 	enc.AddByteString("from", addressOf(r, wire.From))
 	enc.AddByteString("to", addressOf(r, wire.To))
 	enc.AddByteString("call_id", r.msg.Header(wire.CallID))
@@ -84,15 +85,24 @@ func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 }
 
 func addressOf(r *Request, id wire.HeaderID) []byte {
-	_, u := r.Address(id)
-	return withoutPassword(&u)
+	a, _ := r.Address(id)
+	return withoutPassword(a.URI)
 }
 
-// withoutPassword returns a URI as it is written, without its password.
-func withoutPassword(u *URI) []byte {
-	if u.Password == nil {
-		return u.Raw
+// withoutPassword returns a URI as it is written, without password and headers, which may have credentials too. Of one that cannot be read it
+// returns nothing: nobody knows where a password would be.
+func withoutPassword(raw []byte) []byte {
+	u, err := wire.ParseURI(raw)
+	if err != nil {
+		return nil
 	}
-	user := len(u.Raw) - cap(u.User) + len(u.User)
-	return append(append([]byte(nil), u.Raw[:user]...), u.Raw[user+1+len(u.Password):]...)
+	if u.Headers != nil {
+		raw = raw[:len(raw)-len(u.Headers)-1]
+	}
+	if u.Password == nil {
+		return raw
+	}
+	// User is a part of raw: its place follows from how much of the memory is behind it.
+	user := cap(raw) - cap(u.User) + len(u.User)
+	return slices.Concat(raw[:user], raw[user+1+len(u.Password):])
 }

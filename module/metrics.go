@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
@@ -21,6 +22,9 @@ var (
 		Namespace: "caddy", Subsystem: "sip", Name: "lrc_pushes_total",
 		Help: "Messages with keys and lamps sent to phones, by outcome.",
 	}, []string{"outcome"})
+
+	// What comes from a socket or a connection that the configuration doesn't have any more.
+	droppedRetired = engine.Dropped("no_listener")
 
 	collectors = []prometheus.Collector{requestsTotal, LRCPushes}
 )

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -45,6 +46,7 @@ type Request struct {
 	kept      bool
 	handler   string // the handler that runs, for the access log
 	err       *HandlerError
+	failed    bool // the server's error routes have it
 	writer    responder
 	tag       [16]byte
 	logs      []logField
@@ -73,7 +75,7 @@ func (r *Request) URI() *URI {
 	return &r.uri
 }
 
-// Address reads the first address in a header field, and its URI.
+// Address reads the first address in a header field, and its URI, which is empty when it is malformed.
 func (r *Request) Address(id wire.HeaderID) (NameAddr, URI) {
 	v := r.msg.Values(id)
 	if !v.Next() {
@@ -83,7 +85,10 @@ func (r *Request) Address(id wire.HeaderID) (NameAddr, URI) {
 	if err != nil {
 		return a, URI{}
 	}
-	u, _ := wire.ParseURI(a.URI)
+	u, err := wire.ParseURI(a.URI)
+	if err != nil {
+		return a, URI{}
+	}
 	return a, u
 }
 
@@ -147,7 +152,7 @@ func (r *Request) SetAuthUser(user string) { r.SetVar(authUserVar, user) }
 
 const authUserVar = "sip.auth.user"
 
-// Error returns the error that is being handled, in a handle_errors route, else nil.
+// Error returns the error that is being handled in a handle_errors route; nil when none was.
 func (r *Request) Error() *HandlerError { return r.err }
 
 // SIP returns the request as sipgo's type, parsed on first use. Changes to it have no effect on the request; use Edit.
@@ -165,16 +170,21 @@ func (r *Request) SIP() (*sip.Request, error) {
 	return r.sip, nil
 }
 
-// Edit changes the bytes of the request that the following handlers see and that is relayed.
+// Edit changes the bytes of the request that the following handlers see and that is relayed. A change that would make it malformed is
+// an error and changes nothing.
 func (r *Request) Edit(change func(e *wire.Edits, m *Message)) error {
 	r.edits.Reset()
 	change(&r.edits, r.msg)
 	if r.edits.Len() == 0 {
 		return nil
 	}
-	raw := r.edits.Append(make([]byte, 0, len(r.msg.Raw)+len(r.edits.Text)), r.msg.Raw)
+	before := r.msg.Raw
+	raw := r.edits.Append(make([]byte, 0, len(before)+len(r.edits.Text)), before)
 	if err := r.ownMsg.Parse(raw); err != nil {
-		return Error(500, err)
+		if r.msg == &r.ownMsg {
+			_ = r.ownMsg.Parse(before) // it was read before
+		}
+		return Error(500, fmt.Errorf("the request would be malformed after the change: %w", err))
 	}
 	r.msg = &r.ownMsg
 	r.hasURI, r.sip = false, nil

@@ -48,7 +48,9 @@ func (w *responder) Status() int { return w.status }
 // WriteResponse implements ResponseWriter.
 func (w *responder) WriteResponse(res *Response) error {
 	r := w.r
-	if w.status >= 300 || w.status >= 200 && (res.Status >= 300 || res.Status < 200) {
+	// Only 2xx to an INVITE may follow each other (RFC 6026 §7.1).
+	again := w.status < 300 && r.msg.Method == wire.INVITE && res.Status >= 200 && res.Status < 300
+	if w.status != 0 && !again {
 		return errAnswered
 	}
 	if r.msg.Method == wire.ACK {

@@ -32,6 +32,9 @@ type Server struct {
 	// Makes an access log: one entry a request, when its final response is sent. Default: no log.
 	Logs *ServerLogs `json:"logs,omitempty"`
 
+	authenticates bool
+	believers     []string // the handlers that take a sender's word
+
 	app      *App
 	name     string
 	logger   *zap.Logger
@@ -95,6 +98,7 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 			return fmt.Errorf("error routes: %w", err)
 		}
 	}
+	s.warnOpen()
 	var err error
 	s.serve, err = s.Routes.Compile(unanswered)
 	return err
@@ -142,15 +146,13 @@ func overlap(x, y engine.Address) bool {
 	return covers(a.Addr(), b.Addr()) || covers(b.Addr(), a.Addr())
 }
 
-// serverOf returns the server that a listener belongs to; what comes over a connection that we made belongs to the first one.
+// serverOf returns the server that a listener belongs to, nil when none listens there any more: what is left of its connections must not get
+// into another server's routes. What comes over a connection that we made belongs to the first server.
 func (a *App) serverOf(l *transport.Listener) *Server {
 	for i, own := range a.generation.Listeners {
-		if own == l {
+		if own == l || l == nil {
 			return a.owners[i]
 		}
-	}
-	if len(a.owners) > 0 {
-		return a.owners[0]
 	}
 	return nil
 }

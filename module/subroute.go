@@ -65,21 +65,22 @@ type ErrorRoutes struct {
 	Routes RouteList `json:"routes,omitempty"`
 }
 
-// compile returns a function that gives a request and its error to the routes, and returns the error when they didn't answer.
+// compile returns a function that gives a request and its error to the routes. It returns the error when they come to their end and nobody
+// has answered; a handler that answers later doesn't let them come there.
 func (e *ErrorRoutes) compile() (func(ResponseWriter, *Request, error) error, error) {
-	routes, err := e.Routes.Compile(func(ResponseWriter, *Request) error { return nil })
+	routes, err := e.Routes.Compile(func(w ResponseWriter, r *Request) error {
+		if w.Status() != 0 {
+			return nil
+		}
+		return *r.err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return func(w ResponseWriter, r *Request, cause error) error {
 		he := asHandlerError(cause)
 		r.err = &he
-		err := routes(w, r)
-		r.err = nil
-		if err == nil && w.Status() == 0 {
-			return cause
-		}
-		return err
+		return routes(w, r)
 	}, nil
 }
 

@@ -1,0 +1,44 @@
+package module
+
+import (
+	"net/netip"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// Authenticates is called while a handler is provisioned that lets only requests pass whose sender has proved who he is.
+func (s *Server) Authenticates() { s.authenticates = true }
+
+// BelievesSender is called while a handler is provisioned that takes a request for what it says of its sender. When nothing on the server
+// authenticates and it can be reached from outside, that is logged once the configuration is loaded.
+func (s *Server) BelievesSender(handler string) {
+	if !slices.Contains(s.believers, handler) {
+		s.believers = append(s.believers, handler)
+	}
+}
+
+// warnOpen tells who has put an open registrar on the Internet what he did.
+func (s *Server) warnOpen() {
+	if s.authenticates || len(s.believers) == 0 {
+		return
+	}
+	var public []string
+	for i, l := range s.app.generation.Listen {
+		if s.app.owners[i] == s && reachable(l.Addr.Addr()) {
+			public = append(public, l.String())
+		}
+	}
+	if len(public) > 0 {
+		s.logger.Warn("anybody who can reach the server can pretend to be any of its users: authenticate in front of these handlers, "+
+			"or listen on a private address", zap.Strings("handlers", s.believers), zap.Strings("listen", public))
+	}
+}
+
+// reachable tells whether an address to listen on can be reached from other networks; the wildcard is any address that the machine has.
+func reachable(a netip.Addr) bool {
+	if a.IsUnspecified() {
+		return slices.ContainsFunc(interfaceAddrs(), reachable)
+	}
+	return !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast()
+}
