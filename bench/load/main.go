@@ -29,6 +29,7 @@ type config struct {
 	inFlight  int
 	users     int
 	status    int
+	again     bool
 	duration  time.Duration
 	warmup    time.Duration
 	wait      time.Duration
@@ -50,6 +51,7 @@ func main() {
 	flag.IntVar(&c.inFlight, "inflight", 16, "operations in flight per socket")
 	flag.IntVar(&c.users, "users", 10_000, "registered users (calls go to the first 1000, memory inserts them all)")
 	flag.IntVar(&c.status, "status", 404, "the status that OPTIONS must have")
+	flag.BoolVar(&c.again, "again", false, "let the server send a second MESSAGE for an INVITE that was repeated")
 	flag.DurationVar(&c.duration, "duration", 3*time.Second, "how long to measure")
 	flag.DurationVar(&c.warmup, "warmup", time.Second, "how long to run before measuring")
 	flag.DurationVar(&c.wait, "wait", 10*time.Second, "how long to wait for the server to come up")
@@ -189,7 +191,7 @@ func (c *config) prepare(r *runner, phones []*socket, slots int) (operation, err
 	case "options":
 		return newOptions(r, phones, c.status, slots), nil
 	case "lrc":
-		return newLRC(r, phones, slots), nil
+		return newLRC(r, phones, c.again, slots), nil
 	case "call":
 		callees, err := r.loop.openSockets(c.server, c.sockets)
 		if err != nil {

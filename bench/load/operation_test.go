@@ -113,7 +113,7 @@ const testMessage = "Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKm\r\nMax-For
 	"Content-Type: application/x-buttons\r\nContent-Length: 45\r\n\r\n" + lrcBody
 
 func playLRC(b *bench) {
-	b.begin(newLRC(b.runner, []*socket{b.phone}, 1))
+	b.begin(newLRC(b.runner, []*socket{b.phone}, false, 1))
 	invite, _ := b.next(b.phone)
 	b.reply(b.phone, invite, "404 Not a call", "")
 	ack, _ := b.next(b.phone)
@@ -251,6 +251,26 @@ func TestOneMessagePerInvite(t *testing.T) {
 	b.say(b.phone, bytes.Replace(first, []byte("z9hG4bKm"), []byte("z9hG4bKn"), 1))
 	if b.runner.errors != 1 || !strings.Contains(b.runner.samples[0], "second MESSAGE") {
 		t.Errorf("a second MESSAGE: %d errors %q", b.runner.errors, b.runner.samples)
+	}
+}
+
+func TestMessageAgain(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		b := newBench(t)
+		b.begin(newLRC(b.runner, []*socket{b.phone}, again, 1))
+		invite, _ := b.next(b.phone)
+		if !b.runner.op.retry(0) {
+			t.Fatal("the INVITE is not repeated")
+		}
+		b.next(b.phone)
+		b.reply(b.phone, invite, "404 Not a call", "")
+		b.next(b.phone)
+		message := []byte("MESSAGE " + string(addrURI(invite.contact[0])) + " SIP/2.0\r\n" + testMessage)
+		b.say(b.phone, message)
+		b.say(b.phone, bytes.Replace(message, []byte("z9hG4bKm"), []byte("z9hG4bKn"), 1))
+		if ok := b.runner.errors == 0; ok != again {
+			t.Errorf("again %v: %d errors %q", again, b.runner.errors, b.runner.samples)
+		}
 	}
 }
 
