@@ -28,7 +28,7 @@ func (e *Edits) PushHeader(m *Message, id HeaderID) {
 }
 
 func (m *Message) headersStart() int {
-	if m.n == 0 {
+	if len(m.headers) == 0 {
 		return m.headerEnd()
 	}
 	return int(m.headers[0].name.start)

@@ -47,7 +47,7 @@ func checkParse(t *testing.T, reused *Message, raw []byte) {
 		return
 	}
 	// What we write has more lines and parameters than what we read, and may be more than we would read.
-	if m.n > MaxHeaders-8 || len(m.Raw) > MaxSize-1000 || bytes.Count(m.Raw[:m.body], []byte{';'}) > MaxParams-4 {
+	if len(m.headers) > MaxHeaders-8 || len(m.Raw) > MaxSize-1000 || bytes.Count(m.Raw[:m.body], []byte{';'}) > MaxParams-4 {
 		return
 	}
 	if m.Response {

@@ -5,11 +5,16 @@
 // given, and a value is decoded when it is asked for.
 package wire
 
+import "slices"
+
 // MaxSize is the largest message, in bytes. Offsets are kept in 16 bits.
 const MaxSize = 65535
 
 // MaxHeaders is the largest number of header field lines in a message.
 const MaxHeaders = 128
+
+// usualHeaders is how many lines a message has room for at first.
+const usualHeaders = 32
 
 // MaxParams is the largest number of parameters in one header field line.
 const MaxParams = 64
@@ -51,18 +56,18 @@ type Message struct {
 	method, uri, reason span
 	fromTag, toTag      span
 	cseqMethod          span
-	headers             [MaxHeaders]header
+	headers             []header
 	first, last         [numHeaderIDs]uint8 // place of a field's first and last line, plus one
-	n                   int
-	repeats             bool // a field that has a HeaderID is there more than once
+	repeats             bool                // a field that has a HeaderID is there more than once
 	body                uint16
 	contentLength       int // -1: none
 }
 
-// Clone makes dst a view of its own copy of the message, to be kept after the memory of Raw is used again. It allocates that copy
-// and nothing else.
+// Clone makes dst a view of its own copy of the message, to be kept after the memory of Raw is used again. It takes no more memory
+// than the message needs.
 func (m *Message) Clone(dst *Message) {
 	*dst = *m
+	dst.headers = slices.Clone(m.headers)
 	dst.Raw = make([]byte, len(m.Raw))
 	copy(dst.Raw, m.Raw)
 	dst.Via.move(dst.Raw)
@@ -148,7 +153,7 @@ func (m *Message) Lines(name string) Lines {
 }
 
 func (it *Lines) search(from int) int {
-	for i := from; i < it.m.n; i++ {
+	for i := from; i < len(it.m.headers); i++ {
 		h := &it.m.headers[i]
 		if h.id != OtherHeader {
 			continue
@@ -190,7 +195,7 @@ func (m *Message) lineSpan(i int) (start, end int) {
 
 // All calls f with each header field line in order, until f returns false.
 func (m *Message) All(f func(id HeaderID, name, value []byte) bool) {
-	for i := range m.n {
+	for i := range m.headers {
 		h := &m.headers[i]
 		if !f(h.id, m.bytes(h.name), m.bytes(h.value)) {
 			return

@@ -62,7 +62,7 @@ func (m *Message) reset(raw []byte) {
 	m.Via = ViaValue{}
 	m.method, m.uri, m.reason, m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}, span{}, span{}, span{}
 	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
-	m.n, m.repeats, m.body, m.contentLength = 0, false, 0, -1
+	m.headers, m.repeats, m.body, m.contentLength = m.headers[:0], false, 0, -1
 }
 
 // parse returns the first error.
@@ -210,28 +210,29 @@ func (m *Message) addLine(start, end int) *ParseError {
 	for stop > value && isLWS(raw[stop-1]) {
 		stop--
 	}
-	if m.n == MaxHeaders {
+	if len(m.headers) == MaxHeaders {
 		return errTooMany
 	}
 	// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
 	if stop-value > MaxParams && bytes.Count(raw[value:stop], []byte{';'}) > MaxParams {
 		return errParams
 	}
-	h := &m.headers[m.n]
-	m.n++
-	*h = header{
+	if m.headers == nil {
+		m.headers = make([]header, 0, usualHeaders)
+	}
+	m.headers = append(m.headers, header{
 		name:  span{uint16(start), uint16(name)},
 		value: span{uint16(value), uint16(stop)},
 		id:    id,
-	}
+	})
 	if id != OtherHeader {
 		if m.first[id] == 0 {
-			m.first[id] = uint8(m.n)
+			m.first[id] = uint8(len(m.headers))
 		} else {
-			m.headers[m.last[id]-1].next = uint8(m.n)
+			m.headers[m.last[id]-1].next = uint8(len(m.headers))
 			m.repeats = true
 		}
-		m.last[id] = uint8(m.n)
+		m.last[id] = uint8(len(m.headers))
 	}
 	return nil
 }

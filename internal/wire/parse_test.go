@@ -253,7 +253,7 @@ func TestParseReuse(t *testing.T) {
 	}
 	fresh := mustParse(t, request("Via: SIP/2.0/UDP h", "-Max-Forwards", "-Content-Length"))
 	for i := range m.headers {
-		if i >= m.n {
+		if i >= len(m.headers) {
 			m.headers[i] = header{}
 		}
 	}
