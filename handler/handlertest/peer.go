@@ -31,10 +31,10 @@ type Peer struct {
 	count  int
 }
 
-// UDP makes a peer with a UDP socket of its own on 127.0.0.1.
+// UDP makes a peer with a UDP socket of its own on the server's address.
 func (s *Server) UDP() *Peer {
 	s.t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	c, err := net.ListenPacket("udp", netip.AddrPortFrom(s.Addr.Addr(), 0).String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // where the server keeps what it stores
 	_ "github.com/caddysip/caddysip/caddyfile"              // the sip option
+	"github.com/caddysip/caddysip/module"
 )
 
 // Server is a running server. There is one a process: tests that start one don't run in parallel.
@@ -22,22 +24,33 @@ type Server struct {
 	// Addr is where it listens, for UDP and TCP.
 	Addr netip.AddrPort
 
-	t testing.TB
+	t    testing.TB
+	text string // the configuration in force
 }
 
 // Start runs a server with the directives of a server block, on a free port of 127.0.0.1, until the test ends. {addr} in the text stands for
 // the address.
 func Start(t testing.TB, directives string) *Server {
 	t.Helper()
-	addr := FreeAddr(t)
-	return StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\t"+addr.String()+" {\n"+strings.ReplaceAll(directives, "{addr}", addr.String())+"\n\t\t}\n\t}\n}\n")
+	return StartOn(t, FreeAddr(t), directives)
+}
+
+// StartOn is Start at an address of FreeAddrOf.
+func StartOn(t testing.TB, addr netip.AddrPort, directives string) *Server {
+	t.Helper()
+	return StartCaddyfile(t, addr, Caddyfile(addr, directives))
+}
+
+// Caddyfile returns the Caddyfile of a server with those directives, as Start runs it.
+func Caddyfile(addr netip.AddrPort, directives string) string {
+	return "{\n\tadmin off\n\tsip {\n\t\t" + addr.String() + " {\n" + strings.ReplaceAll(directives, "{addr}", addr.String()) + "\n\t\t}\n\t}\n}\n"
 }
 
 // StartCaddyfile runs a whole Caddyfile that has a server at addr.
 func StartCaddyfile(t testing.TB, addr netip.AddrPort, text string) *Server {
 	t.Helper()
 	s := &Server{Addr: addr, t: t}
-	t.Setenv("XDG_DATA_HOME", dataDir)
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // registrations survive a stop, but not the test
 	t.Setenv("XDG_CONFIG_HOME", dataDir)
 	s.Load(text)
 	t.Cleanup(func() {
@@ -60,12 +73,67 @@ var dataDir = func() string {
 // Load puts another Caddyfile in force.
 func (s *Server) Load(text string) {
 	s.t.Helper()
-	if err := caddy.Load(Adapt(s.t, text), true); err != nil {
+	s.text = text
+	if err := s.TryLoad(text); err != nil {
 		s.t.Fatalf("loading the configuration: %v\n%s", err, text)
 	}
 }
 
-// Adapt returns a Caddyfile's JSON, set up so that nothing is written to the home directory.
+// TryLoad is Load for a Caddyfile that may be refused.
+func (s *Server) TryLoad(text string) error {
+	s.t.Helper()
+	return caddy.Load(Adapt(s.t, text), true)
+}
+
+// App returns the SIP app in force.
+func (s *Server) App() *module.App {
+	s.t.Helper()
+	app, err := caddy.ActiveContext().AppIfConfigured("sip")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return app.(*module.App)
+}
+
+// Metric returns the value of a counter or gauge, 0 when it isn't there. Labels are written name=value; those not given may be any, and the values of
+// all that fit are added up. Counters live as long as the process, so look at differences.
+func (s *Server) Metric(name string, labels ...string) float64 {
+	s.t.Helper()
+	ctx := caddy.ActiveContext()
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			found := 0
+			for _, l := range m.GetLabel() {
+				if slices.Contains(labels, l.GetName()+"="+l.GetValue()) {
+					found++
+				}
+			}
+			if found == len(labels) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// Restart stops the server and starts it again: what it does not store is gone.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if err := caddy.Stop(); err != nil {
+		s.t.Fatalf("stopping the server: %v", err)
+	}
+	s.Load(s.text)
+}
+
+// Adapt returns a Caddyfile's JSON, set up so that nothing is written to the home directory. Without logs of its own it logs only errors.
 func Adapt(t testing.TB, text string) []byte {
 	t.Helper()
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
@@ -82,7 +150,9 @@ func Adapt(t testing.TB, text string) []byte {
 		t.Fatal(err)
 	}
 	config["storage"] = map[string]any{"module": "file_system", "root": dataDir}
-	config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{"level": "ERROR"}}}
+	if config["logging"] == nil {
+		config["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{"level": "ERROR"}}}
+	}
 	if admin, ok := config["admin"].(map[string]any); ok {
 		admin["config"] = map[string]any{"persist": false}
 	}
@@ -96,8 +166,14 @@ func Adapt(t testing.TB, text string) []byte {
 // FreeAddr returns an address of 127.0.0.1 whose port is free for UDP and TCP.
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
+	return FreeAddrOf(t, "127.0.0.1")
+}
+
+// FreeAddrOf is FreeAddr for another of the machine's addresses.
+func FreeAddrOf(t testing.TB, host string) netip.AddrPort {
+	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}
