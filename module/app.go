@@ -2,6 +2,7 @@
 package module
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -12,6 +13,8 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/location"
+
+	_ "github.com/caddysip/caddysip/module/storage" // the default
 )
 
 func init() {
@@ -48,6 +51,10 @@ type App struct {
 	// Default: every address a server listens on, the machine's own name, and localhost, all of them as one domain.
 	Domains []string `json:"domains,omitempty"`
 
+	// Where registrations and key records are kept. Over a reload that leaves the storage as it is, it stays open. When it changes, the registrations
+	// that are in memory are written to the new one, and those that are in there and still valid are restored. Default: bolt, with its default file.
+	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sip.storage inline_key=module"`
+
 	// The servers, by names of your choice.
 	Servers map[string]*Server `json:"servers,omitempty"`
 
@@ -80,6 +87,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.listenAddresses(); err != nil {
 		return err
 	}
+	if err := a.loadStorage(ctx); err != nil {
+		return err
+	}
 	a.domains = newDomains(a.Domains, a.generation.Listen)
 	e, _, err := engines.LoadOrNew("engine", func() (caddy.Destructor, error) { return engine.New(), nil })
 	if err != nil {
@@ -92,6 +102,26 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	return a.registerMetrics(ctx.GetMetricsRegistry())
+}
+
+// loadStorage finds out where registrations are kept. It opens nothing.
+func (a *App) loadStorage(ctx caddy.Context) error {
+	var m any
+	var err error
+	if a.StorageRaw == nil {
+		m, err = ctx.LoadModuleByID("sip.storage.bolt", nil)
+	} else {
+		m, err = ctx.LoadModule(a, "StorageRaw")
+	}
+	if err != nil {
+		return fmt.Errorf("loading the storage: %w", err)
+	}
+	s, ok := m.(Storage)
+	if !ok {
+		return fmt.Errorf("%T is no storage: its module is in the namespace sip.storage, but it has no Identity or Open", m)
+	}
+	a.generation.Storage = s
+	return nil
 }
 
 func (a *App) registerMetrics(registry *prometheus.Registry) error {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/storage"
 	"github.com/caddysip/caddysip/internal/transaction"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
@@ -38,9 +39,13 @@ type Generation struct {
 	Dispatcher Dispatcher
 	Listen     []Address
 	Logger     *zap.Logger
+	Storage    storage.Storage // where registrations are kept; nil: nowhere
 
 	// Listeners are the open sockets, in the order of Listen. Attach sets it.
 	Listeners []*transport.Listener
+
+	storage  storage.Engine
+	restored bool // all registrations are from there
 }
 
 // Engine is the process's one engine.
@@ -53,17 +58,21 @@ type Engine struct {
 	messages sync.Pool
 	recent   recent
 
+	registrations *storage.Behind // writes Location to the storage
+
 	mu        sync.Mutex
 	stack     []*Generation
 	listeners map[Address]*transport.Listener
+	stores    map[string]storage.Engine // by identity
 }
 
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
-	e := &Engine{listeners: make(map[Address]*transport.Listener)}
+	e := &Engine{listeners: make(map[Address]*transport.Listener), stores: make(map[string]storage.Engine)}
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Count: countTransaction, Recovered: e.recovered})
-	e.Location = location.New(location.Options{})
+	e.registrations = storage.NewBehind(e.source())
+	e.Location = location.New(location.Options{OnChange: e.registrations.Mark})
 	e.Transport = transport.NewManager(e, transport.Options{
 		MaxMessage: wire.MaxSize,
 		Dropped:    func(reason string) { Dropped(reason).Inc() },
@@ -77,6 +86,10 @@ func (e *Engine) Destruct() error {
 	err := e.Transport.Close()
 	e.Transactions.Close()
 	e.Location.Close()
+	e.registrations.Close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closeStorage()
 	return err
 }
 
@@ -88,11 +101,26 @@ func (e *Engine) Logger() *zap.Logger {
 	return zap.NewNop()
 }
 
-// Attach opens the listeners that g wants and are not open yet, and puts g in force. When one cannot be opened, those just opened are
-// closed again and what was in force stays in force.
+// Attach opens the storage and the listeners that g wants and are not open yet, and puts g in force. When one cannot be opened, what was just
+// opened is closed again and what was in force stays in force.
 func (e *Engine) Attach(g *Generation) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	// Before a packet can come, the registrations are there.
+	if err := e.openStorage(g); err != nil {
+		return fmt.Errorf("opening the storage: %w", err)
+	}
+	if err := e.openListeners(g); err != nil {
+		e.closeStorage()
+		return err
+	}
+	e.useStorage(g) // what the first packet changes is written there
+	e.stack = append(e.stack, g)
+	e.current.Store(g)
+	return nil
+}
+
+func (e *Engine) openListeners(g *Generation) error {
 	var opened []Address
 	g.Listeners = make([]*transport.Listener, len(g.Listen))
 	for i, a := range g.Listen {
@@ -110,13 +138,11 @@ func (e *Engine) Attach(g *Generation) error {
 		}
 		g.Listeners[i] = l
 	}
-	e.stack = append(e.stack, g)
-	e.current.Store(g)
 	return nil
 }
 
-// Detach takes g out of force: the generation attached last before it is in force again, and listeners that no generation wants are
-// closed. Detaching twice does nothing.
+// Detach takes g out of force: the generation attached last before it is in force again, and listeners and storages that no generation wants
+// are closed. Detaching twice does nothing.
 func (e *Engine) Detach(g *Generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -135,6 +161,8 @@ func (e *Engine) Detach(g *Generation) {
 			e.close(a)
 		}
 	}
+	e.useStorage(top)
+	e.closeStorage()
 }
 
 func (e *Engine) close(a Address) {

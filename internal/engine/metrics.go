@@ -19,6 +19,10 @@ var (
 		Namespace: "caddy", Subsystem: "sip", Name: "panics_total", Help: "Panics that were caught.",
 	})
 
+	storageErrors = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "storage_errors_total", Help: "Errors while writing registrations to the storage.",
+	})
+
 	droppedMalformed = Dropped("malformed")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
@@ -72,7 +76,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
-		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics,
+		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors,
 		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
 		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
 	}

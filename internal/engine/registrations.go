@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+// bucketRegistrations has a key for each address-of-record that has bindings.
+const bucketRegistrations = "registrations"
+
+// Storage returns the storage of the configuration in force, nil if there is none.
+func (e *Engine) Storage() storage.Engine {
+	if g := e.current.Load(); g != nil {
+		return g.storage
+	}
+	return nil
+}
+
+// openStorage opens the storage that g wants, unless it is open, and restores the registrations that are in it. Those that are in memory stay: a
+// phone that is registered now knows better. The caller holds the lock.
+func (e *Engine) openStorage(g *Generation) error {
+	if g.Storage == nil {
+		return nil
+	}
+	identity := g.Storage.Identity()
+	if s, ok := e.stores[identity]; ok {
+		g.storage = s
+		return nil
+	}
+	s, err := g.Storage.Open(context.Background())
+	if err != nil {
+		return err
+	}
+	aors, _ := e.Location.Len()
+	if err := e.restore(s, g.Logger); err != nil {
+		return fmt.Errorf("restoring registrations: %w", err)
+	}
+	g.storage, g.restored = s, aors == 0
+	e.stores[identity] = s
+	return nil
+}
+
+// restore puts back the registrations that are stored.
+func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
+	start := time.Now()
+	n := 0
+	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
+		err := parseRecords(entry.Key, entry.Value, func(r location.Record) error {
+			n++
+			return e.Location.Restore(r)
+		})
+		if err != nil {
+			logger.Error("a stored registration is lost", zap.Error(err)) // the others are not
+		}
+		return nil
+	})
+	if err != nil {
+		_ = s.Close()
+		return err
+	}
+	if n > 0 {
+		logger.Info("registrations restored", zap.Int("contacts", n), zap.Duration("took", time.Since(start)))
+	}
+	return nil
+}
+
+// useStorage makes the storage of g the one that registrations are written to. The caller holds the lock.
+func (e *Engine) useStorage(g *Generation) {
+	if g == nil {
+		e.registrations.Use(nil, false)
+		return
+	}
+	s := g.storage
+	if _, ok := s.(*storage.Memory); ok {
+		s = nil // what would be kept there is in memory anyway
+	}
+	e.registrations.Use(s, g.restored)
+	g.restored = false
+}
+
+// closeStorage closes the engines that no generation wants. The caller holds the lock.
+func (e *Engine) closeStorage() {
+	for identity, s := range e.stores {
+		if e.wantsStorage(s) {
+			continue
+		}
+		delete(e.stores, identity)
+		if err := s.Close(); err != nil {
+			storageErrors.Inc()
+			e.Logger().Error("closing a storage", zap.String("storage", identity), zap.Error(err))
+		}
+	}
+}
+
+func (e *Engine) wantsStorage(s storage.Engine) bool {
+	for _, g := range e.stack {
+		if g.storage == s {
+			return true
+		}
+	}
+	return false
+}
+
+// source is how the registrations are written down.
+func (e *Engine) source() storage.Source {
+	return storage.Source{
+		Bucket: bucketRegistrations,
+		Append: e.appendRegistrations,
+		Keys: func(f func(string)) {
+			e.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
+				f(aor)
+				return true
+			})
+		},
+		Logger: e.Logger,
+		Failed: storageErrors.Inc,
+	}
+}
+
+// appendRegistrations appends the bindings of an address-of-record and tells when the last of them ends.
+func (e *Engine) appendRegistrations(dst []byte, aor string) ([]byte, time.Time) {
+	var expires time.Time
+	var room [8]*location.Binding
+	for i, b := range e.Location.Lookup([]byte(aor), room[:0]) {
+		if i == 0 {
+			dst = append(dst, recordVersion)
+		}
+		r := b.Record()
+		dst = appendRecord(dst, &r)
+		if r.Expires.After(expires) {
+			expires = r.Expires
+		}
+	}
+	return dst, expires
+}

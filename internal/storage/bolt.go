@@ -1,0 +1,294 @@
+package storage
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Bolt is an engine that keeps everything in one file, which belongs to one process at a time. Each batch is one transaction of bbolt: it is on the disk
+// when Write returns, whether Sync is set or not, and a power cut leaves either all of it or nothing.
+type Bolt struct {
+	path    string
+	db      *bolt.DB
+	writing chan struct{} // full while somebody writes
+	log     changeLog
+	sweeper *sweeper
+	broken  atomic.Pointer[error] // what was found to be wrong with the file
+
+	sweepBucket, sweepKey []byte // where the sweeper goes on; only the sweeper uses them
+}
+
+// How entries are written: revision and expiry in milliseconds since 1970 as varints, then the value.
+const maxEntryHeader = 2 * binary.MaxVarintLen64
+
+func appendEntry(dst []byte, revision uint64, expires int64, value []byte) []byte {
+	dst = binary.AppendUvarint(dst, revision)
+	dst = binary.AppendUvarint(dst, uint64(expires))
+	return append(dst, value...)
+}
+
+func parseEntry(data []byte) (revision uint64, expires int64, value []byte) {
+	revision, n := binary.Uvarint(data)
+	if n > 0 {
+		data = data[n:]
+		e, n := binary.Uvarint(data)
+		if n > 0 {
+			return revision, int64(e), data[n:]
+		}
+	}
+	panic("an entry cannot be read") // view and update turn it into an error
+}
+
+// Get implements Engine.
+func (b *Bolt) Get(ctx context.Context, bucket, key string) (e Entry, err error) {
+	if err := ctx.Err(); err != nil {
+		return Entry{}, err
+	}
+	err = b.view(func(tx *bolt.Tx) error {
+		data := entries(tx, bucket).get([]byte(key))
+		if data == nil {
+			return notFound(bucket, key)
+		}
+		revision, expires, value := parseEntry(data)
+		if expired(expires, time.Now().UnixMilli()) {
+			return notFound(bucket, key)
+		}
+		e = Entry{key, bytes.Clone(value), revision, timeOf(expires)}
+		return nil
+	})
+	return e, err
+}
+
+// Range implements Engine.
+func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) error) (revision uint64, err error) {
+	var stopped error // by f or ctx
+	err = b.view(func(tx *bolt.Tx) error {
+		revision = revisionOf(tx)
+		now := time.Now().UnixMilli()
+		c := entries(tx, bucket).cursor()
+		if c == nil {
+			return nil
+		}
+		for k, v := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
+			r, expires, value := parseEntry(v)
+			if expired(expires, now) {
+				continue
+			}
+			if stopped = ctx.Err(); stopped == nil {
+				stopped = call(f, Entry{string(k), value, r, timeOf(expires)})
+			}
+			if stopped != nil {
+				return nil
+			}
+		}
+		return nil
+	})
+	if err = cmp.Or(err, stopped); err != nil {
+		return 0, err
+	}
+	return revision, nil
+}
+
+// call calls f. A panic of f is not one that tells of a damaged file.
+func call(f func(Entry) error, e Entry) error {
+	defer func() {
+		if p := recover(); p != nil {
+			panic(foreignPanic{p})
+		}
+	}()
+	return f(e)
+}
+
+// Write implements Engine.
+func (b *Bolt) Write(ctx context.Context, batch Batch) (revisions []uint64, err error) {
+	size := 0
+	for i := range batch.Changes {
+		c := &batch.Changes[i]
+		if err := c.check(); err != nil {
+			return nil, err
+		}
+		size += maxEntryHeader + len(c.Value)
+	}
+	err = b.update(ctx, func(w *boltWriter) error {
+		// The values of a batch are one block: the log keeps it, and forgets it whole.
+		w.data = make([]byte, 0, size)
+		w.events = make([]logEvent, 0, len(batch.Changes))
+		revisions = make([]uint64, len(batch.Changes))
+		now := time.Now().UnixMilli()
+		for i := range batch.Changes {
+			if revisions[i], err = w.change(&batch.Changes[i], now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return revisions, nil
+}
+
+// boltWriter makes changes in one transaction.
+type boltWriter struct {
+	tx       *bolt.Tx
+	revision uint64
+	data     []byte
+	events   []logEvent
+}
+
+// change makes one change and returns its revision.
+func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
+	key := []byte(c.Key)
+	bucket := entries(w.tx, c.Bucket)
+	if c.Expect != 0 || c.Value == nil {
+		var current uint64
+		old := bucket.get(key)
+		if old != nil {
+			revision, expires, _ := parseEntry(old)
+			if !expired(expires, now) {
+				current = revision
+			}
+		}
+		if err := c.admit(current); err != nil {
+			return 0, err
+		}
+		if c.Value == nil && old == nil {
+			return 0, nil
+		}
+	}
+	w.revision++
+	e := logEvent{c.Bucket, Event{Entry: Entry{Key: c.Key, Revision: w.revision}}}
+	if c.Value == nil {
+		if err := bucket.Delete(key); err != nil {
+			return 0, err
+		}
+		e.Deleted = true
+	} else {
+		if bucket.Bucket == nil {
+			var err error
+			if bucket.Bucket, err = w.tx.Bucket(bucketData).CreateBucket([]byte(c.Bucket)); err != nil {
+				return 0, err
+			}
+		}
+		expires := millis(c.Expires)
+		start := len(w.data)
+		w.data = appendEntry(w.data, w.revision, expires, c.Value)
+		data := w.data[start:len(w.data):len(w.data)]
+		if err := bucket.Put(key, data); err != nil {
+			return 0, err
+		}
+		e.Value, e.Expires = data[len(data)-len(c.Value):], timeOf(expires)
+	}
+	w.events = append(w.events, e)
+	return w.revision, nil
+}
+
+// Watch implements Engine. Since the file belongs to this process, what it wrote is all that there is to see; what was written before it was opened
+// is not known.
+func (b *Bolt) Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
+	// A revision that Range has seen may not be in the log yet: that is so for the moment in which its writer still has the lock.
+	if err := b.lock(ctx); err != nil {
+		return err
+	}
+	b.unlock()
+	return b.log.watch(ctx, bucket, after, f)
+}
+
+// Close implements Engine.
+func (b *Bolt) Close() error {
+	b.sweeper.close()
+	_ = b.lock(context.Background())
+	defer b.unlock()
+	b.log.close()
+	if b.broken.Load() != nil {
+		return nil // bbolt might wait for a transaction that never ends
+	}
+	if err := b.db.Close(); err != nil {
+		return fmt.Errorf("closing the storage file %s: %w", b.path, err)
+	}
+	return nil
+}
+
+func (b *Bolt) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case b.writing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *Bolt) unlock() { <-b.writing }
+
+// view runs f in a transaction that reads.
+func (b *Bolt) view(f func(*bolt.Tx) error) error {
+	return b.guard(func() error { return b.db.View(f) })
+}
+
+// errNothing ends a transaction that has changed nothing: not even the disk is to be waited for.
+var errNothing = errors.New("nothing to write")
+
+// update runs f in a transaction that writes, and tells the watchers.
+func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
+	if err := b.lock(ctx); err != nil {
+		return err
+	}
+	defer b.unlock()
+	var w boltWriter
+	err := b.guard(func() error {
+		return b.db.Update(func(tx *bolt.Tx) error {
+			w.tx, w.revision = tx, revisionOf(tx)
+			if err := f(&w); err != nil {
+				return err
+			}
+			if len(w.events) == 0 {
+				return errNothing
+			}
+			return setRevision(tx, w.revision)
+		})
+	})
+	switch {
+	case err == nil:
+		b.log.append(w.events)
+		return nil
+	case errors.Is(err, errNothing):
+		return nil
+	}
+	return err
+}
+
+// guard runs f, which uses the file, and turns what bbolt does when the file is damaged into an error: it panics, or reads where the file has
+// nothing. What comes after that would be worse, so the engine refuses all more.
+func (b *Bolt) guard(f func() error) error {
+	if err := b.broken.Load(); err != nil {
+		return *err
+	}
+	err := catch(f)
+	var d *damage
+	switch {
+	case errors.As(err, &d):
+		err = damaged(b.path, err)
+		b.broken.Store(&err)
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		err = ErrClosed
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, errNothing):
+	case err != nil:
+		err = fmt.Errorf("storage file %s: %w", b.path, err)
+	}
+	return err
+}
+
+// Interface guard
+var _ Engine = (*Bolt)(nil)

@@ -1,0 +1,268 @@
+package storage
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// lockTimeout is how long to wait for another process to let go of the file: one that is about to end gets the time to.
+const lockTimeout = time.Second
+
+// The file has two buckets: what it is, and one bucket in the other for each of ours.
+var (
+	bucketMeta  = []byte("caddysip")
+	bucketData  = []byte("data")
+	keyVersion  = []byte("version")
+	keyRevision = []byte("revision")
+)
+
+// upgrades turn a file of one version into one of the next: the first of them a file of version 1. The version that is written is one more than
+// there are upgrades.
+var upgrades []func(*bolt.Tx) error
+
+// OpenBolt opens a file, and makes it when there is none. It returns an error within two seconds when another process has the file.
+func OpenBolt(path string) (*Bolt, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of the storage file: %w", err)
+	}
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bolt{path: path, db: db, writing: make(chan struct{}, 1)}
+	if err := b.prepare(); err != nil {
+		if b.broken.Load() == nil {
+			_ = db.Close()
+		}
+		return nil, err
+	}
+	b.sweeper = newSweeper(b.sweep)
+	return b, nil
+}
+
+// openFile opens the file, whatever is in it.
+func openFile(path string) (db *bolt.DB, err error) {
+	var file *os.File
+	err = catch(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:      lockTimeout,
+			FreelistType: bolt.FreelistMapType,
+			NoStatistics: true,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				file, err = os.OpenFile(name, flag, mode)
+				return file, err
+			},
+		})
+		return err
+	})
+	if err == nil {
+		return db, nil
+	}
+	if file != nil {
+		_ = file.Close() // bbolt leaves it open, and locked, when it panics
+	}
+	var pathError *fs.PathError
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("the storage file %s is in use by another process: stop that, or give this one another path", path)
+	case errors.As(err, &pathError), errors.As(err, &errno):
+		return nil, fmt.Errorf("opening the storage file: %w", err)
+	}
+	return nil, damaged(path, err)
+}
+
+// prepare makes an empty file ours, upgrades an older one, and drops what has expired.
+func (b *Bolt) prepare() error {
+	version := uint64(len(upgrades) + 1)
+	err := b.guard(func() error {
+		old, err := b.check(version)
+		if err != nil || old == version {
+			return err
+		}
+		return b.db.Update(func(tx *bolt.Tx) error { return migrate(tx, old, version) })
+	})
+	if err != nil {
+		return err
+	}
+	err = b.view(func(tx *bolt.Tx) error {
+		b.log.start(revisionOf(tx))
+		return nil
+	})
+	for done := false; !done && err == nil; {
+		done, err = b.sweepSome(10_000)
+	}
+	return err
+}
+
+// check returns the file's version, 0 if there is nothing in it, and an error when it is not a file that we can use.
+func (b *Bolt) check(newest uint64) (version uint64, err error) {
+	err = b.db.View(func(tx *bolt.Tx) error {
+		if info, err := os.Stat(b.path); err == nil && info.Size() < tx.Size() {
+			panic(fmt.Sprintf("%d bytes are missing at its end", tx.Size()-info.Size()))
+		}
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil {
+			if k, _ := tx.Cursor().First(); k != nil {
+				return errors.New("it is a bbolt database, but not one of this server: give another path")
+			}
+			return nil
+		}
+		v := meta.Get(keyVersion)
+		if len(v) != 8 || tx.Bucket(bucketData) == nil {
+			panic("it does not say what version it is")
+		}
+		version = binary.BigEndian.Uint64(v)
+		if version > newest {
+			return fmt.Errorf("it has version %d and this server knows versions up to %d: use a newer server, or give another path", version, newest)
+		}
+		return nil
+	})
+	return version, err
+}
+
+// migrate brings a file from one version to another; from 0, it makes a new one.
+func migrate(tx *bolt.Tx, from, to uint64) error {
+	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return err
+	}
+	if from == 0 {
+		if _, err := tx.CreateBucket(bucketData); err != nil {
+			return err
+		}
+		from = to
+	}
+	for ; from < to; from++ {
+		if err := upgrades[from-1](tx); err != nil {
+			return fmt.Errorf("upgrading from version %d: %w", from, err)
+		}
+	}
+	return meta.Put(keyVersion, binary.BigEndian.AppendUint64(nil, to))
+}
+
+func revisionOf(tx *bolt.Tx) uint64 {
+	if v := tx.Bucket(bucketMeta).Get(keyRevision); len(v) == 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	return 0
+}
+
+func setRevision(tx *bolt.Tx, revision uint64) error {
+	return tx.Bucket(bucketMeta).Put(keyRevision, binary.BigEndian.AppendUint64(nil, revision))
+}
+
+// boltEntries is a bucket that need not exist.
+type boltEntries struct{ *bolt.Bucket }
+
+func entries(tx *bolt.Tx, bucket string) boltEntries {
+	return boltEntries{tx.Bucket(bucketData).Bucket([]byte(bucket))}
+}
+
+func (e boltEntries) get(key []byte) []byte {
+	if e.Bucket == nil {
+		return nil
+	}
+	return e.Bucket.Get(key)
+}
+
+func (e boltEntries) cursor() *bolt.Cursor {
+	if e.Bucket == nil {
+		return nil
+	}
+	return e.Bucket.Cursor()
+}
+
+// sweepLimit is how many entries are looked at each time. A store with a million of them is gone through in some hours; whoever wants to
+// know of an expiry at once keeps the time himself, as the registrar does.
+const sweepLimit = 1000
+
+// sweep deletes what has expired, a part of the file at a time.
+func (b *Bolt) sweep() {
+	_, _ = b.sweepSome(sweepLimit) // what is wrong with the file is for those to report who want something of it
+}
+
+// sweepSome looks at some entries and deletes those that have expired. It returns true when it has come to the end.
+func (b *Bolt) sweepSome(limit int) (done bool, err error) {
+	type place struct{ bucket, key string }
+	var found []place
+	err = b.view(func(tx *bolt.Tx) error {
+		now := time.Now().UnixMilli()
+		buckets := tx.Bucket(bucketData).Cursor()
+		name, _ := buckets.Seek(b.sweepBucket)
+		for ; name != nil; name, _ = buckets.Next() {
+			c := entries(tx, string(name)).cursor()
+			for k, v := c.Seek(b.sweepKey); k != nil; k, v = c.Next() {
+				if limit--; limit < 0 {
+					b.sweepBucket = append(b.sweepBucket[:0], name...)
+					b.sweepKey = append(b.sweepKey[:0], k...)
+					return nil
+				}
+				if _, expires, _ := parseEntry(v); expired(expires, now) {
+					found = append(found, place{string(name), string(k)})
+				}
+			}
+			b.sweepKey = b.sweepKey[:0]
+		}
+		b.sweepBucket, done = b.sweepBucket[:0], true
+		return nil
+	})
+	if err != nil || len(found) == 0 {
+		return done, err
+	}
+	return done, b.update(context.Background(), func(w *boltWriter) error {
+		now := time.Now().UnixMilli()
+		for _, p := range found {
+			data := entries(w.tx, p.bucket).get([]byte(p.key))
+			if data == nil {
+				continue
+			}
+			if _, expires, _ := parseEntry(data); !expired(expires, now) {
+				continue // it was set again
+			}
+			if _, err := w.change(&Change{Bucket: p.bucket, Key: p.key}, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// damage is what showed that a file is damaged.
+type damage struct{ cause any }
+
+func (d *damage) Error() string { return fmt.Sprint(d.cause) }
+
+// foreignPanic is a panic that has nothing to do with the file.
+type foreignPanic struct{ value any }
+
+// catch runs f and returns a *damage when it panics or reads where the file has no bytes.
+func catch(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case foreignPanic:
+			panic(p.value)
+		default:
+			err = &damage{p}
+		}
+	}()
+	return f()
+}
+
+func damaged(path string, err error) error {
+	return fmt.Errorf("the storage file %s is damaged (%w): put a copy of it back, or move it away to start with an empty one, "+
+		"which phones fill again as they renew their registrations", path, err)
+}

@@ -1,0 +1,193 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Memory is an engine that keeps everything in memory, and nothing when it is closed.
+type Memory struct {
+	mu       sync.RWMutex
+	buckets  map[string]map[string]memoryItem
+	revision uint64
+	closed   bool
+	log      changeLog
+	sweeper  *sweeper
+}
+
+type memoryItem struct {
+	value    []byte // never changed
+	revision uint64
+	expires  int64
+}
+
+// NewMemory returns an empty engine.
+func NewMemory() *Memory {
+	m := &Memory{buckets: make(map[string]map[string]memoryItem)}
+	m.log.start(0)
+	m.sweeper = newSweeper(m.sweep)
+	return m
+}
+
+// Get implements Engine.
+func (m *Memory) Get(ctx context.Context, bucket, key string) (Entry, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.usable(ctx); err != nil {
+		return Entry{}, err
+	}
+	it, ok := m.buckets[bucket][key]
+	if !ok || expired(it.expires, time.Now().UnixMilli()) {
+		return Entry{}, notFound(bucket, key)
+	}
+	return Entry{key, bytes.Clone(it.value), it.revision, timeOf(it.expires)}, nil
+}
+
+func (m *Memory) usable(ctx context.Context) error {
+	if m.closed {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Range implements Engine.
+func (m *Memory) Range(ctx context.Context, bucket, prefix string, f func(Entry) error) (uint64, error) {
+	m.mu.RLock()
+	if err := m.usable(ctx); err != nil {
+		m.mu.RUnlock()
+		return 0, err
+	}
+	now := time.Now().UnixMilli()
+	var entries []Entry
+	for key, it := range m.buckets[bucket] {
+		if strings.HasPrefix(key, prefix) && !expired(it.expires, now) {
+			entries = append(entries, Entry{key, it.value, it.revision, timeOf(it.expires)})
+		}
+	}
+	revision := m.revision
+	m.mu.RUnlock()
+
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := f(e); err != nil {
+			return 0, err
+		}
+	}
+	return revision, nil
+}
+
+// Write implements Engine.
+func (m *Memory) Write(ctx context.Context, b Batch) ([]uint64, error) {
+	for i := range b.Changes {
+		if err := b.Changes[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.usable(ctx); err != nil {
+		return nil, err
+	}
+	return m.write(b.Changes)
+}
+
+// write makes the changes. The caller holds the lock.
+func (m *Memory) write(changes []Change) ([]uint64, error) {
+	now := time.Now().UnixMilli()
+	// What a change expects may be what another of the same batch makes, so all are made, and undone when one is refused.
+	type undo struct {
+		bucket, key string
+		before      memoryItem
+		had         bool
+	}
+	var done []undo
+	revision := m.revision
+	revisions := make([]uint64, len(changes))
+	events := make([]logEvent, 0, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		items := m.buckets[c.Bucket]
+		old, had := items[c.Key]
+		current := old.revision
+		if expired(old.expires, now) {
+			current = 0
+		}
+		if err := c.admit(current); err != nil {
+			for _, u := range slices.Backward(done) {
+				if delete(m.buckets[u.bucket], u.key); u.had {
+					m.buckets[u.bucket][u.key] = u.before
+				}
+			}
+			return nil, err
+		}
+		if c.Value == nil && !had {
+			continue
+		}
+		done = append(done, undo{c.Bucket, c.Key, old, had})
+		revision++
+		revisions[i] = revision
+		e := logEvent{c.Bucket, Event{Entry: Entry{Key: c.Key, Revision: revision}}}
+		if c.Value == nil {
+			delete(items, c.Key)
+			e.Deleted = true
+		} else {
+			if items == nil {
+				items = make(map[string]memoryItem)
+				m.buckets[c.Bucket] = items
+			}
+			e.Value = append(make([]byte, 0, len(c.Value)), c.Value...)
+			ms := millis(c.Expires)
+			e.Expires = timeOf(ms)
+			items[c.Key] = memoryItem{e.Value, revision, ms}
+		}
+		events = append(events, e)
+	}
+	m.revision = revision
+	m.log.append(events)
+	return revisions, nil
+}
+
+// Watch implements Engine.
+func (m *Memory) Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
+	return m.log.watch(ctx, bucket, after, f)
+}
+
+// sweep deletes what has expired.
+func (m *Memory) sweep() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	now := time.Now().UnixMilli()
+	var changes []Change
+	for bucket, items := range m.buckets {
+		for key, it := range items {
+			if expired(it.expires, now) {
+				changes = append(changes, Change{Bucket: bucket, Key: key})
+			}
+		}
+	}
+	_, _ = m.write(changes) // what expects nothing is not refused
+}
+
+// Close implements Engine.
+func (m *Memory) Close() error {
+	m.sweeper.close()
+	m.mu.Lock()
+	m.closed = true
+	m.buckets = nil
+	m.mu.Unlock()
+	m.log.close()
+	return nil
+}
+
+// Interface guard
+var _ Engine = (*Memory)(nil)

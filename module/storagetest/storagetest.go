@@ -1,0 +1,248 @@
+// Package storagetest tests that a storage engine does what the server wants of it. Whoever writes a storage module runs it in a test of his own:
+//
+//	func TestStorage(t *testing.T) {
+//		storagetest.Run(t, storagetest.Suite{
+//			New:     func(t *testing.T) module.Storage { return &MyStorage{Path: t.TempDir()} },
+//			Durable: true,
+//		})
+//	}
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddysip/caddysip/module"
+)
+
+// Suite is a storage to be tested.
+type Suite struct {
+	// New returns a provisioned storage with nothing in it, another one each time.
+	New func(t *testing.T) module.Storage
+
+	// Durable says that the storage keeps what was written when it is closed and opened again.
+	Durable bool
+
+	// RealTime says that the engine has the time from elsewhere than package time, or waits for a network: the tests then take some seconds.
+	// Otherwise they run in virtual time.
+	RealTime bool
+}
+
+// Run runs all tests.
+func Run(t *testing.T, s Suite) {
+	for _, test := range []struct {
+		name string
+		f    func(*env)
+	}{
+		{"GetPutDelete", getPutDelete},
+		{"Revisions", revisions},
+		{"Conflicts", conflicts},
+		{"BatchIsAllOrNothing", batchIsAllOrNothing},
+		{"NothingOfABatchIsKept", nothingOfABatchIsKept},
+		{"Range", ranges},
+		{"RangeStops", rangeStops},
+		{"Limits", limits},
+		{"Expiry", expiry},
+		{"ExpiryAndRevisions", expiryAndRevisions},
+		{"ExpiryIsWatched", expiryIsWatched},
+		{"Watch", watch},
+		{"WatchResumes", watchResumes},
+		{"WatchFromRange", watchFromRange},
+		{"WatchTooOld", watchTooOld},
+		{"WatchOfAnotherStore", watchOfAnotherStore},
+		{"WatchTooSlow", watchTooSlow},
+		{"WatchEnds", watchEnds},
+		{"Contexts", contexts},
+		{"Closed", closed},
+		{"Reopen", reopen},
+		{"Concurrent", concurrent},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if s.RealTime {
+				test.f(newEnv(t, s))
+				return
+			}
+			synctest.Test(t, func(t *testing.T) { test.f(newEnv(t, s)) })
+		})
+	}
+}
+
+// env is an open engine and what to do with it.
+type env struct {
+	*testing.T
+	suite   Suite
+	ctx     context.Context
+	storage module.Storage
+	engine  module.StorageEngine
+}
+
+const bucket = "tests"
+
+func newEnv(t *testing.T, s Suite) *env {
+	e := &env{T: t, suite: s, ctx: context.Background(), storage: s.New(t)}
+	if e.storage.Identity() == "" || e.storage.Identity() != e.storage.Identity() {
+		t.Fatal("a storage must have one identity")
+	}
+	e.open()
+	t.Cleanup(func() {
+		if err := e.engine.Close(); err != nil && !errors.Is(err, module.ErrStorageClosed) {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return e
+}
+
+func (e *env) open() {
+	e.Helper()
+	var err error
+	if e.engine, err = e.storage.Open(e.ctx); err != nil {
+		e.Fatalf("opening: %v", err)
+	}
+}
+
+func (e *env) close() {
+	e.Helper()
+	if err := e.engine.Close(); err != nil {
+		e.Fatalf("closing: %v", err)
+	}
+}
+
+func (e *env) write(changes ...module.StorageChange) ([]uint64, error) {
+	for i := range changes {
+		if changes[i].Bucket == "" {
+			changes[i].Bucket = bucket
+		}
+	}
+	return e.engine.Write(e.ctx, module.StorageBatch{Changes: changes, Sync: true})
+}
+
+// put sets a key and returns its revision.
+func (e *env) put(key, value string) uint64 {
+	e.Helper()
+	return e.must(module.StorageChange{Key: key, Value: []byte(value)})
+}
+
+// must makes a change that is possible.
+func (e *env) must(c module.StorageChange) uint64 {
+	e.Helper()
+	r, err := e.write(c)
+	if err != nil {
+		e.Fatalf("writing %q: %v", c.Key, err)
+	}
+	if len(r) != 1 {
+		e.Fatalf("writing %q returned revisions %v", c.Key, r)
+	}
+	return r[0]
+}
+
+// refused makes a change that must be refused.
+func (e *env) refused(c module.StorageChange, want error) {
+	e.Helper()
+	if r, err := e.write(c); !errors.Is(err, want) {
+		e.Fatalf("writing %q with %d expected returned %v and the error %v, want %v", c.Key, c.Expect, r, err, want)
+	}
+}
+
+// want checks what a key has; "" means nothing.
+func (e *env) want(key, value string) module.StorageEntry {
+	e.Helper()
+	got, err := e.engine.Get(e.ctx, bucket, key)
+	switch {
+	case value == "" && !errors.Is(err, module.ErrStorageNotFound):
+		e.Fatalf("%q has %q (error %v), want nothing", key, got.Value, err)
+	case value != "" && (err != nil || string(got.Value) != value || got.Key != key):
+		e.Fatalf("%q has %q as %q (error %v), want %q", key, got.Value, got.Key, err, value)
+	}
+	return got
+}
+
+// list returns "key=value " for all keys with a prefix, and the revision.
+func (e *env) list(prefix string) (string, uint64) {
+	e.Helper()
+	text := ""
+	r, err := e.engine.Range(e.ctx, bucket, prefix, func(en module.StorageEntry) error {
+		text += en.Key + "=" + string(en.Value) + " "
+		return nil
+	})
+	if err != nil {
+		e.Fatalf("ranging over %q: %v", prefix, err)
+	}
+	return text, r
+}
+
+func (e *env) wantList(prefix, want string) {
+	e.Helper()
+	if got, _ := e.list(prefix); got != want {
+		e.Fatalf("under %q is %q, want %q", prefix, got, want)
+	}
+}
+
+// watcher is a watch on a goroutine of its own.
+type watcher struct {
+	e      *env
+	events chan module.StorageEvent
+	ended  chan error
+	cancel context.CancelFunc
+}
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
+func (e *env) watch(after uint64) *watcher {
+	ctx, cancel := context.WithCancel(e.ctx)
+	e.Cleanup(cancel)
+	w := &watcher{e, make(chan module.StorageEvent, 1000), make(chan error, 1), cancel}
+	engine := e.engine
+	go func() {
+		w.ended <- engine.Watch(ctx, bucket, after, func(ev module.StorageEvent) error {
+			ev.Value = append([]byte(nil), ev.Value...)
+			w.events <- ev
+			return nil
+		})
+	}()
+	return w
+}
+
+// next returns the next event as "key=value@revision", or "-key@revision".
+func (w *watcher) next() string {
+	w.e.Helper()
+	select {
+	case ev := <-w.events:
+		if ev.Deleted {
+			return fmt.Sprintf("-%s@%d", ev.Key, ev.Revision)
+		}
+		return fmt.Sprintf("%s=%s@%d", ev.Key, ev.Value, ev.Revision)
+	case err := <-w.ended:
+		w.e.Fatalf("the watch ended with %v", err)
+	case <-time.After(patience):
+		w.e.Fatal("no event comes")
+	}
+	return ""
+}
+
+func (w *watcher) want(format string, args ...any) {
+	w.e.Helper()
+	if got, want := w.next(), fmt.Sprintf(format, args...); got != want {
+		w.e.Fatalf("watched %s, want %s", got, want)
+	}
+}
+
+// wantEnd waits for the end of the watch.
+func (w *watcher) wantEnd(want error) {
+	w.e.Helper()
+	select {
+	case err := <-w.ended:
+		if !errors.Is(err, want) {
+			w.e.Fatalf("the watch ended with %v, want %v", err, want)
+		}
+	case <-time.After(patience):
+		w.e.Fatal("the watch does not end")
+	}
+	if len(w.events) > 0 {
+		w.e.Fatalf("watched %s, want nothing", w.next())
+	}
+}

@@ -1,0 +1,253 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddysip/caddysip/module"
+)
+
+func watch(e *env) {
+	start := e.put("a", "0")
+	w := e.watch(start)
+	r1 := e.put("a", "1")
+	w.want("a=1@%d", r1)
+	if _, err := e.write(change{Bucket: "others", Key: "x", Value: []byte("1")}); err != nil {
+		e.Fatal(err)
+	}
+	r, err := e.write(change{Key: "b", Value: []byte("2")}, change{Key: "a"}, change{Key: "nothing"}, change{Key: "b", Value: []byte("3")})
+	if err != nil {
+		e.Fatal(err)
+	}
+	w.want("b=2@%d", r[0])
+	w.want("-a@%d", r[1])
+	w.want("b=3@%d", r[3])
+	second := e.watch(r1)
+	second.want("b=2@%d", r[0])
+	w.cancel()
+	w.wantEnd(context.Canceled)
+	second.want("-a@%d", r[1])
+	second.want("b=3@%d", r[3])
+}
+
+func watchResumes(e *env) {
+	last := e.put("start", "0")
+	want := 0
+	for i := range 5 {
+		w := e.watch(last)
+		for range 7 {
+			want++
+			last = e.put("a", fmt.Sprint(want))
+			w.want("a=%d@%d", want, last)
+		}
+		w.cancel()
+		w.wantEnd(context.Canceled)
+		seen := last
+		first := want + 1
+		for range i {
+			want++
+			e.put("a", fmt.Sprint(want)) // while nobody watches
+		}
+		if i > 0 {
+			w = e.watch(seen)
+			for n := first; n <= want; n++ {
+				if got := w.next(); !strings.HasPrefix(got, fmt.Sprintf("a=%d@", n)) {
+					e.Fatalf("watched %s, want the value %d", got, n)
+				}
+			}
+			w.cancel()
+			w.wantEnd(context.Canceled)
+		}
+		_, last = e.list("")
+	}
+}
+
+// watchFromRange makes a copy of the store, as a node of a cluster does, while others write.
+func watchFromRange(e *env) {
+	const keys, writes = 10, 300
+	engine := e.engine
+	write := func(n int) error {
+		c := change{Bucket: bucket, Key: fmt.Sprint("k", n%keys), Value: fmt.Append(nil, n)}
+		if n%4 == 3 {
+			c.Value = nil
+		}
+		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{c}})
+		return err
+	}
+	for n := range writes / 2 {
+		if err := write(n); err != nil {
+			e.Fatal(err)
+		}
+	}
+	written := make(chan error, 1)
+	go func() {
+		for n := writes / 2; n < writes; n++ {
+			if err := write(n); err != nil {
+				written <- err
+				return
+			}
+		}
+		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "end", Value: []byte("x")}}})
+		written <- err
+	}()
+	copied := map[string]string{}
+	r, err := engine.Range(e.ctx, bucket, "", func(en module.StorageEntry) error {
+		copied[en.Key] = string(en.Value)
+		return nil
+	})
+	if err != nil {
+		e.Fatal(err)
+	}
+	end := errors.New("the end")
+	last := r
+	err = engine.Watch(e.ctx, bucket, r, func(ev module.StorageEvent) error {
+		if ev.Revision <= last {
+			return fmt.Errorf("revision %d comes after %d", ev.Revision, last)
+		}
+		last = ev.Revision
+		delete(copied, ev.Key)
+		if !ev.Deleted {
+			copied[ev.Key] = string(ev.Value)
+		}
+		if ev.Key == "end" {
+			return end
+		}
+		return nil
+	})
+	if err != end && copied["end"] == "" {
+		e.Fatalf("watching: %v", err)
+	}
+	if err := <-written; err != nil {
+		e.Fatal(err)
+	}
+	text, _ := e.list("")
+	for _, pair := range strings.Fields(text) {
+		key, value, _ := strings.Cut(pair, "=")
+		if copied[key] != value {
+			e.Errorf("the copy has %s=%q, the store %s", key, copied[key], pair)
+		}
+		delete(copied, key)
+	}
+	if len(copied) > 0 {
+		e.Errorf("the copy has %v, the store has not", copied)
+	}
+}
+
+// watchTooOld: what is long past is not remembered for ever, and whoever wants it is told so.
+func watchTooOld(e *env) {
+	first := e.put("a", "0")
+	value := make([]byte, 1000)
+	last := first
+	for range 20 {
+		changes := make([]change, 1000)
+		for i := range changes {
+			changes[i] = change{Key: fmt.Sprint("k", i), Value: value}
+		}
+		r, err := e.write(changes...)
+		if err != nil {
+			e.Fatal(err)
+		}
+		last = r[len(r)-1]
+	}
+	// An engine that remembers all of it must have all of it.
+	n := 0
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	err := e.engine.Watch(ctx, bucket, first, func(ev module.StorageEvent) error {
+		if n++; ev.Revision == last {
+			cancel()
+		}
+		return nil
+	})
+	if !(errors.Is(err, module.ErrStorageGone) && n == 0) && n != 20_000 {
+		e.Fatalf("watching from long ago gave %d of 20000 changes and then %v, want all of them or none and ErrGone", n, err)
+	}
+	_, now := e.list("a")
+	w := e.watch(now)
+	w.want("a=1@%d", e.put("a", "1"))
+}
+
+func watchOfAnotherStore(e *env) {
+	r := e.put("a", "1")
+	w := e.watch(r + 1000)
+	w.wantEnd(module.ErrStorageGone)
+}
+
+// watchTooSlow: a watcher that does not keep up holds up nobody, and is told.
+func watchTooSlow(e *env) {
+	start := e.put("a", "0")
+	entered, release := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
+	last, seen := start, 0
+	engine := e.engine
+	ctx, cancel := context.WithTimeout(e.ctx, patience)
+	defer cancel()
+	go func() {
+		ended <- engine.Watch(ctx, bucket, start, func(ev module.StorageEvent) error {
+			if seen++; seen == 1 {
+				close(entered)
+				<-release
+			}
+			if ev.Revision <= last {
+				return fmt.Errorf("revision %d comes after %d", ev.Revision, last)
+			}
+			last = ev.Revision
+			if ev.Key == "end" {
+				return context.Canceled
+			}
+			return nil
+		})
+	}()
+	e.put("first", "0")
+	<-entered
+	value := make([]byte, 1000)
+	for range 20 {
+		changes := make([]change, 1000)
+		for i := range changes {
+			changes[i] = change{Key: fmt.Sprint("k", i), Value: value}
+		}
+		if _, err := e.write(changes...); err != nil {
+			e.Fatal(err)
+		}
+	}
+	e.put("end", "0")
+	close(release)
+	err := <-ended
+	if !errors.Is(err, module.ErrStorageGone) && !(errors.Is(err, context.Canceled) && seen == 20_002) {
+		e.Fatalf("a slow watcher has seen %d of 20002 changes and then %v, want all of them or ErrGone", seen, err)
+	}
+}
+
+func watchEnds(e *env) {
+	start := e.put("a", "0")
+	stop := errors.New("enough")
+	e.put("a", "1")
+	e.put("a", "2")
+	calls := 0
+	err := e.engine.Watch(e.ctx, bucket, start, func(module.StorageEvent) error {
+		calls++
+		return stop
+	})
+	if err != stop || calls != 1 {
+		e.Fatalf("the watch was called %d times and ended with %v", calls, err)
+	}
+	// A watcher may use the engine.
+	engine := e.engine
+	err = engine.Watch(e.ctx, bucket, start, func(ev module.StorageEvent) error {
+		if ev.Key == "copy" {
+			return stop
+		}
+		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "copy", Value: ev.Value}}})
+		return err
+	})
+	if err != stop {
+		e.Fatal(err)
+	}
+	_, now := e.list("")
+	w := e.watch(now)
+	w.want("a=3@%d", e.put("a", "3"))
+	e.close()
+	w.wantEnd(module.ErrStorageClosed)
+}
