@@ -117,15 +117,14 @@ func (m *Message) startLine(line []byte) *ParseError {
 	}
 	m.method = span{0, uint16(sp)}
 	m.Method = LookupMethod(line[:sp])
-	last := bytes.LastIndexByte(line, ' ')
-	m.uri = span{uint16(sp + 1), uint16(max(last, sp+1))}
-	uri := m.bytes(m.uri)
-	if len(uri) == 0 || uri[0] == '<' || bytes.IndexByte(uri, ' ') >= 0 || bytes.IndexByte(uri, '\t') >= 0 {
+	uri := line[sp+1:]
+	end := bytes.IndexByte(uri, ' ')
+	if end <= 0 || uri[0] == '<' {
 		return errStartLine
 	}
-	version := line[last+1:]
-	if !EqualFold(version, "SIP/2.0") {
-		if len(version) > 4 && EqualFold(version[:4], "SIP/") {
+	m.uri = span{uint16(sp + 1), uint16(sp + 1 + end)}
+	if version := uri[end+1:]; !EqualFold(version, "SIP/2.0") {
+		if len(version) > 4 && EqualFold(version[:4], "SIP/") && bytes.IndexByte(version, ' ') < 0 {
 			return errVersion
 		}
 		return errStartLine
@@ -152,6 +151,10 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 			if bytes.Count(raw[:eol], []byte{'\r'}) != crs+eol-end {
 				m.blankCRs()
 				return errHeaderLine
+			}
+			// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
+			if first == nil && bytes.Count(raw[:eol], []byte{';'}) > MaxParams && m.crowded() {
+				return errParams
 			}
 			return first
 		}
@@ -187,6 +190,16 @@ func (m *Message) blankCRs() {
 	}
 }
 
+// crowded tells whether a line has too many parameters.
+func (m *Message) crowded() bool {
+	for i := range m.headers {
+		if bytes.Count(m.bytes(m.headers[i].value), []byte{';'}) > MaxParams {
+			return true
+		}
+	}
+	return false
+}
+
 // addLine records the line from start up to end, where its line end begins.
 func (m *Message) addLine(start, end int) *ParseError {
 	raw := m.Raw
@@ -212,10 +225,6 @@ func (m *Message) addLine(start, end int) *ParseError {
 	}
 	if len(m.headers) == MaxHeaders {
 		return errTooMany
-	}
-	// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
-	if stop-value > MaxParams && bytes.Count(raw[value:stop], []byte{';'}) > MaxParams {
-		return errParams
 	}
 	if m.headers == nil {
 		m.headers = make([]header, 0, usualHeaders)

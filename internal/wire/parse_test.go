@@ -87,7 +87,6 @@ func TestParseErrors(t *testing.T) {
 		{request("OPTIONS sip:example.com HTTP/1.1"), "400 Malformed Start Line", false},
 		{request("OPTIONS sip:example.com SIP/3.0"), "505 Version Not Supported", false},
 		{request("OPTIONS sip:example.com sip/2.0"), "", false},
-		{request("OPTIONS sip:exam\tple.com SIP/2.0"), "400 Malformed Start Line", false},
 		{request("OPT(IONS sip:example.com SIP/2.0"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 99 Low"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 700 High"), "400 Malformed Start Line", true},
@@ -252,11 +251,6 @@ func TestParseReuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	fresh := mustParse(t, request("Via: SIP/2.0/UDP h", "-Max-Forwards", "-Content-Length"))
-	for i := range m.headers {
-		if i >= len(m.headers) {
-			m.headers[i] = header{}
-		}
-	}
 	if fmt.Sprintf("%+v", *m) != fmt.Sprintf("%+v", *fresh) {
 		t.Errorf("something is left:\n%+v\n%+v", *m, *fresh)
 	}
