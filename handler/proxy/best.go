@@ -11,12 +11,14 @@ type best struct {
 	raw        []byte // nil: nobody sent it, it stands for no answer
 	by         string
 	challenges []byte // those of all 401 and 407 (step 7)
+	challenged int    // how many there were
 }
 
 // consider takes a final response other than 2xx. m is nil when there was none.
 func (b *best) consider(m *wire.Message, status int, by string) {
 	if m != nil && (status == 401 || status == 407) {
 		b.challenges = appendChallenges(b.challenges, m)
+		b.challenged++
 	}
 	if b.status != 0 && rank(status) >= rank(b.status) {
 		return
@@ -71,7 +73,7 @@ func (b *best) response() *module.Response {
 			res.Status = 502
 			break
 		}
-		if b.status == 401 || b.status == 407 {
+		if b.challenged > 1 && (b.status == 401 || b.status == 407) {
 			m = b.withChallenges(m)
 		}
 		res.Relay = m

@@ -1,187 +1,146 @@
 package proxy
 
 import (
+	"context"
 	"errors"
-	"math/rand/v2"
-	"net/netip"
-	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/transaction"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
-	"github.com/caddysip/caddysip/module"
 )
 
-// start finds out where the branch's target is, and tries it.
-func (b *branch) start(out *transport.Outbox) {
-	h := b.target.hop
-	if !h.addr.IsValid() {
-		var known bool
-		var err error
-		if h, known, err = literal(b.target.next); err != nil {
-			b.unreachable(err, out)
-			return
-		} else if !known {
-			b.wait(func() error {
-				hops, err := resolve(b.target.next)
-				b.hops = hops
-				return err
-			})
-			return
-		}
-	}
-	b.hops = append(b.hops, h)
-	b.try(out)
+// branch is one target that a request is forwarded to. The response context's mutex guards it.
+type branch struct {
+	c       *responseContext
+	target  target
+	hops    []hop // where the target is tried when at fails
+	at      hop
+	client  *transaction.Client // nil before the request is sent
+	timerC  *transaction.Timer
+	breadth int  // Max-Breadth; 0: as it is
+	heard   bool // there was a provisional response
+	expired bool // timer C has fired
+	over    bool // there is a final response, or will be none
 }
 
-// wait runs what may block, and then tries what it has found.
-func (b *branch) wait(f func() error) {
+var (
+	errGone     = errors.New("its connection is closed, or its transport is not supported")
+	errListener = errors.New("no UDP listener can send to its address")
+)
+
+// start finds out where the target is, and tries it.
+func (b *branch) start(out *transport.Outbox) {
+	switch {
+	case b.target.gone:
+		b.unreachable(480, errGone, out)
+	case b.target.name != nil:
+		var hops []hop
+		b.wait(func() (err error) {
+			hops, err = resolve(b.c.p.resolver, b.target.name)
+			return err
+		}, func() {
+			b.hops = hops
+			b.try(nil)
+		})
+	default:
+		b.at = b.target.hop
+		b.reach(out)
+	}
+}
+
+// try goes on to the next place.
+func (b *branch) try(out *transport.Outbox) {
+	b.at, b.hops = b.hops[0], b.hops[1:]
+	b.client, b.heard, b.expired = nil, false, false
+	b.reach(out)
+}
+
+// reach finds or makes a flow to the place, and sends the request.
+func (b *branch) reach(out *transport.Outbox) {
+	app := b.c.p.app
+	preferred := b.target.preferred
+	if preferred == nil {
+		preferred = b.c.r.Flow().Listener
+	}
+	f, ok := app.FlowTo(b.at.network, b.at.addr, preferred)
+	switch {
+	case ok && f.Local.IsValid():
+		b.send(f, out)
+	case b.at.network.Reliable():
+		b.wait(func() (err error) {
+			f, err = app.Engine().Transport.Dial(context.Background(), b.at.network, b.at.addr)
+			return err
+		}, func() {
+			b.send(f, nil)
+		})
+	default:
+		b.unreachable(503, errListener, out)
+	}
+}
+
+// wait runs look, which may block, on another goroutine, and then, unless the branch has ended meanwhile, found.
+func (b *branch) wait(look func() error, found func()) {
 	c := b.c
+	c.r.Keep()
 	if !c.p.app.Go(func() {
-		err := f()
+		err := look()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		switch {
 		case b.over:
 		case err != nil:
-			b.unreachable(err, nil)
+			b.unreachable(503, err, nil)
 		default:
-			b.try(nil)
+			found()
 		}
 	}) {
 		b.failed(nil, 503, nil)
 	}
 }
 
-func (b *branch) unreachable(err error, out *transport.Outbox) {
-	b.c.p.logger.Info("a target cannot be reached", zap.ByteString("uri", b.target.next), zap.Stringer("address", b.at.addr), zap.Error(err))
-	b.failed(nil, 503, out)
+// unreachable takes note that there is no way to the place: as if it had answered with that status (RFC 3261 §16.9).
+func (b *branch) unreachable(status int, err error, out *transport.Outbox) {
+	b.c.p.logger.Debug("a target cannot be reached", zap.ByteString("uri", b.target.uri), zap.ByteString("name", b.target.name),
+		zap.Stringer("address", b.at.addr), zap.Error(err))
+	b.failed(nil, status, out)
 }
 
-// try sends the request to the first of the branch's places.
-func (b *branch) try(out *transport.Outbox) {
-	b.at = b.hops[0]
-	app := b.c.p.app
-	f, ok := app.FlowTo(b.at.network, b.at.addr, b.preferred())
-	if !ok && b.at.network.Reliable() {
-		b.wait(func() error { return app.Dial(b.at.network, b.at.addr) })
-		return
-	}
-	b.hops = b.hops[1:]
-	if !ok {
-		b.unreachable(errNoListener, out)
-		return
-	}
-	b.send(f, out)
-}
-
-// preferred returns the socket to send from: the one that a phone registered through, since its NAT lets nothing else in, else the one the request came
-// through.
-func (b *branch) preferred() *transport.Listener {
-	if l := b.target.preferred; l != nil {
-		return l
-	}
-	return b.c.r.Flow().Listener
-}
-
-// send forwards the request (RFC 3261 §16.6).
+// send forwards the request.
 func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 	c := b.c
-	m := c.r.Message()
 	var buf []byte
 	if out != nil {
 		buf = out.Buffer()
 	}
-	branch := engine.AppendBranch(make([]byte, 0, 48), rand.Uint64(), engine.LoopHash(m))
-	request := c.p.forward(buf, c.r, c.routing, &b.target, b.at, f, branch)
+	request := b.forward(buf, f)
+	if c.is(wire.ACK) {
+		b.sendACK(request, f, out)
+		return
+	}
 	client, err := c.p.app.Engine().Transactions.NewClient(request, f, b, out)
 	if err != nil {
-		b.unreachable(err, out)
+		b.unreachable(503, err, out)
 		return
 	}
 	b.client = client
-	if m.Method == wire.INVITE {
+	if c.is(wire.INVITE) {
 		b.startTimerC()
 	}
 }
 
-// startTimerC limits how long a branch may ring (RFC 3261 §16.6 step 11, §16.8).
-func (b *branch) startTimerC() {
-	c := b.c
-	client := b.client
-	b.timerC = c.p.app.Engine().Transactions.AfterFunc(time.Duration(c.p.Timeout), func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if b.over || b.client != client {
-			return
-		}
-		if b.rang {
-			client.Cancel(nil) // its 487 ends the branch
-			return
-		}
-		client.Cancel(nil)
-		client.Abandon()
-		b.failed(nil, 408, nil)
-	})
+func (b *branch) sendACK(ack []byte, f transport.Flow, out *transport.Outbox) {
+	var err error
+	if out != nil {
+		err = out.Send(f, ack)
+	} else {
+		err = f.Send(ack)
+	}
+	if err != nil {
+		b.unreachable(503, err, out)
+		return
+	}
+	b.end()
+	b.c.over = true
 }
-
-// forward appends the request as it goes out to one target.
-func (p *Proxy) forward(dst []byte, r *module.Request, rt *routing, t *target, at hop, f transport.Flow, branch []byte) []byte {
-	m := r.Message()
-	in := r.Flow()
-	var e wire.Edits
-	e.Text = make([]byte, 0, 512)
-	if t.uri != nil {
-		e.SetRequestURI(m, t.uri)
-	}
-	self := p.app.SentBy(f)
-
-	e.PushHeader(m, wire.Via)
-	e.Text = append(append(e.Text, "Via: SIP/2.0/"...), f.Network.Token()...)
-	e.Text = wire.AppendHostPort(append(e.Text, ' '), self)
-	e.Text = append(append(append(e.Text, ";branch="...), branch...), ";rport\r\n"...)
-	e.StampVia(m, in.Remote)
-	e.DecrementMaxForwards(m)
-
-	if rt.record {
-		tok := token{caller: rt.caller, callee: calleeHop(t, at)}
-		var user [96]byte
-		name := tok.append(user[:0], p.app.Secret(), m.Header(wire.CallID), m.FromTag())
-		e.PushHeader(m, wire.RecordRoute)
-		e.Text = appendRecordRoute(e.Text, name, f.Network, self)
-		// When it comes in by another socket than it goes out, each side gets the one that it can reach (RFC 5658 §4).
-		if came := p.app.SentBy(in); came != self || in.Network != f.Network {
-			e.Text = appendRecordRoute(e.Text, name, in.Network, came)
-		}
-	}
-	if rt.popRoute {
-		e.PopValue(m, wire.Route)
-	}
-	if t.route != nil {
-		e.PushHeader(m, wire.Route)
-		e.Text = append(append(append(e.Text, "Route: "...), t.route...), "\r\n"...)
-	}
-	e.EnsureContentLength(m)
-	return e.Append(dst, m.Raw)
-}
-
-// calleeHop returns what the token keeps of the way to a target: nothing when its URI says it.
-func calleeHop(t *target, at hop) hop {
-	if t.hop.addr.IsValid() {
-		return at
-	}
-	return hop{}
-}
-
-func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPort) []byte {
-	dst = append(append(append(dst, "Record-Route: <sip:"...), user...), '@')
-	dst = wire.AppendHostPort(dst, self)
-	if n != transport.UDP {
-		dst = append(append(dst, ";transport="...), n.String()...)
-	}
-	return append(dst, ";lr>\r\n"...)
-}
-
-var errNoListener = errors.New("no UDP listener can send to that address")

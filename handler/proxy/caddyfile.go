@@ -68,7 +68,7 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (p *Proxy) targets(d *caddyfile.Dispenser) error {
 	for _, uri := range d.RemainingArgs() {
 		if !strings.Contains(uri, "{") {
-			if err := checkTarget(uri); err != nil {
+			if _, err := checkTarget(uri); err != nil {
 				return d.WrapErr(err)
 			}
 		}

@@ -2,8 +2,10 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -41,7 +43,7 @@ type Proxy struct {
 	// How long a phone may ring before it is given up (timer C). Default: 185 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many further targets are tried after one that did not answer or answered 503. Default: all.
+	// How many of the further URIs in to are tried when the first doesn't answer or answers 503. Default: all.
 	Retries *int `json:"retries,omitempty"`
 
 	// Whether contacts with the same preference (q) ring together or one after the other: parallel or sequential.
@@ -51,9 +53,11 @@ type Proxy struct {
 	// Whether further requests of a call go through the server as well. Default: true.
 	RecordRoute *bool `json:"record_route,omitempty"`
 
-	app    *module.App
-	server *module.Server
-	logger *zap.Logger
+	app      *module.App
+	server   *module.Server
+	logger   *zap.Logger
+	signer   signer
+	resolver *net.Resolver
 }
 
 // CaddyModule returns the Caddy module information.
@@ -64,6 +68,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults.
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
+	p.resolver = net.DefaultResolver
 	if p.Timeout == 0 {
 		p.Timeout = caddy.Duration(DefaultTimeout)
 	}
@@ -73,6 +78,7 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = module.AppFrom(ctx); err != nil {
 		return err
 	}
+	p.signer.secret = p.app.Secret
 	p.server, err = module.ServerFrom(ctx)
 	return err
 }
@@ -89,82 +95,91 @@ func (p *Proxy) Validate() error {
 		if strings.Contains(text, "{") {
 			continue
 		}
-		if err := checkTarget(text); err != nil {
+		if _, err := checkTarget(text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkTarget(text string) error {
+// checkTarget reads a URI to relay to.
+func checkTarget(text string) (module.URI, error) {
 	u, err := wire.ParseURI([]byte(text))
 	switch {
 	case err != nil:
-		return fmt.Errorf("%q is no SIP URI: %w; write it as sip:host, sip:user@host or sip:host:port;transport=tcp", text, err)
-	case u.Scheme != wire.SIP:
-		return fmt.Errorf("%q: only sip: URIs can be relayed to", text)
+		return u, fmt.Errorf("%q, which is no SIP URI: %w; write it as sip:host, sip:user@host or sip:host:port;transport=tcp", text, err)
+	case u.Headers != nil:
+		return u, fmt.Errorf("%q: a URI to relay to has no headers; leave away what follows the question mark", text)
 	}
-	return nil
+	if _, err := networkOf(&u); err != nil {
+		return u, fmt.Errorf("%q: %w", text, err)
+	}
+	return u, nil
 }
 
 // ServeSIP implements module.Handler.
 func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
-	m := r.Message()
 	if w.Status() != 0 {
 		return next(w, r)
 	}
+	m := r.Message()
 	if m.Method == wire.CANCEL {
-		// What it cancels would have been found before: RFC 3261 §16.10 lets a stateful proxy answer 481.
+		// RFC 3261 §16.10 has it forwarded statelessly, for an INVITE that was. Here none ever is, so it is for nothing that is further on.
 		return module.Error(481, nil)
 	}
-	if err := p.check(m); err != nil {
-		return p.refuse(r, err)
-	}
-	route, err := p.route(r)
+	c := &responseContext{p: p, w: w, r: r}
+	c.loop = engine.LoopHash(m)
+	rs, err := p.readRoutes(r, &c.routing)
 	if err != nil {
-		return p.refuse(r, err)
+		return p.refuse(m, err)
 	}
-	if route == nil {
+	if p.forSelf(r, &rs) {
 		return next(w, r)
 	}
-	if m.Method == wire.ACK {
-		return p.relayACK(r, route)
+	if err := check(m, c.loop); err != nil {
+		return p.refuse(m, err)
 	}
-	return p.relay(w, r, route)
+	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
+		return badExtension(w, m)
+	}
+	if err := p.route(r, &c.routing, &rs); err != nil {
+		return p.refuse(m, err)
+	}
+	return c.relay()
 }
 
 // refuse returns the error, but for an ACK, which nothing answers.
-func (p *Proxy) refuse(r *module.Request, err error) error {
-	if r.Message().Method != wire.ACK {
+func (p *Proxy) refuse(m *module.Message, err error) error {
+	if m.Method != wire.ACK {
 		return err
 	}
-	p.logger.Debug("ACK is not relayed", zap.Error(err))
+	p.logger.Debug("an ACK is not relayed", zap.Error(err))
 	return nil
 }
 
 // check does what RFC 3261 §16.3 asks before a request is relayed.
-func (p *Proxy) check(m *module.Message) error {
+func check(m *module.Message, loop uint64) error {
 	if m.MaxForwards == 0 {
-		return module.Error(483, nil)
+		return module.Error(483, nil) // step 3
 	}
-	loop := engine.LoopHash(m)
+	var room [16]byte
+	hash := engine.AppendHex(room[:0], loop)
 	for v := m.Values(wire.Via); v.Next(); {
-		via, err := wire.ParseVia(v.Value())
-		if err != nil {
-			return module.HandlerError{Status: 400, Reason: "Malformed Via", Err: err}
+		if bytes.Contains(v.Value(), hash) {
+			return module.Error(482, nil) // step 4: it was routed here like this before
 		}
-		if engine.IsLoop(via.Branch, loop) {
-			return module.Error(482, nil)
-		}
-	}
-	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK && m.Method != wire.CANCEL {
-		return errExtension
 	}
 	return nil
 }
 
-// errExtension is replaced by an answer that lists the extensions: we have none (RFC 3261 §16.3 step 5).
-var errExtension = errors.New("Proxy-Require asks for an extension")
+// badExtension refuses what Proxy-Require asks for: we have no extensions (RFC 3261 §16.3 step 5).
+func badExtension(w module.ResponseWriter, m *module.Message) error {
+	res := &module.Response{Status: 420}
+	for v := m.Values(wire.ProxyRequire); v.Next(); {
+		res.Header = wire.AppendHeader(res.Header, "Unsupported", v.Value())
+	}
+	return w.WriteResponse(res)
+}
 
 // Interface guards
 var (

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
 )
 
 // dnsTimeout is how long a name may take to look up: the caller is retransmitting meanwhile.
@@ -18,29 +18,35 @@ const dnsTimeout = 5 * time.Second
 
 var errNetwork = errors.New("only sip: URIs over udp and tcp can be reached")
 
+// maxHops is how many of the places that a name leads to are tried, one after the other.
+const maxHops = 8
+
 // literal returns where a URI leads when no name has to be looked up for that.
-func literal(uri []byte) (h hop, ok bool, err error) {
-	u, err := wire.ParseURI(uri)
-	if err != nil {
+func literal(u *wire.URI) (h hop, ok bool, err error) {
+	if h.network, err = networkOf(u); err != nil {
 		return hop{}, false, err
 	}
-	if h.network, err = networkOf(&u); err != nil {
-		return hop{}, false, err
-	}
-	host := u.Host
-	if maddr, ok := u.Param("maddr"); ok && len(maddr) > 0 {
-		host = maddr
-	}
-	addr, ok := wire.HostAddr(host)
+	addr, ok := wire.HostAddr(hostOf(u))
 	if !ok {
-		return h, false, nil
+		return hop{}, false, nil
 	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	h.addr = netip.AddrPortFrom(addr, port)
+	h.addr = netip.AddrPortFrom(addr, portOf(u))
 	return h, true, nil
+}
+
+// hostOf returns the host that a URI is reached at (RFC 3263 §4).
+func hostOf(u *wire.URI) []byte {
+	if maddr, _ := u.Param("maddr"); len(maddr) > 0 {
+		return maddr
+	}
+	return u.Host
+}
+
+func portOf(u *wire.URI) uint16 {
+	if u.Port == 0 {
+		return module.DefaultPort
+	}
+	return u.Port
 }
 
 func networkOf(u *wire.URI) (transport.Network, error) {
@@ -57,9 +63,9 @@ func networkOf(u *wire.URI) (transport.Network, error) {
 	return 0, errNetwork
 }
 
-// resolve looks up where a URI leads (RFC 3263 §4.2): SRV when neither port nor address is written, else the host's addresses. The places are in the order
-// in which they are to be tried.
-func resolve(uri []byte) ([]hop, error) {
+// resolve looks up where a URI leads (RFC 3263 §4): SRV when it names neither port nor address, else the host's addresses. The places are in the order
+// in which they are to be tried. Without a transport in the URI UDP goes first, as all SIP elements have it; NAPTR is not asked.
+func resolve(dns *net.Resolver, uri []byte) ([]hop, error) {
 	u, err := wire.ParseURI(uri)
 	if err != nil {
 		return nil, err
@@ -70,48 +76,43 @@ func resolve(uri []byte) ([]hop, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
 	defer cancel()
-	name := strings.TrimSuffix(string(u.Host), ".")
+	name := string(hostOf(&u))
+	var hops []hop
 	if u.Port == 0 {
-		if hops := srv(ctx, &u, network, name); len(hops) > 0 {
-			return hops, nil
+		networks := []transport.Network{network}
+		if _, ok := u.Param("transport"); !ok {
+			networks = []transport.Network{transport.UDP, transport.TCP}
+		}
+		for _, n := range networks {
+			hops = append(hops, services(ctx, dns, n, name)...)
 		}
 	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	hops := addresses(ctx, network, name, port)
 	if len(hops) == 0 {
-		return nil, fmt.Errorf("%s has no address", name)
+		hops, err = addresses(ctx, dns, network, name, portOf(&u))
 	}
-	return hops, nil
+	if len(hops) == 0 {
+		return nil, fmt.Errorf("%s has no address: %w", name, err)
+	}
+	return hops[:min(len(hops), maxHops)], nil
 }
 
-// srv looks up the servers of a domain, for the transport that the URI names or, when it names none, for UDP and then TCP.
-func srv(ctx context.Context, u *wire.URI, network transport.Network, name string) (hops []hop) {
-	networks := []transport.Network{network}
-	if _, ok := u.Param("transport"); !ok {
-		networks = []transport.Network{transport.UDP, transport.TCP}
-	}
-	for _, network := range networks {
-		_, records, err := net.DefaultResolver.LookupSRV(ctx, "sip", network.String(), name)
-		if err != nil {
-			continue
-		}
-		for _, s := range records {
-			hops = append(hops, addresses(ctx, network, strings.TrimSuffix(s.Target, "."), s.Port)...)
-		}
-	}
-	return hops
-}
-
-func addresses(ctx context.Context, network transport.Network, name string, port uint16) (hops []hop) {
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+// services looks up a domain's servers for one transport.
+func services(ctx context.Context, dns *net.Resolver, n transport.Network, name string) (hops []hop) {
+	_, records, err := dns.LookupSRV(ctx, "sip", n.String(), name)
 	if err != nil {
 		return nil
 	}
-	for _, a := range addrs {
-		hops = append(hops, hop{network, netip.AddrPortFrom(a.Unmap(), port)})
+	for _, s := range records {
+		found, _ := addresses(ctx, dns, n, s.Target, s.Port)
+		hops = append(hops, found...)
 	}
 	return hops
+}
+
+func addresses(ctx context.Context, dns *net.Resolver, n transport.Network, name string, port uint16) (hops []hop, err error) {
+	addrs, err := dns.LookupNetIP(ctx, "ip", name)
+	for _, a := range addrs {
+		hops = append(hops, hop{n, netip.AddrPortFrom(a.Unmap(), port)})
+	}
+	return hops, err
 }

@@ -3,212 +3,119 @@ package proxy
 import (
 	"fmt"
 
-	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
 
-// routing is what is to be done with one request.
+// routing is what is to be done with one request. It holds no part of the request's bytes, which move when the request is kept.
 type routing struct {
-	popRoute bool       // the topmost Route is ours and is taken away
-	groups   [][]target // tried one after the other; the targets of one group at once
-	record   bool       // this request makes a dialog, which is to come through here
-	caller   hop
-	failover bool // another target follows only a timeout or a 503
+	loop     uint64   // engine.LoopHash of the request as it came
+	pop      int      // how many Route values in front name us: they are taken away
+	unstrict bool     // a strict router was before us: the last Route is the Request-URI
+	strict   bool     // a strict router follows: the next Route becomes the Request-URI
+	record   bool     // the request makes a dialog, which is to come through here
+	failover bool     // another target follows only one that did not answer, or answered 503
+	targets  []target // where the request goes; those of one group at once, and one group after the other
+	alone    [1]target
 }
 
-// target is one place a request is sent to.
-type target struct {
-	uri       []byte // the new Request-URI; nil: as it is
-	route     []byte // Route values to add, separated by commas; nil: none
-	next      []byte // the URI that says where it is sent to, when hop does not
-	hop       hop
-	preferred *transport.Listener
-	binding   *location.Binding
+// single makes t the only target.
+func (rt *routing) single(t target) {
+	rt.alone[0] = t
+	rt.targets = rt.alone[:]
 }
 
-// route decides where a request goes (RFC 3261 §16.4, §16.5). It returns nil for a request to this server itself.
-func (p *Proxy) route(r *module.Request) (*routing, error) {
-	if err := p.undoStrictRouting(r); err != nil {
-		return nil, err
-	}
-	own, err := p.ownRoutes(r)
-	if err != nil {
-		return nil, err
-	}
-	rt := &routing{popRoute: own.count > 0, record: p.records(r)}
-	if rt.record {
-		rt.caller = callerHop(r)
-	}
-	inCall := own.inCall && r.InDialog()
-	uri := r.URI()
+// forSelf tells whether a request is for this server itself. What is relayed to given URIs is not, but for a query that may go no further
+// (RFC 3261 §16.3 step 3).
+func (p *Proxy) forSelf(r *module.Request, rs *routes) bool {
+	m := r.Message()
 	switch {
-	case own.next != nil:
-		if !inCall && len(p.To) == 0 && r.AuthUser() == "" {
-			return nil, notAllowed(r)
-		}
-		t, err := p.followRoute(r, own.next)
-		rt.groups = [][]target{{t}}
-		return rt, err
-	case inCall && !p.app.IsSelf(uri):
-		rt.groups = [][]target{{{next: uri.Raw, hop: own.to}}}
-		return rt, nil
+	case rs.hasNext || p.withinCall(rs) || !p.isOurs(&rs.uri):
+		return false
 	case len(p.To) > 0:
-		rt.failover = true
-		rt.groups, err = p.configured(r)
-		return rt, err
-	case p.isOurs(uri):
-		if len(uri.User) == 0 {
-			return nil, nil
-		}
-		rt.groups, err = p.registered(r)
-		return rt, err
-	case r.AuthUser() != "":
-		rt.groups = [][]target{{{next: uri.Raw}}}
-		return rt, nil
+		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.uri.User) == 0
 	}
-	return nil, notAllowed(r)
+	return len(rs.uri.User) == 0 || m.Method == wire.REGISTER
 }
 
-func notAllowed(r *module.Request) error {
+// withinCall tells whether a request belongs to a call that was set up through here, and leads away from here.
+func (p *Proxy) withinCall(rs *routes) bool {
+	return rs.inCall && (rs.to.addr.IsValid() || rs.hasNext || !p.app.IsSelf(&rs.uri))
+}
+
+// route decides where a request goes (RFC 3261 §16.5).
+func (p *Proxy) route(r *module.Request, rt *routing, rs *routes) error {
+	uri := &rs.uri
+	if uri.Scheme == wire.SIPS {
+		return module.Error(416, errNetwork) // it must not go on unprotected (RFC 3261 §26.2.2)
+	}
+	rt.record = p.records(r)
+	switch {
+	case p.withinCall(rs):
+		rt.single(p.otherEnd(rt, rs))
+	case rs.hasNext && r.AuthUser() != "":
+		rt.strict = !rs.loose
+		rt.single(toward(&rs.next))
+	case len(p.To) > 0:
+		return p.configured(r, rt, uri)
+	case rs.hasNext:
+		return notAllowed(r, &rs.next)
+	case p.isOurs(uri), uri.Scheme == wire.TEL:
+		return p.registered(rt, uri)
+	case r.AuthUser() != "":
+		rt.single(toward(uri))
+	default:
+		return notAllowed(r, uri)
+	}
+	return nil
+}
+
+// otherEnd returns the target of a request within a call: the next Route or the Request-URI, held against what the token says.
+func (p *Proxy) otherEnd(rt *routing, rs *routes) target {
+	uri := &rs.uri
+	if rs.hasNext {
+		uri = &rs.next
+		rt.strict = !rs.loose
+	}
+	t := toward(uri)
+	t.preferred = rs.socket
+	if !rs.to.addr.IsValid() {
+		t.anywhere = true
+		return t
+	}
+	_, alive := p.app.FlowTo(rs.to.network, rs.to.addr, nil)
+	t.place(rs.to, alive)
+	return t
+}
+
+func notAllowed(r *module.Request, to *module.URI) error {
 	if r.InDialog() {
-		return module.HandlerError{Status: 481, Err: fmt.Errorf("no call of ours: %s", r.URI().Raw)}
+		return module.HandlerError{Status: 481, Err: fmt.Errorf("no call that was set up here: %s", to.Raw)}
 	}
 	return module.HandlerError{Status: 403, Reason: "Relaying Denied",
-		Err: fmt.Errorf("%s is not a user of the domains served here; give proxy the address, or authenticate, to relay to others", r.URI().Raw)}
+		Err: fmt.Errorf("%s is not a user of the domains served here; give proxy the address, or authenticate, to relay to others", to.Raw)}
 }
 
-// records tells whether the request makes a dialog whose route is to lead through here.
+// records tells whether the request makes a dialog whose route is to lead through here. Of a subscription that is the NOTIFY, too, though it has
+// a To tag (RFC 6665 §4.3).
 func (p *Proxy) records(r *module.Request) bool {
-	if r.InDialog() || p.RecordRoute != nil && !*p.RecordRoute {
+	if p.RecordRoute != nil && !*p.RecordRoute {
 		return false
 	}
 	switch r.Message().Method {
-	case wire.INVITE, wire.SUBSCRIBE, wire.REFER, wire.NOTIFY:
+	case wire.INVITE, wire.SUBSCRIBE, wire.REFER:
+		return !r.InDialog()
+	case wire.NOTIFY:
 		return true
 	}
 	return false
 }
 
-// isOurs tells whether a URI names a user of a domain that is served: the host is ours, and the port, if there is one, too.
+// isOurs tells whether a URI names a domain that is served: the host is ours, and the port and maddr, if there are any, too.
 func (p *Proxy) isOurs(u *module.URI) bool {
-	return u.Scheme == wire.TEL || p.app.IsLocal(u.Host) && (u.Port == 0 || p.app.IsSelf(u))
-}
-
-// undoStrictRouting puts back what a strict router before us has moved: it made our Record-Route the Request-URI, and the Request-URI the
-// last Route (RFC 3261 §16.4).
-func (p *Proxy) undoStrictRouting(r *module.Request) error {
-	u := r.URI()
-	if _, lr := u.Param("lr"); !lr || !r.Message().Has(wire.Route) || !p.isOurs(u) {
-		return nil
+	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !p.app.IsLocal(u.Host) || u.Port != 0 && !p.app.IsSelf(u) {
+		return false
 	}
-	var last []byte
-	for v := r.Message().Values(wire.Route); v.Next(); {
-		last = v.Value()
-	}
-	a, err := wire.ParseNameAddr(last)
-	if err != nil {
-		return module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err}
-	}
-	uri := a.URI
-	// Our own value stays in front, as a Route that is then taken away like any other.
-	return r.Edit(func(e *wire.Edits, m *module.Message) {
-		own := m.RequestURI()
-		e.SetRequestURI(m, uri)
-		e.PushHeader(m, wire.Route)
-		e.Text = append(append(append(e.Text, "Route: <"...), own...), ">\r\n"...)
-		e.PopLastValue(m, wire.Route)
-	})
-}
-
-// ownRoute is what the Route values in front that name us say.
-type ownRoute struct {
-	count  int
-	inCall bool // one of them has a token of ours for this call
-	to     hop
-	next   []byte // the Route value that follows; nil: none
-}
-
-// ownRoutes reads the Route values in front that name us, and leaves at most one of them in the request.
-func (p *Proxy) ownRoutes(r *module.Request) (ownRoute, error) {
-	var own ownRoute
-	m := r.Message()
-	for v := m.Values(wire.Route); v.Next(); {
-		a, err := wire.ParseNameAddr(v.Value())
-		if err != nil {
-			return own, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err}
-		}
-		u, err := wire.ParseURI(a.URI)
-		if err != nil {
-			return own, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err}
-		}
-		if !p.isOurs(&u) {
-			own.next = v.Value()
-			break
-		}
-		own.count++
-		if !own.inCall {
-			own.to, own.inCall = readToken(u.User, p.app.Secret(), m.Header(wire.CallID), m.FromTag(), m.ToTag())
-		}
-	}
-	for n := own.count; n > 1; n-- {
-		err := r.Edit(func(e *wire.Edits, m *module.Message) { e.PopValue(m, wire.Route) })
-		if err != nil {
-			return own, err
-		}
-	}
-	if own.count > 1 && own.next != nil {
-		v := r.Message().Values(wire.Route)
-		v.Next()
-		v.Next()
-		own.next = v.Value()
-	}
-	return own, nil
-}
-
-// followRoute returns the target that the next Route names (RFC 3261 §16.6 steps 6 and 7).
-func (p *Proxy) followRoute(r *module.Request, value []byte) (target, error) {
-	a, _ := wire.ParseNameAddr(value)
-	u, err := wire.ParseURI(a.URI)
-	if err != nil {
-		return target{}, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err}
-	}
-	if _, lr := u.Param("lr"); lr {
-		return target{next: a.URI}, nil
-	}
-	// A strict router wants to find itself in the Request-URI, and the Request-URI at the end of the route.
-	next := append([]byte(nil), a.URI...)
-	err = r.Edit(func(e *wire.Edits, m *module.Message) {
-		e.SetRequestURI(m, next)
-		skip := string(value)
-		for it := m.Lines("Route"); it.Next(); {
-			e.Replace(it.Span())
-		}
-		e.PushHeader(m, wire.Route)
-		for it := m.Values(wire.Route); it.Next(); {
-			if string(it.Value()) == skip {
-				skip = ""
-				continue
-			}
-			e.Text = append(append(append(e.Text, "Route: "...), it.Value()...), "\r\n"...)
-		}
-		e.Text = append(append(append(e.Text, "Route: <"...), m.RequestURI()...), ">\r\n"...)
-	})
-	return target{next: next}, err
-}
-
-// callerHop tells where the sender of a request that makes a dialog is reached: where the request came from, when its Contact names another
-// place (it is behind NAT) or it came over a connection; as its Contact says, when they agree; and not at all by us when another proxy is
-// between, which then is in the route.
-func callerHop(r *module.Request) hop {
-	f := r.Flow()
-	if r.Message().Has(wire.RecordRoute) {
-		return hop{}
-	}
-	_, u := r.Address(wire.Contact)
-	if addr, ok := wire.HostAddr(u.Host); ok && addr == f.Remote.Addr() && !f.Network.Reliable() {
-		return hop{}
-	}
-	return hop{f.Network, f.Remote}
+	maddr, ok := u.Param("maddr")
+	return !ok || p.app.IsLocal(maddr)
 }

@@ -3,112 +3,162 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
 
-// registered returns the contacts of the Request-URI's address-of-record, those with the same q in one group.
-func (p *Proxy) registered(r *module.Request) ([][]target, error) {
-	var key [128]byte
-	aor, ok := p.app.AppendAOR(key[:0], r.URI())
-	if !ok {
-		return nil, module.Error(404, nil)
-	}
-	var place [8]*location.Binding
-	bindings := p.app.Location().Lookup(aor, place[:0])
-	if len(bindings) == 0 {
-		if p.app.Location().Known(aor) {
-			return nil, module.Error(480, nil)
-		}
-		return nil, module.Error(404, nil)
-	}
-	groups := make([][]target, 0, 1)
-	for i, b := range bindings {
-		t := bindingTarget(b)
-		if i > 0 && p.Fork == Parallel && bindings[i-1].Q() == b.Q() {
-			last := len(groups) - 1
-			groups[last] = append(groups[last], t)
-			continue
-		}
-		groups = append(groups, []target{t})
-	}
-	return groups, nil
+// target is one place that a request is sent to.
+type target struct {
+	group     int                 // those with the same number are tried at once
+	uri       []byte              // the new Request-URI; nil: as it is
+	route     []byte              // Route values to put in front, separated by commas; nil: none
+	hop       hop                 // where it is
+	name      []byte              // the URI that says where, when a name has to be looked up for that
+	gone      bool                // there is no way to it
+	anywhere  bool                // further requests of the call go where they say, not only to where this one went
+	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
 }
 
-// bindingTarget returns the way to a registered phone: by its Path when there are proxies in front of it, down its connection, to where its REGISTER
-// came from when that isn't where its Contact says (NAT), else to its Contact.
-func bindingTarget(b *location.Binding) target {
-	contact := []byte(b.Contact())
-	f := b.Flow()
-	t := target{uri: contact, preferred: f.Listener, binding: b}
-	if path := b.Path(); path != "" {
-		t.route = []byte(path)
-		a, _ := wire.ParseNameAddr(firstValue(t.route))
-		t.next = a.URI
-		return t
-	}
-	u, _ := wire.ParseURI(contact)
-	addr, literal := wire.HostAddr(u.Host)
+// toward returns the target that a URI leads to.
+func toward(u *module.URI) (t target) {
+	h, ok, err := literal(u)
 	switch {
-	case f.Network.Reliable() && !b.FlowFailed():
-		t.hop = hop{f.Network, f.Remote}
-	case literal && addr == f.Remote.Addr():
-		t.next = contact
+	case err != nil:
+		t.gone = true
+	case ok:
+		t.hop = h
 	default:
-		t.hop = hop{f.Network, f.Remote}
+		t.name = bytes.Clone(u.Raw)
+	}
+	t.anywhere = true
+	return t
+}
+
+// place says where a target's packets come from. It is sent to there, by its connection if that is alive, and not to where its URI says, unless
+// that is the same address: then the URI names the port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
+// somebody else.
+func (t *target) place(at hop, alive bool) {
+	same := t.hop.addr.IsValid() && t.hop.addr.Addr() == at.addr.Addr()
+	switch {
+	case at.network.Reliable() && alive, !at.network.Reliable() && !same:
+		t.hop, t.gone = at, false
+	case !same:
+		t.gone = true
+	}
+	t.name, t.anywhere = nil, false
+}
+
+// registered finds the contacts of an address-of-record, those with the same q in one group.
+func (p *Proxy) registered(rt *routing, uri *module.URI) error {
+	var key [128]byte
+	aor, ok := p.app.AppendAOR(key[:0], uri)
+	if !ok {
+		return module.Error(404, nil)
+	}
+	var room [8]*location.Binding
+	bindings := p.app.Location().Lookup(aor, room[:0])
+	if len(bindings) == 0 {
+		if p.app.Location().Known(aor) {
+			return module.Error(480, nil)
+		}
+		return module.Error(404, nil)
+	}
+	rt.targets = rt.alone[:0]
+	group := 0
+	for i, b := range bindings {
+		if b.RegID() > 0 && secondFlow(bindings[:i], b) {
+			continue
+		}
+		if i > 0 && (p.Fork == Sequential || bindings[i-1].Q() != b.Q()) {
+			group++
+		}
+		t := p.bindingTarget(b)
+		t.group = group
+		rt.targets = append(rt.targets, t)
+	}
+	return nil
+}
+
+// secondFlow tells whether one of the other bindings is the same phone by another connection that is alive: it must not ring twice (RFC 5626 §5.3).
+func secondFlow(others []*location.Binding, b *location.Binding) bool {
+	return slices.ContainsFunc(others, func(o *location.Binding) bool {
+		return o.RegID() > 0 && o.Instance() == b.Instance() && !o.FlowFailed()
+	})
+}
+
+// bindingTarget returns the way to a registered phone: by its Path when there are proxies in front of it (RFC 3327 §5.2), else to where its REGISTER
+// came from.
+func (p *Proxy) bindingTarget(b *location.Binding) target {
+	u, err := wire.ParseURI([]byte(b.Contact()))
+	if err != nil || u.Scheme == wire.OtherScheme || u.Scheme == wire.TEL {
+		return target{gone: true}
+	}
+	f := b.Flow()
+	var t target
+	if path := b.Path(); path != "" {
+		list := []byte(path)
+		first, _ := wire.CutValue(list)
+		proxy, err := routeURI(first)
+		if err != nil {
+			return target{gone: true}
+		}
+		t = toward(&proxy)
+		t.anywhere = false
+		t.route = list
+	} else {
+		t = toward(&u)
+		t.place(hop{f.Network, f.Remote}, !b.FlowFailed())
+	}
+	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
+	t.uri = u.Raw
+	if u.Headers != nil {
+		t.uri = u.Raw[:len(u.Raw)-len(u.Headers)-1]
+	}
+	// A NAT lets nobody in but the socket that the phone registered with.
+	if t.preferred = f.Listener; t.preferred == nil {
+		t.preferred = p.listener(hop{f.Network, f.Local})
 	}
 	return t
 }
 
-func firstValue(list []byte) []byte {
-	quoted, inURI := false, false
-	for i, c := range list {
-		switch {
-		case c == '"' && !inURI:
-			quoted = !quoted
-		case c == '<' && !quoted:
-			inURI = true
-		case c == '>' && !quoted:
-			inURI = false
-		case c == ',' && !quoted && !inURI:
-			return list[:i]
-		}
-	}
-	return list
-}
-
-// configured returns the URIs of the configuration, one group each.
-func (p *Proxy) configured(r *module.Request) ([][]target, error) {
+// configured makes the URIs of the configuration targets, one after the other.
+func (p *Proxy) configured(r *module.Request, rt *routing, uri *module.URI) error {
 	n := len(p.To)
 	if p.Retries != nil {
 		n = min(n, *p.Retries+1)
 	}
-	groups := make([][]target, 0, n)
-	for _, text := range p.To[:n] {
-		uri := []byte(r.Replace(text))
-		u, err := wire.ParseURI(uri)
-		if err != nil || u.Scheme != wire.SIP {
-			return nil, module.Error(500, fmt.Errorf("%s became %q, which is no SIP URI", text, uri))
+	rt.failover = true
+	rt.targets = rt.alone[:0]
+	for i, text := range p.To[:n] {
+		to, err := checkTarget(r.Replace(text))
+		if err != nil {
+			return module.Error(500, fmt.Errorf("%s became %w", text, err))
 		}
-		t := target{next: uri}
-		if _, lr := u.Param("lr"); lr {
-			t.route = bytes.Join([][]byte{[]byte("<"), uri, []byte(">")}, nil)
-		} else if len(u.User) > 0 || len(r.URI().User) == 0 || r.URI().Scheme == wire.TEL {
-			t.uri = uri
+		t := toward(&to)
+		t.group = i
+		if _, lr := to.Param("lr"); lr {
+			t.route = fmt.Appendf(nil, "<%s>", to.Raw)
 		} else {
-			t.uri = withHost(r.URI(), &u)
+			t.uri = withHost(uri, &to)
 		}
-		groups = append(groups, []target{t})
+		rt.targets = append(rt.targets, t)
 	}
-	return groups, nil
+	return nil
 }
 
-// withHost returns u with the host, the port and the parameters of host.
-func withHost(u, host *module.URI) []byte {
-	uri := append([]byte("sip:"), u.User...)
-	uri = append(uri, '@')
-	rest := bytes.TrimPrefix(host.Raw, []byte("sip:"))
-	return append(uri, rest...)
+// withHost returns the user of uri at host; if host names a user itself, or uri none, it returns host. A telephone number becomes a user
+// (RFC 3261 §19.1.6).
+func withHost(uri, host *module.URI) []byte {
+	if len(host.User) > 0 || len(uri.User) == 0 {
+		return host.Raw
+	}
+	rest := host.Raw[len("sip:"):]
+	if uri.Scheme == wire.TEL {
+		return fmt.Appendf(nil, "sip:%s%s@%s;user=phone", uri.User, uri.Params, rest)
+	}
+	return fmt.Appendf(nil, "sip:%s@%s", uri.User, rest)
 }

@@ -4,74 +4,102 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"net/netip"
+	"sync"
 
 	"github.com/caddysip/caddysip/internal/transport"
 )
 
-// hop is one end of a call, as we see it: how it is reached.
+// hop is a place that requests are sent to.
 type hop struct {
 	network transport.Network
-	addr    netip.AddrPort // not valid: as its Contact says
+	addr    netip.AddrPort
 }
 
-// token is what a Record-Route of ours carries in its user part, signed: which call it belongs to, and where its two ends really are. So a
+// token is what a Record-Route of ours carries in its user part, signed: which call it belongs to, and where the two ends really are. So a
 // request within a call finds a phone behind NAT, needs no state here, and nobody can make us relay to others by claiming to be in a call.
 type token struct {
-	caller, callee hop
+	caller, callee hop // an address that is not valid stands for wherever the request itself says
 }
 
-const macSize = 9 // bytes; with the rest a multiple of three, so that base64 needs no padding
+const (
+	macSize   = 9                // bytes; nobody guesses 72 bits over a network
+	maxBody   = 2 * (1 + 16 + 2) // of a token, in bytes
+	tokenRoom = (maxBody + macSize + 2) / 3 * 4
+)
 
 var encoding = base64.RawURLEncoding
 
+// signer makes and checks the signatures of tokens. Setting up a HMAC costs more than using it, so they are kept.
+type signer struct {
+	secret func() []byte
+	pool   sync.Pool
+}
+
+// scratch is what signing needs, in one piece.
+type scratch struct {
+	hash hash.Hash
+	body [maxBody + macSize + 1]byte
+	sum  [sha256.Size]byte
+}
+
+func (s *signer) get() *scratch {
+	if v, ok := s.pool.Get().(*scratch); ok {
+		return v
+	}
+	return &scratch{hash: hmac.New(sha256.New, s.secret())}
+}
+
+var separator = []byte{0}
+
+// sign returns the signature of a token's body in the call with that Call-ID, whose caller has that tag.
+func (v *scratch) sign(body, callID, callerTag []byte) []byte {
+	v.hash.Reset()
+	v.hash.Write(body)
+	v.hash.Write(separator)
+	v.hash.Write(callID)
+	v.hash.Write(separator)
+	v.hash.Write(callerTag)
+	return v.hash.Sum(v.sum[:0])[:macSize]
+}
+
 // append appends the token for the call with that Call-ID whose caller has that From tag.
-func (t *token) append(dst, secret, callID, callerTag []byte) []byte {
-	var buf [64]byte
-	b := appendHop(buf[:0], t.caller)
+func (s *signer) append(dst []byte, t token, callID, callerTag []byte) []byte {
+	v := s.get()
+	defer s.pool.Put(v)
+	b := appendHop(v.body[:0], t.caller)
 	b = appendHop(b, t.callee)
-	sum := mac(secret, b, callID, callerTag)
-	b = append(b, sum[:macSize]...)
+	b = append(b, v.sign(b, callID, callerTag)...)
 	return encoding.AppendEncode(dst, b)
 }
 
-// readToken reads a token and returns the end of the call that the request is for: the callee when the From tag is the caller's.
+// read reads a token and returns the end of the call that the request is for: the callee when the From tag is the caller's.
 // ok is false when we didn't write the token for this call.
-func readToken(user, secret, callID, fromTag, toTag []byte) (to hop, ok bool) {
-	var buf [64]byte
-	if len(user) == 0 || encoding.DecodedLen(len(user)) > len(buf) {
+func (s *signer) read(user, callID, fromTag, toTag []byte) (to hop, ok bool) {
+	v := s.get()
+	defer s.pool.Put(v)
+	if encoding.DecodedLen(len(user)) > len(v.body) {
 		return hop{}, false
 	}
-	n, err := encoding.Decode(buf[:], user)
+	n, err := encoding.Decode(v.body[:], user)
 	if err != nil || n < macSize {
 		return hop{}, false
 	}
-	body, given := buf[:n-macSize], buf[n-macSize:n]
+	body, mac := v.body[:n-macSize], v.body[n-macSize:n]
 	var t token
 	rest, ok1 := readHop(body, &t.caller)
 	rest, ok2 := readHop(rest, &t.callee)
 	if !ok1 || !ok2 || len(rest) != 0 {
 		return hop{}, false
 	}
-	if sum := mac(secret, body, callID, fromTag); hmac.Equal(sum[:macSize], given) {
+	if hmac.Equal(v.sign(body, callID, fromTag), mac) {
 		return t.callee, true
 	}
-	if sum := mac(secret, body, callID, toTag); hmac.Equal(sum[:macSize], given) {
+	if hmac.Equal(v.sign(body, callID, toTag), mac) {
 		return t.caller, true
 	}
 	return hop{}, false
-}
-
-func mac(secret, body, callID, tag []byte) [sha256.Size]byte {
-	h := hmac.New(sha256.New, secret)
-	h.Write(body)
-	h.Write([]byte{0})
-	h.Write(callID)
-	h.Write([]byte{0})
-	h.Write(tag)
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
-	return sum
 }
 
 // A hop is written as network and length of the address in one byte, the address, and the port.
@@ -79,9 +107,13 @@ func appendHop(dst []byte, h hop) []byte {
 	if !h.addr.IsValid() {
 		return append(dst, byte(h.network)<<5)
 	}
-	ip := h.addr.Addr().AsSlice()
-	dst = append(dst, byte(h.network)<<5|byte(len(ip)))
-	dst = append(dst, ip...)
+	if ip := h.addr.Addr().Unmap(); ip.Is4() {
+		b := ip.As4()
+		dst = append(append(dst, byte(h.network)<<5|4), b[:]...)
+	} else {
+		b := ip.As16()
+		dst = append(append(dst, byte(h.network)<<5|16), b[:]...)
+	}
 	return append(dst, byte(h.addr.Port()>>8), byte(h.addr.Port()))
 }
 

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/transaction"
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+// OnResponse implements transaction.ClientHandler (RFC 3261 §16.7).
+func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *transport.Outbox) {
+	c := b.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case client != b.client:
+		// The place was given up, and another one is being tried.
+	case m.Status < 200:
+		b.provisional(m, out)
+	case !relayable(m):
+		b.failed(nil, 502, out)
+	case m.Status < 300:
+		b.success(m, out)
+	default:
+		b.failed(m, m.Status, out)
+	}
+}
+
+// relayable tells whether there is a Via below ours (RFC 3261 §16.7 step 3).
+func relayable(m *wire.Message) bool {
+	v := m.Values(wire.Via)
+	return v.Next() && v.Next()
+}
+
+// provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC 4320 §4.1).
+func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
+	b.heard = true
+	if m.Status == 100 || !b.c.is(wire.INVITE) || !relayable(m) {
+		return
+	}
+	if !b.over && !b.expired {
+		b.startTimerC()
+	}
+	if !b.c.over {
+		b.c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
+	}
+}
+
+// success relays a 2xx. Every 2xx to an INVITE is a dialog of its own and is relayed (RFC 3261 §16.7 step 5), to other requests only the first.
+func (b *branch) success(m *wire.Message, out *transport.Outbox) {
+	c := b.c
+	b.end()
+	if c.over && !c.is(wire.INVITE) {
+		return
+	}
+	c.over = true
+	c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
+	c.cancel(out)
+}
+
+// failed takes a final response other than 2xx. m is nil when nobody sent it.
+func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
+	c := b.c
+	if b.over {
+		return
+	}
+	silent := status == 503 || m == nil && status == 408 && !b.heard
+	if silent && len(b.hops) > 0 && !c.stopped {
+		b.try(out)
+		return
+	}
+	b.end()
+	if b.expired {
+		m, status = nil, 408 // that it was us who ended it is not for the caller to read
+	}
+	c.best.consider(m, status, b.name())
+	switch {
+	case status >= 600:
+		c.cancel(out) // nobody else is asked any more (RFC 3261 §16.7 step 5)
+	case c.failover && !silent:
+		c.stopped = true // a target that answers is not failing
+	}
+	c.next(out)
+}
+
+// OnFailure implements transaction.ClientHandler: no answer is like 408, no way to send like 503 (RFC 3261 §16.8, §16.9).
+func (b *branch) OnFailure(client *transaction.Client, err error) {
+	b.c.mu.Lock()
+	defer b.c.mu.Unlock()
+	if client != b.client {
+		return
+	}
+	status := 503
+	if errors.Is(err, transaction.ErrTimeout) {
+		status = 408
+	}
+	b.failed(nil, status, nil)
+}
+
+// OnTerminated implements transaction.ClientHandler.
+func (b *branch) OnTerminated(*transaction.Client) {}
+
+// name says who answered, for the access log.
+func (b *branch) name() string {
+	if !b.c.p.server.LogsAccess() {
+		return ""
+	}
+	return b.at.network.String() + "/" + b.at.addr.String()
+}
+
+// end takes the branch out of those that a response is awaited from.
+func (b *branch) end() {
+	if b.over {
+		return
+	}
+	b.over = true
+	b.c.pending--
+	if b.timerC != nil {
+		b.timerC.Stop()
+	}
+}
+
+// startTimerC limits how long a target may ring (RFC 3261 §16.6 step 11).
+func (b *branch) startTimerC() {
+	d := time.Duration(b.c.p.Timeout)
+	if b.timerC == nil {
+		b.timerC = b.c.p.app.Engine().Transactions.AfterFunc(d, b.onTimerC)
+	} else {
+		b.timerC.Reset(d)
+	}
+}
+
+// onTimerC gives a target up (RFC 3261 §16.8).
+func (b *branch) onTimerC() {
+	b.c.mu.Lock()
+	defer b.c.mu.Unlock()
+	if b.over || b.client == nil {
+		return
+	}
+	b.expired = b.heard
+	b.client.Cancel(nil)
+	if !b.heard {
+		b.client.Abandon()
+		b.failed(nil, 408, nil)
+	}
+}

@@ -1,0 +1,134 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"sync"
+
+	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+var edits = sync.Pool{New: func() any { return &wire.Edits{Text: make([]byte, 0, 1<<10)} }}
+
+// forward appends the request as it goes out to a branch by a flow (RFC 3261 §16.6).
+func (b *branch) forward(dst []byte, f transport.Flow) []byte {
+	c := b.c
+	m, in := c.r.Message(), c.r.Flow()
+	e := edits.Get().(*wire.Edits)
+	defer edits.Put(e)
+	e.Reset()
+	self := c.p.app.SentBy(f)
+
+	e.PushHeader(m, wire.Via)
+	e.Text = append(append(e.Text, "Via: SIP/2.0/"...), f.Network.Token()...)
+	e.Text = wire.AppendHostPort(append(e.Text, ' '), self)
+	e.Text = append(e.Text, ";branch="...)
+	e.Text = engine.AppendBranch(e.Text, uniqueOf(m), c.loop)
+	e.Text = append(e.Text, ";rport\r\n"...)
+	e.StampVia(m, in.Remote)
+	e.DecrementMaxForwards(m)
+
+	if c.record {
+		var room [tokenRoom]byte
+		user := c.p.signer.append(room[:0], b.token(in), m.Header(wire.CallID), m.FromTag())
+		e.PushHeader(m, wire.RecordRoute)
+		e.Text = appendRecordRoute(e.Text, user, f.Network, self)
+		// When it came by another socket than it goes out by, each side gets the one that it can reach (RFC 5658 §4).
+		if came := c.p.app.SentBy(in); came != self || in.Network != f.Network {
+			e.Text = appendRecordRoute(e.Text, user, in.Network, came)
+		}
+	}
+	if b.breadth > 0 {
+		e.DeleteHeader(m, maxBreadth)
+		e.AddHeader(m, maxBreadth, strconv.Itoa(b.breadth))
+	}
+	c.rewriteRoute(e, m, &b.target)
+	e.EnsureContentLength(m)
+	return e.Append(dst, m.Raw)
+}
+
+// uniqueOf returns the number that makes a branch parameter this transaction's own. What is forwarded without a transaction has the same when it is
+// repeated (RFC 3261 §16.11).
+func uniqueOf(m *module.Message) uint64 {
+	if m.Method == wire.ACK {
+		return engine.StatelessBranch(m)
+	}
+	return rand.Uint64()
+}
+
+// token returns what is to be known of the call later.
+func (b *branch) token(in transport.Flow) token {
+	t := token{caller: hop{in.Network, in.Remote}}
+	if !b.target.anywhere {
+		t.callee = b.at
+	}
+	return t
+}
+
+func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPort) []byte {
+	dst = append(append(append(dst, "Record-Route: <sip:"...), user...), '@')
+	dst = wire.AppendHostPort(dst, self)
+	if n != transport.UDP {
+		dst = append(append(dst, ";transport="...), n.String()...)
+	}
+	return append(dst, ";lr>\r\n"...)
+}
+
+// rewriteRoute sets Request-URI and Route: our own values go, those of the target come in front. A strict router wants to find itself in the
+// Request-URI, and the Request-URI at the end of Route; after one, it is put back (RFC 3261 §16.4, §16.6 steps 2, 4 and 6).
+func (rt *routing) rewriteRoute(e *wire.Edits, m *module.Message, t *target) {
+	uri := t.uri
+	if rt.pop > 0 || rt.unstrict || rt.strict || t.route != nil {
+		next, last := rt.replaceRoute(e, m, t.route)
+		switch {
+		case rt.strict:
+			uri = next
+		case rt.unstrict && uri == nil:
+			uri = last
+		}
+	}
+	if uri != nil {
+		e.SetRequestURI(m, uri)
+	}
+}
+
+// replaceRoute writes the Route that is left. It returns the URI of a strict router that follows, and the Request-URI.
+func (rt *routing) replaceRoute(e *wire.Edits, m *module.Message, added []byte) (next, uri []byte) {
+	uri = m.RequestURI()
+	n := 0
+	for v := m.Values(wire.Route); v.Next(); {
+		n++
+	}
+	e.DeleteHeader(m, "Route")
+	e.PushHeader(m, wire.Route)
+	if added != nil {
+		e.Text = appendRoute(e.Text, "", added, "")
+	}
+	i := 0
+	for v := m.Values(wire.Route); v.Next(); i++ {
+		switch {
+		case i < rt.pop:
+		case rt.unstrict && i == n-1:
+			a, _ := wire.ParseNameAddr(v.Value())
+			uri = a.URI
+		case rt.strict && i == rt.pop:
+			a, _ := wire.ParseNameAddr(v.Value())
+			next = a.URI
+		default:
+			e.Text = appendRoute(e.Text, "", v.Value(), "")
+		}
+	}
+	if rt.strict {
+		e.Text = appendRoute(e.Text, "<", uri, ">")
+	}
+	return next, uri
+}
+
+func appendRoute(dst []byte, before string, value []byte, after string) []byte {
+	dst = append(append(append(dst, "Route: "...), before...), value...)
+	return append(append(dst, after...), "\r\n"...)
+}
