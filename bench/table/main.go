@@ -38,7 +38,8 @@ type result struct {
 type target struct {
 	ratio     float64 // Of Kamailio's CPU time.
 	bytes     float64 // For each registration.
-	megabytes float64 // Resident, and flat while measured.
+	megabytes float64 // Resident, and flat while measured at the rate.
+	rate      float64 // Operations a second.
 }
 
 var targets = map[string]target{
@@ -47,7 +48,7 @@ var targets = map[string]target{
 	"lrc":      {ratio: 0.25},
 	"call":     {ratio: 0.4},
 	"memory":   {bytes: 600},
-	"steady":   {megabytes: 200},
+	"steady":   {megabytes: 200, rate: 20_000},
 }
 
 // flat is how much a server's memory may grow while it is measured under a
@@ -148,7 +149,7 @@ func (r *row) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%-10s\t%-9s\t%.1f\t%.0f\t%.2f\t%.2f\t%.0f\t%s\t%d\t%d\t%d\t\n", r.operation, r.server,
 		r.cpu(),
-		r.median(func(res result) float64 { return res.Rate }),
+		rate(r),
 		r.median(func(res result) float64 { return res.P50 })/1000,
 		r.median(func(res result) float64 { return res.P99 })/1000,
 		r.memory()/1e6,
@@ -181,6 +182,8 @@ func (r *row) total(figure func(result) int64) (sum int64) {
 	return sum
 }
 
+func rate(r *row) float64 { return r.median(func(res result) float64 { return res.Rate }) }
+
 // verdict says whether caddysip keeps to the operation's target. A run with
 // a wrong answer has met nothing.
 func verdict(ours, kamailio *row) string {
@@ -196,6 +199,8 @@ func verdict(ours, kamailio *row) string {
 		bytes := ours.median(func(res result) float64 { return res.BytesPerRegistration })
 		return fmt.Sprintf("%s: %.0f bytes for each registration, target at most %.0f",
 			met(bytes <= want.bytes), bytes, want.bytes)
+	case want.rate > 0 && rate(ours) < 0.98*want.rate:
+		return fmt.Sprintf("NOT MET: %.0f operations a second in place of %.0f", rate(ours), want.rate)
 	case want.megabytes > 0:
 		start := ours.median(func(res result) float64 { return float64(res.MemoryStart) })
 		ok := ours.memory() <= want.megabytes*1e6 && ours.memory() <= start*flat

@@ -33,8 +33,10 @@ func TestVerdicts(t *testing.T) {
 			"lrc       not compared: no figures of Kamailio's"},
 		{"memory", `{"server":"caddysip","operation":"memory","bytes_per_registration":601}`,
 			"memory    NOT MET: 601 bytes for each registration, target at most 600"},
-		{"growing", `{"server":"caddysip","operation":"steady","memory_start":100000000,"memory":120000000}`,
+		{"growing", `{"server":"caddysip","operation":"steady","rate":19990,"memory_start":100000000,"memory":120000000}`,
 			"steady    NOT MET: 100 MB when measuring began, 120 MB when it ended, target at most 200 and flat"},
+		{"too slow", `{"server":"caddysip","operation":"steady","rate":9000,"memory_start":100000000,"memory":100000000}`,
+			"steady    NOT MET: 9000 operations a second in place of 20000"},
 		{"no 100", `{"server":"kamailio","operation":"call","operations":5,"trying":4}`,
 			"note: call with kamailio: only 4 of 5 callers had a 100 before the 180"},
 	}
