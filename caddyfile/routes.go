@@ -51,7 +51,7 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 	found := false
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		found = true
-		segment := d.NextSegment()
+		segment := nextSegment(d)
 		if strings.HasPrefix(segment.Directive(), "@") {
 			definitions = append(definitions, segment)
 		} else {
@@ -78,6 +78,18 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 		}
 	}
 	return routes, nil
+}
+
+// nextSegment returns d's next directive as Dispenser.NextSegment does, with the braces of an empty block, which that leaves out.
+func nextSegment(d *caddyfile.Dispenser) caddyfile.Segment {
+	segment := d.NextSegment()
+	last, end := segment[len(segment)-1], d.Token()
+	if end.Quoted() || end.Text != "}" || last.Text == "}" && !last.Quoted() {
+		return segment
+	}
+	open := end.Clone()
+	open.Text, open.Line = "{", last.Line
+	return append(segment, open, end)
 }
 
 // define reads named matchers. They hide those of the same name outside.

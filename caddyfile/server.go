@@ -56,6 +56,9 @@ func at(t caddyfile.Token) *caddyfile.Dispenser {
 
 // checkAddress finds what is wrong with a listener address without asking the DNS, which the machine that adapts the Caddyfile may not have.
 func checkAddress(text string) error {
+	if strings.Contains(text, "{") {
+		return fmt.Errorf("listener address %q: there are no placeholders in addresses; an environment variable is written as {$NAME}", text)
+	}
 	if na, err := caddy.ParseNetworkAddressWithDefaults(text, "udp", module.DefaultPort); err == nil && na.Host != "" {
 		if _, err := netip.ParseAddr(na.Host); err != nil {
 			text = strings.Replace(text, na.Host, "127.0.0.1", 1)

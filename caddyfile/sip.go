@@ -60,10 +60,10 @@ func parseSIP(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	a := &app{App: &module.App{Servers: make(map[string]*module.Server)}, named: make(map[string]*namedRoute)}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		segment := d.NextSegment()
+		segment := nextSegment(d)
 		// As in a site's address, a comma at the end of a line goes on in the next.
 		for strings.HasSuffix(segment[len(segment)-1].Text, ",") && d.NextBlock(nesting) {
-			segment = append(segment, d.NextSegment()...)
+			segment = append(segment, nextSegment(d)...)
 		}
 		if err := a.option(segment); err != nil {
 			return nil, err
@@ -102,8 +102,6 @@ func (a *app) option(segment caddyfile.Segment) error {
 	switch {
 	case !isAddress(option):
 		return d.Errf("unrecognized option '%s' of sip: %s", option, optionHint(option))
-	case segment[len(segment)-1].Text == "{}":
-		return d.Err("a block needs a line break after { and one before }")
 	case block < 0:
 		return d.Errf("the server %s has no block: write its directives between { and }", option)
 	}

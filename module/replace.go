@@ -29,17 +29,14 @@ func (r *Request) ReplaceURI(text string) (URI, error) {
 	return ParseURI(text)
 }
 
-var errNoUser = errors.New("there is nothing before the @")
-
-// ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips or tel, with a user part that is not
-// empty if there is an @.
+// ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips or tel.
 func ParseURI(text string) (URI, error) {
 	u, err := wire.ParseURI([]byte(text))
 	switch {
 	case err == nil && u.Scheme == wire.OtherScheme:
 		err = errors.New("the scheme is not sip, sips or tel")
-	case err == nil && len(u.User) == 0 && (u.User != nil || u.Scheme == wire.TEL):
-		err = errNoUser
+	case err == nil && u.Scheme == wire.TEL && len(u.User) == 0:
+		err = errors.New("there is no number")
 	}
 	if err != nil {
 		return u, fmt.Errorf("%q is not a SIP URI: %w", text, err)
