@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // ParseError tells why a message is refused. For a request the Message holds whatever could be read, so that AppendResponse can
@@ -226,22 +227,24 @@ func (m *Message) addLine(start, end int) *ParseError {
 	if len(m.headers) == MaxHeaders {
 		return errTooMany
 	}
-	if m.headers == nil {
-		m.headers = make([]header, 0, usualHeaders)
+	n := len(m.headers)
+	if n == cap(m.headers) {
+		m.headers = slices.Grow(m.headers, usualHeaders)
 	}
-	m.headers = append(m.headers, header{
+	m.headers = m.headers[:n+1]
+	m.headers[n] = header{
 		name:  span{uint16(start), uint16(name)},
 		value: span{uint16(value), uint16(stop)},
 		id:    id,
-	})
+	}
 	if id != OtherHeader {
 		if m.first[id] == 0 {
-			m.first[id] = uint8(len(m.headers))
+			m.first[id] = uint8(n + 1)
 		} else {
-			m.headers[m.last[id]-1].next = uint8(len(m.headers))
+			m.headers[m.last[id]-1].next = uint8(n + 1)
 			m.repeats = true
 		}
-		m.last[id] = uint8(len(m.headers))
+		m.last[id] = uint8(n + 1)
 	}
 	return nil
 }
