@@ -1,7 +1,9 @@
 package register
 
 import (
+	"errors"
 	"strconv"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -30,7 +32,7 @@ func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			for i, t := range [...]*caddy.Duration{&h.MinExpires, &h.DefaultExpires, &h.MaxExpires} {
 				n, err := parseSeconds(args[i])
 				if err != nil {
-					return d.Errf("expires: %q is no time: write seconds, as in 600, or a duration, as in 10m", args[i])
+					return d.Errf("expires: %q is no time of a second or more: write seconds, as in 600, or a duration, as in 10m", args[i])
 				}
 				*t = n
 			}
@@ -52,10 +54,13 @@ func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func parseSeconds(text string) (caddy.Duration, error) {
-	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return caddy.Duration(n) * caddy.Duration(1e9), nil
-	}
 	d, err := caddy.ParseDuration(text)
+	if n, e := strconv.ParseUint(text, 10, 31); e == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err == nil && d < time.Second {
+		err = errors.New("a registration lasts one second at least")
+	}
 	return caddy.Duration(d), err
 }
 

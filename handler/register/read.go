@@ -1,7 +1,7 @@
 package register
 
 import (
-	"strconv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +30,7 @@ func (s *scratch) release() {
 	scratches.Put(s)
 }
 
-// read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7).
+// read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7). Its Contacts are appended to contacts.
 func (h *Register) read(u *location.Update, r *module.Request, contacts []location.ContactUpdate) error {
 	m := r.Message()
 	u.CallID = m.Header(wire.CallID)
@@ -38,25 +38,55 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	u.UserAgent = m.Header(wire.UserAgent)
 	u.Flow = r.Flow()
 	u.Max = h.MaxContacts
-	u.Path = joined(m, wire.Path)
+	u.Contacts = contacts
+	var err error
+	if u.Path, err = path(m); err != nil {
+		return module.HandlerError{Status: 400, Reason: "Malformed Path", Err: err}
+	}
 	expires, given := m.Expires()
+	stars := 0
 	for v := m.Values(wire.Contact); v.Next(); {
 		if string(v.Value()) == "*" {
-			u.RemoveAll = true
+			stars++
 			continue
 		}
 		c, err := h.contact(v.Value(), expires, given)
 		if err != nil {
 			return module.HandlerError{Status: 400, Reason: "Malformed Contact", Err: err}
 		}
-		contacts = append(contacts, c)
+		// A phone can replace all that it has, and that's the most work it can make.
+		if u.Contacts = append(u.Contacts, c); len(u.Contacts) > 2*h.MaxContacts {
+			return location.ErrTooMany
+		}
 	}
-	u.Contacts = contacts
 	// "*" stands alone and only removes (step 6).
-	if u.RemoveAll && (len(contacts) > 0 || !given || expires != 0) {
+	if u.RemoveAll = stars > 0; u.RemoveAll && (stars > 1 || len(u.Contacts) > 0 || !given || expires != 0) {
 		return module.HandlerError{Status: 400, Reason: "Invalid Wildcard Contact"}
 	}
 	return nil
+}
+
+// flows applies RFC 5626 §6 to the Contacts, and tells whether one of them is for a flow.
+func (h *Register) flows(u *location.Update, m *module.Message) (used bool, err error) {
+	counts := flows(m, u.Flow)
+	set := 0
+	for i := range u.Contacts {
+		c := &u.Contacts[i]
+		if c.Expires > 0 {
+			set++
+		}
+		if c.Instance == nil || !counts {
+			if c.RegID > 0 && c.Instance != nil && !direct(m) && supports(m, outboundTag) {
+				return false, module.Error(439, nil)
+			}
+			c.RegID = 0
+		}
+		used = used || c.RegID > 0
+	}
+	if used && set > 1 {
+		return false, module.HandlerError{Status: 400, Reason: "Contact With reg-id Must Be Alone"}
+	}
+	return used, nil
 }
 
 // contact reads one Contact. Its expires parameter goes before the header field, and that before the default (RFC 3261 §10.2.1.1).
@@ -84,7 +114,7 @@ func (h *Register) contact(value []byte, expires uint32, given bool) (c location
 		case wire.EqualFold(p.Name, "q"):
 			c.Q = parseQ(p.Value)
 		case wire.EqualFold(p.Name, "+sip.instance"):
-			c.Instance = p.Value
+			c.Instance = instance(p.Value)
 		case wire.EqualFold(p.Name, "reg-id"):
 			if n, ok := wire.ParseUint(p.Value, 1<<31-1); ok {
 				c.RegID = uint32(n)
@@ -110,27 +140,29 @@ func parseQ(b []byte) uint16 {
 	return q
 }
 
-// joined returns a field's values separated by commas.
-func joined(m *module.Message, id wire.HeaderID) []byte {
-	v := m.Values(id)
-	if !v.Next() {
-		return nil
+// path returns the values of Path, separated by commas.
+func path(m *module.Message) (all []byte, err error) {
+	for v := m.Values(wire.Path); v.Next(); {
+		a, err := wire.ParseNameAddr(v.Value())
+		if err != nil {
+			return nil, err
+		}
+		if _, err := wire.ParseURI(a.URI); err != nil {
+			return nil, err
+		}
+		if all == nil {
+			all = v.Value()
+		} else {
+			all = slices.Concat(all, []byte{','}, v.Value())
+		}
 	}
-	first := v.Value()
-	if !v.Next() {
-		return first
-	}
-	all := append([]byte(nil), first...)
-	for more := true; more; more = v.Next() {
-		all = append(append(all, ','), v.Value()...)
-	}
-	return all
+	return all, nil
 }
 
-// unsupported returns the option tags in Require that the registrar doesn't know (step 2).
-func unsupported(m *module.Message) (tags []byte) {
+// unsupported returns the option tags in Require that the registrar doesn't know, or not for this request (step 2).
+func unsupported(m *module.Message, f module.Flow) (tags []byte) {
 	for v := m.Values(wire.Require); v.Next(); {
-		if wire.EqualFold(v.Value(), "path") || wire.EqualFold(v.Value(), "outbound") {
+		if wire.EqualFold(v.Value(), "path") || wire.EqualFold(v.Value(), outboundTag) && flows(m, f) {
 			continue
 		}
 		if len(tags) > 0 {
@@ -139,13 +171,6 @@ func unsupported(m *module.Message) (tags []byte) {
 		tags = append(tags, v.Value()...)
 	}
 	return tags
-}
-
-func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
-
-func appendNumber(dst []byte, name string, n uint32) []byte {
-	dst = append(append(dst, name...), ": "...)
-	return append(appendUint(dst, uint64(n)), '\r', '\n')
 }
 
 // date is the Date line of the current second.

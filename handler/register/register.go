@@ -4,11 +4,10 @@ package register
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -26,6 +25,9 @@ const (
 	DefaultMaxContacts = 10
 )
 
+// maxExpires keeps seconds in 32 bits.
+const maxExpires = caddy.Duration(1<<31-1) * caddy.Duration(time.Second)
+
 // Register is the registrar (RFC 3261 §10.3): it answers REGISTER requests for the domains that are served, and then lets the next
 // handler have them, so that later ones can act on a registration. Other requests, and those for other domains, it leaves alone.
 type Register struct {
@@ -42,8 +44,7 @@ type Register struct {
 	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused with 503. Default: 10.
 	MaxContacts int `json:"max_contacts,omitempty"`
 
-	app    *module.App
-	logger *zap.Logger
+	app *module.App
 
 	min, normal, max uint32 // seconds
 }
@@ -54,16 +55,20 @@ func (*Register) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets the defaults.
-func (h *Register) Provision(ctx caddy.Context) (err error) {
-	h.logger = ctx.Logger()
+func (h *Register) Provision(ctx caddy.Context) error {
 	h.min = seconds(h.MinExpires, DefaultMinExpires)
 	h.max = seconds(h.MaxExpires, max(DefaultMaxExpires, time.Duration(h.DefaultExpires), time.Duration(h.MinExpires)))
 	h.normal = seconds(h.DefaultExpires, min(max(DefaultExpires, time.Duration(h.MinExpires)), time.Duration(h.max)*time.Second))
 	if h.MaxContacts == 0 {
 		h.MaxContacts = DefaultMaxContacts
 	}
-	h.app, err = module.AppFrom(ctx)
-	return err
+	server, err := module.ServerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	h.app = server.App()
+	server.BelievesSender("register")
+	return nil
 }
 
 func seconds(d caddy.Duration, otherwise time.Duration) uint32 {
@@ -78,6 +83,9 @@ func (h *Register) Validate() error {
 	if h.MinExpires < 0 || h.DefaultExpires < 0 || h.MaxExpires < 0 || h.MaxContacts < 0 {
 		return errors.New("expires and max_contacts must not be negative")
 	}
+	if h.min < 1 || max(h.MinExpires, h.DefaultExpires, h.MaxExpires) > maxExpires {
+		return fmt.Errorf("expires: times must be from 1 second to %v", time.Duration(maxExpires))
+	}
 	if h.min > h.normal || h.normal > h.max {
 		return fmt.Errorf("expires: the shortest (%ds), the default (%ds) and the longest (%ds) must not be in another order", h.min, h.normal, h.max)
 	}
@@ -90,7 +98,8 @@ func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 	if r.Message().Method != wire.REGISTER || w.Status() != 0 || !h.app.IsLocal(r.URI().Host) {
 		return next(w, r)
 	}
-	if err := h.register(w, r); err != nil {
+	// A registration that was refused is nothing to act on.
+	if err := h.register(w, r); err != nil || w.Status() >= 300 {
 		return err
 	}
 	return next(w, r)
@@ -99,10 +108,10 @@ func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 // register does steps 2 to 8 of RFC 3261 §10.3. Steps 3 and 4, who the user is and whether he may, are for the handlers before this one.
 func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	m := r.Message()
-	if tags := unsupported(m); tags != nil {
-		res := &module.Response{Status: 420}
-		res.AddHeader("Unsupported", string(tags))
-		return w.WriteResponse(res)
+	if m.Has(wire.Require) {
+		if tags := unsupported(m, r.Flow()); tags != nil {
+			return refuse(w, 420, "", "Unsupported", string(tags))
+		}
 	}
 	var key [128]byte
 	_, to := r.To()
@@ -112,41 +121,56 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
-	if err := h.read(&s.update, r, s.contacts[:0]); err != nil {
-		return err
-	}
+	err := h.read(&s.update, r, s.contacts[:0])
 	s.contacts = s.update.Contacts
 	s.update.AOR = aor
-	if short, ok := h.limit(s.update.Contacts); !ok {
-		h.logger.Debug("registration for too short a time", zap.ByteString("aor", aor), zap.Uint32("seconds", short))
-		res := &module.Response{Status: 423}
-		res.Header = appendNumber(res.Header, "Min-Expires", h.min)
-		return w.WriteResponse(res)
+	var flow bool
+	if err == nil {
+		flow, err = h.flows(&s.update, m)
 	}
-	switch err := h.app.Location().Update(&s.update, &s.result); {
+	if err == nil {
+		if !h.limit(s.update.Contacts) {
+			return refuse(w, 423, "", "Min-Expires", strconv.Itoa(int(h.min)))
+		}
+		err = h.app.Location().Update(&s.update, &s.result)
+	}
+	switch {
 	case errors.Is(err, location.ErrTooMany):
 		// Not 403: phones take that for a wrong password and give up.
-		res := &module.Response{Status: 503}
-		res.AddHeader("Retry-After", "60")
-		return w.WriteResponse(res)
+		return refuse(w, 503, "Too Many Contacts", "Retry-After", "60")
+	case errors.Is(err, location.ErrOutOfOrder):
+		// What overtook it has been served; the phone may go on with the next number at once.
+		return refuse(w, 500, "Out of Order", "Retry-After", "1")
+	case errors.Is(err, location.ErrTooLarge):
+		return module.Error(413, err)
 	case err != nil:
-		return module.HandlerError{Status: 500, Reason: "Out of Order", Err: err}
+		return err
 	}
 	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], m, s.result.Bindings)}
+	if flow && supports(m, outboundTag) {
+		s.response.AddHeader("Require", outboundTag) // RFC 5626 §6
+	}
 	return w.WriteResponse(&s.response)
 }
 
-// limit brings the times into what is allowed; it returns false and the time when one is too short (step 7).
-func (h *Register) limit(contacts []location.ContactUpdate) (short uint32, ok bool) {
+// refuse answers with the header field that the status wants.
+func refuse(w module.ResponseWriter, status int, reason, name, value string) error {
+	res := &module.Response{Status: status, Reason: reason}
+	res.AddHeader(name, value)
+	return w.WriteResponse(res)
+}
+
+// limit brings the times into what is allowed; it returns false when one is too short (step 7). A time of an hour or more is none that may be
+// refused for that.
+func (h *Register) limit(contacts []location.ContactUpdate) bool {
 	for i := range contacts {
 		c := &contacts[i]
-		// RFC 3261 §10.3 step 7 lets only intervals under an hour be refused; min is never above that in practice.
-		if c.Expires > 0 && c.Expires < h.min {
-			return c.Expires, false
+		if c.Expires > 0 && c.Expires < min(h.min, 3600) {
+			return false
 		}
 		c.Expires = min(c.Expires, h.max)
 	}
-	return 0, true
+	return true
 }
 
 // header appends what the answer tells: all bindings and how long they still last (step 8), and the Path that was recorded (RFC 3327 §5.3).
@@ -155,7 +179,7 @@ func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Bi
 		dst = append(dst, "Contact: <"...)
 		dst = append(dst, b.Contact()...)
 		dst = append(dst, ">;expires="...)
-		dst = appendUint(dst, uint64(h.app.Location().Remaining(b)))
+		dst = strconv.AppendUint(dst, uint64(h.app.Location().Remaining(b)), 10)
 		if q := b.Q(); q != 1000 {
 			dst = append(dst, ";q=0."...)
 			dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
@@ -166,7 +190,7 @@ func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Bi
 		}
 		if id := b.RegID(); id > 0 {
 			dst = append(dst, ";reg-id="...)
-			dst = appendUint(dst, uint64(id))
+			dst = strconv.AppendUint(dst, uint64(id), 10)
 		}
 		dst = append(dst, '\r', '\n')
 	}

@@ -1,0 +1,75 @@
+package register
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddysip/caddysip/module/moduletest"
+)
+
+func TestUnmarshalCaddyfile(t *testing.T) {
+	min, h, day := caddy.Duration(time.Minute), caddy.Duration(time.Hour), caddy.Duration(24*time.Hour)
+	for _, tc := range []struct {
+		text string
+		want Register
+		err  string
+	}{
+		{text: "register"},
+		{text: "register {\n}"},
+		{text: "register {\n expires 60 1h 1d\n max_contacts 3\n}", want: Register{MinExpires: min, DefaultExpires: h, MaxExpires: day, MaxContacts: 3}},
+		{text: "register x", err: "wrong argument count"},
+		{text: "register {\n expires 60 600\n}", err: "expires takes three times"},
+		{text: "register {\n expires 60 600 7200 9000\n}", err: "expires takes three times"},
+		{text: "register {\n expires 60 x 7200\n}", err: `"x" is no time`},
+		{text: "register {\n expires 0 600 7200\n}", err: `"0" is no time of a second or more`},
+		{text: "register {\n expires 500ms 600 7200\n}", err: `"500ms" is no time of a second or more`},
+		{text: "register {\n expires -60 600 7200\n}", err: `"-60" is no time`},
+		{text: "register {\n max_contacts\n}", err: "wrong argument count"},
+		{text: "register {\n max_contacts 1 2\n}", err: "wrong argument count"},
+		{text: "register {\n max_contacts 0\n}", err: `"0" is no positive number`},
+		{text: "register {\n max_contacts many\n}", err: `"many" is no positive number`},
+		{text: "register {\n contacts 1\n}", err: `unrecognized option "contacts" of register: it has expires and max_contacts`},
+	} {
+		var h Register
+		err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tc.text))
+		switch {
+		case tc.err == "" && (err != nil || h != tc.want):
+			t.Errorf("%s: %+v, %v", tc.text, h, err)
+		case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
+			t.Errorf("%s: %v, want %q", tc.text, err, tc.err)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for options, want := range map[string]string{
+		``:                          "",
+		`, "min_expires": "3h"`:     "",
+		`, "default_expires": "1d"`: "",
+		`, "max_expires": "60s", "min_expires": "60s"`:     "",
+		`, "max_expires": "30s"`:                           "the shortest (60s), the default (30s) and the longest (30s) must not be in another order",
+		`, "min_expires": "20m", "default_expires": "10m"`: "must not be in another order",
+		`, "min_expires": "1ms"`:                           "times must be from 1 second",
+		`, "min_expires": "-1m"`:                           "must not be negative",
+		`, "max_contacts": -1`:                             "must not be negative",
+		`, "max_expires": "36500d"`:                        "times must be from 1 second",
+		`, "min_expires": "36500d"`:                        "times must be from 1 second",
+	} {
+		_, err := moduletest.Load(t, `{"servers": {"s": {"listen": ["udp/127.0.0.1:5060"], "routes": [{"handle": [{"handler": "register"`+options+`}]}]}}}`)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", options, err, want)
+		}
+	}
+}
+
+func TestOnlyInAServer(t *testing.T) {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	defer cancel()
+	if err := new(Register).Provision(ctx); err == nil || !strings.Contains(err.Error(), "only in the routes of a SIP server") {
+		t.Errorf("got %v", err)
+	}
+}
