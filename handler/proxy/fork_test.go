@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
+)
+
+// house starts a server and registers phones of bob, one for each q.
+func house(t *testing.T, directives string, q ...string) (s *handlertest.Server, alice *phone, phones []*phone) {
+	t.Helper()
+	s = handlertest.Start(t, directives)
+	for _, v := range q {
+		p := udp(t, s, "bob")
+		p.register(fmt.Sprintf("Contact: <%s>;q=%s", p.contact(), v), "Call-ID: reg-"+p.Addr.String())
+		phones = append(phones, p)
+	}
+	return s, udp(t, s, "alice"), phones
+}
+
+// TestFork rings three phones at once. The one that is picked up gets the call, the others a CANCEL.
+func TestFork(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1", "1")
+	alice.invite(s.URI("bob"))
+	var invites []handlertest.Message
+	branches := make(map[string]bool)
+	for i, p := range phones {
+		invites = append(invites, p.Expect("INVITE "+p.contact()))
+		branches[invites[i].Header("Via")] = true
+		same(t, "Max-Breadth", invites[i].Header("Max-Breadth"), "20")
+		p.Answer(invites[i], "180 Ringing", fmt.Sprint("t", i))
+		same(t, "tag of the 180", alice.Expect("SIP/2.0 180").Tag("To"), fmt.Sprint("t", i))
+	}
+	same(t, "different Vias", len(branches), 3)
+
+	phones[1].Answer(invites[1], "200 OK", "t1", "Contact: <"+phones[1].contact()+">")
+	same(t, "tag of the 200", alice.Expect("SIP/2.0 200").Tag("To"), "t1")
+	phones[1].Nothing() // who has answered is not cancelled
+	for _, i := range []int{0, 2} {
+		cancel := phones[i].Expect("CANCEL " + phones[i].contact())
+		same(t, "Via of the CANCEL", cancel.Header("Via"), invites[i].Header("Via"))
+		phones[i].Answer(cancel, "200 OK", "")
+		phones[i].Answer(invites[i], "487 Request Terminated", fmt.Sprint("t", i))
+		phones[i].Expect("ACK")
+	}
+	alice.Nothing() // no 487
+
+	// A 2xx of another branch that crossed the CANCEL is a call of its own: it is relayed (RFC 6026 §7.1), what else comes is not.
+	phones[1].Answer(invites[1], "200 OK", "t1b", "Contact: <"+phones[1].contact()+">")
+	same(t, "tag of the second 200", alice.Expect("SIP/2.0 200").Tag("To"), "t1b")
+}
+
+// TestForkGlare has two phones pick up at the same time: both 200 reach the caller.
+func TestForkGlare(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1")
+	alice.invite(s.URI("bob"))
+	first, second := phones[0].Expect("INVITE"), phones[1].Expect("INVITE")
+	phones[0].Answer(first, "180 Ringing", "t0")
+	phones[1].Answer(second, "180 Ringing", "t1")
+	alice.Expect("SIP/2.0 180")
+	alice.Expect("SIP/2.0 180")
+	phones[0].Answer(first, "200 OK", "t0", "Contact: <"+phones[0].contact()+">")
+	same(t, "tag", alice.Expect("SIP/2.0 200").Tag("To"), "t0")
+	cancel := phones[1].Expect("CANCEL")
+	phones[1].Answer(second, "200 OK", "t1", "Contact: <"+phones[1].contact()+">")
+	phones[1].Answer(cancel, "200 OK", "")
+	res := alice.Expect("SIP/2.0 200")
+	same(t, "tag", res.Tag("To"), "t1")
+	alice.caller(res).send("ACK")
+	phones[1].Expect("ACK")
+	phones[0].Nothing()
+}
+
+// TestSequential tries contacts by their q, or all one after the other.
+func TestSequential(t *testing.T) {
+	for _, test := range []struct{ directives, q1, q2 string }{
+		{"proxy", "0.9", "0.1"},
+		{"proxy {\nfork sequential\n}", "1", "0.5"},
+	} {
+		t.Run(test.q1, func(t *testing.T) {
+			s, alice, phones := house(t, "register\n"+test.directives, test.q1, test.q2)
+			alice.invite(s.URI("bob"))
+			invite := phones[0].Expect("INVITE")
+			none(t, invite, "Max-Breadth")
+			phones[1].Nothing()
+			phones[0].Answer(invite, "486 Busy Here", "t0")
+			phones[0].Expect("ACK")
+			second := phones[1].Expect("INVITE")
+			alice.Nothing() // the 486 waits
+			phones[1].Answer(second, "200 OK", "t1", "Contact: <"+phones[1].contact()+">")
+			same(t, "tag", alice.Expect("SIP/2.0 200").Tag("To"), "t1")
+			phones[0].Nothing()
+		})
+	}
+}
+
+// TestSequentialEqual tries contacts with the same q one after the other.
+func TestSequentialEqual(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy {\nfork sequential\n}", "1", "1")
+	alice.invite(s.URI("bob"))
+	// The latest is the first.
+	phones[1].Answer(phones[1].Expect("INVITE"), "480 Absent", "t1")
+	phones[0].Answer(phones[0].Expect("INVITE"), "486 Busy Here", "t0")
+	alice.Expect("SIP/2.0 480 Absent")
+}
+
+// TestBest chooses among the failures of three phones (RFC 3261 §16.7 step 6).
+func TestBest(t *testing.T) {
+	for _, test := range []struct {
+		answers [3]string
+		want    string
+	}{
+		{[3]string{"486 Busy Here", "404 Not Found", "480 Absent"}, "486 Busy Here"},
+		{[3]string{"486 Busy Here", "302 Moved", "500 Oops"}, "302 Moved"},
+		{[3]string{"500 Oops", "503 Overload", "408 Late"}, "408 Late"},
+		{[3]string{"503 Overload", "500 Oops", "503 Overload"}, "500 Oops"},
+		{[3]string{"503 Overload", "503 Overload", "503 Overload"}, "500 Server Internal Error"},
+		{[3]string{"486 Busy Here", "415 Bad Media", "404 Not Found"}, "415 Bad Media"},
+		{[3]string{"408 Late", "486 Busy Here", "408 Late"}, "486 Busy Here"},
+	} {
+		t.Run(strings.Join(test.answers[:], ","), func(t *testing.T) {
+			s, alice, phones := house(t, "register\nproxy", "1", "1", "1")
+			branch := alice.invite(s.URI("bob"))
+			for i, p := range phones {
+				invite := p.Expect("INVITE")
+				if i == 2 {
+					alice.Nothing() // nothing before the last
+				}
+				p.Answer(invite, test.answers[i], fmt.Sprint("t", i), "Contact: <sip:bob@192.0.2.1>")
+				p.Expect("ACK")
+			}
+			res := alice.Expect("SIP/2.0 " + test.want + "\r\n")
+			alice.ack(branch, s.URI("bob"), res)
+			alice.Nothing()
+			for _, p := range phones {
+				p.Nothing() // neither CANCEL nor the caller's ACK
+			}
+		})
+	}
+}
+
+// TestDecline has one phone decline for all: the others are cancelled, and 6xx is the answer whatever they say.
+func TestDecline(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1", "0.5")
+	alice.invite(s.URI("bob"))
+	first, second := phones[0].Expect("INVITE"), phones[1].Expect("INVITE")
+	phones[1].Answer(second, "180 Ringing", "t1")
+	alice.Expect("SIP/2.0 180")
+	phones[0].Answer(first, "603 Decline", "t0")
+	cancel := phones[1].Expect("CANCEL")
+	alice.Nothing() // it waits for the others (RFC 3261 §16.7 step 5)
+	phones[1].Answer(cancel, "200 OK", "")
+	phones[1].Answer(second, "487 Request Terminated", "t1")
+	alice.Expect("SIP/2.0 603 Decline")
+	phones[2].Nothing() // not tried any more
+}
+
+// TestChallenges gives the caller the challenges of all phones (RFC 3261 §16.7 step 7).
+func TestChallenges(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1", "1")
+	alice.invite(s.URI("bob"))
+	phones[0].Answer(phones[0].Expect("INVITE"), "407 Who", "t0", `Proxy-Authenticate: Digest realm="a", nonce="1"`)
+	phones[1].Answer(phones[1].Expect("INVITE"), "404 Not Found", "t1", `WWW-Authenticate: Digest realm="no"`)
+	phones[2].Answer(phones[2].Expect("INVITE"), "401 Who", "t2", `WWW-Authenticate: Digest realm="b", nonce="2"`, `Proxy-Authenticate: Digest realm="c"`)
+	res := alice.Expect("SIP/2.0 40")
+	same(t, "Proxy-Authenticate", strings.Join(res.Headers("Proxy-Authenticate"), "|"), `Digest realm="a", nonce="1"|Digest realm="c"`)
+	same(t, "WWW-Authenticate", strings.Join(res.Headers("WWW-Authenticate"), "|"), `Digest realm="b", nonce="2"`)
+	same(t, "status", res.Line() == "SIP/2.0 407 Who" || res.Line() == "SIP/2.0 401 Who", true)
+}
+
+// TestForkMessage forks what is no INVITE: the first 2xx is the answer, and there is nothing to cancel.
+func TestForkMessage(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1")
+	alice.request("MESSAGE", s.URI("bob"))
+	first, second := phones[0].Expect("MESSAGE"), phones[1].Expect("MESSAGE")
+	phones[0].Answer(first, "180 Ringing", "t0") // only an INVITE rings (RFC 4320 §4.1)
+	phones[0].Answer(first, "404 Not Found", "t0")
+	phones[1].Answer(second, "200 OK", "t1")
+	alice.Expect("SIP/2.0 200")
+	phones[1].Answer(second, "200 OK", "t1b")
+	phones[1].Nothing()
+	phones[0].Nothing()
+	alice.Nothing()
+}
+
+// TestMaxBreadth bounds what one request may become (RFC 5393 §5.3.3).
+func TestMaxBreadth(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1")
+	alice.request("INVITE", s.URI("bob"), "Max-Breadth: 5")
+	alice.Expect("SIP/2.0 100")
+	for _, p := range phones {
+		invite := p.Expect("INVITE")
+		same(t, "Max-Breadth", strings.Join(invite.Headers("Max-Breadth"), "|"), "2")
+		p.Answer(invite, "486 Busy Here", "t")
+	}
+	alice.Expect("SIP/2.0 486")
+	alice.request("MESSAGE", s.URI("bob"), "Max-Breadth: 1", "Call-ID: other")
+	alice.Expect("SIP/2.0 440 Max-Breadth Exceeded\r\n")
+	for _, p := range phones {
+		p.Expect("ACK")
+		p.Nothing()
+	}
+}
+
+// TestInstance rings a phone with two flows once (RFC 5626 §5.3).
+func TestInstance(t *testing.T) {
+	s := handlertest.Start(t, "register\nproxy")
+	alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
+	for i, p := range []*phone{first, second} {
+		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
+	}
+	alice.invite(s.URI("bob"))
+	invite := second.Expect("INVITE")
+	none(t, invite, "Max-Breadth")
+	first.Nothing()
+	second.Answer(invite, "486 Busy Here", "t")
+	alice.Expect("SIP/2.0 486")
+	first.Nothing()
+}
