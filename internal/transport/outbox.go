@@ -42,7 +42,7 @@ func (o *Outbox) Buffer() []byte {
 }
 
 // Send sends b to f when the batch is flushed, if f leaves through the socket or connection of this reader; anything
-// else goes out through f.Send at once. b must stay as it is until the batch is flushed, which what was appended to a
+// else goes out through f.Send at once, after what was collected before it. b must stay as it is until the batch is flushed, which what was appended to a
 // Buffer does. An error of a datagram that is sent later is counted, not returned.
 func (o *Outbox) Send(f Flow, b []byte) error {
 	switch {
@@ -50,7 +50,11 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 		return errEmpty
 	case o.conn != nil && f.Conn == o.conn:
 		return o.conn.queue(b)
-	case o.batch == nil || f.Listener != o.listener || f.Conn != nil:
+	case o.batch == nil:
+		return f.Send(b)
+	case f.Listener != o.listener || f.Conn != nil:
+		// What was collected leaves first: what b brings about may come back by another reader, and must not overtake it.
+		o.batch.flush()
 		return f.Send(b)
 	}
 	// The room that the latest buffer didn't need goes to the next one.

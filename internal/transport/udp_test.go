@@ -109,6 +109,33 @@ func TestUDPManySendsPerMessage(t *testing.T) {
 	}
 }
 
+// TestOrderAcrossFlows sends to two, while the batch goes on: the first datagram is out before the second message is.
+func TestOrderAcrossFlows(t *testing.T) {
+	goOn := make(chan struct{})
+	var other Flow
+	m := start(t, funcs{message: func(in *Inbound) {
+		in.Outbox.Send(in.Flow, append(in.Outbox.Buffer(), msg("first", 0)...))
+		in.Outbox.Send(other, append(in.Outbox.Buffer(), msg("second", 0)...))
+		<-goOn
+	}}, Options{})
+	got := make(chan string, 1)
+	peer := start(t, funcs{message: func(in *Inbound) { got <- string(in.Data) }}, Options{})
+	var err error
+	if other, err = m.Dial(t.Context(), TCP, listen(t, peer, TCP, "127.0.0.1:0").Addr()); err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, m, UDP, "127.0.0.1:0")
+	c := client(t, "127.0.0.1:0")
+	sendTo(t, c, l.Addr(), msg("go", 0))
+	defer close(goOn)
+	if s := wait(t, got, "the message on the stream"); s != msg("second", 0) {
+		t.Errorf("got %q", s)
+	}
+	if s, _ := receiveFrom(t, c); s != msg("first", 0) {
+		t.Errorf("got %q", s)
+	}
+}
+
 func TestUDPDrops(t *testing.T) {
 	var d drops
 	got := make(chan string, 10)
