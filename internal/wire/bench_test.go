@@ -120,3 +120,17 @@ func BenchmarkForward(b *testing.B) {
 		buf = e.Append(buf[:0], m.Raw)
 	}
 }
+
+func BenchmarkAppendRequest(b *testing.B) {
+	f := RequestFields{
+		Method: "MESSAGE", URI: []byte("sip:101@192.0.2.20:5060;line=ab12cd34"),
+		Transport: "UDP", SentBy: []byte("192.0.2.1:5060"), Branch: []byte("z9hG4bKabc"),
+		From: []byte("sip:server@192.0.2.1"), FromTag: []byte("f1"), To: []byte("<sip:433@example.com>"), CallID: []byte("c1"), CSeq: 1,
+		ContentType: "application/x-buttons", Body: []byte("k=2\r\nc=on\r\n"),
+	}
+	buf := make([]byte, 0, 2048)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendRequest(buf[:0], &f)
+	}
+}

@@ -106,14 +106,15 @@ func AppendHeader[T ~string | ~[]byte](dst []byte, name string, value T) []byte 
 
 // AppendClean appends text with control characters replaced by spaces.
 func AppendClean[T ~string | ~[]byte](dst []byte, text T) []byte {
+	done := 0
 	for i := range len(text) {
-		c := text[i]
-		if c < ' ' && c != '\t' || c == 0x7f {
-			c = ' '
+		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
+			dst = append(dst, text[done:i]...)
+			dst = append(dst, ' ')
+			done = i + 1
 		}
-		dst = append(dst, c)
 	}
-	return dst
+	return append(dst, text[done:]...)
 }
 
 // InsertHeaders adds complete lines at the end of the header.

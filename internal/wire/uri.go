@@ -136,12 +136,13 @@ func (u *URI) AppendAOR(dst []byte) []byte {
 // brackets of a header field.
 func AppendURI[T ~string | ~[]byte](dst []byte, uri T) []byte {
 	const hex = "0123456789ABCDEF"
+	done := 0
 	for i := range len(uri) {
 		if c := uri[i]; charClass[c]&notURI != 0 {
+			dst = append(dst, uri[done:i]...)
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
-		} else {
-			dst = append(dst, c)
+			done = i + 1
 		}
 	}
-	return dst
+	return append(dst, uri[done:]...)
 }
