@@ -105,7 +105,6 @@ func validate(t *testing.T, raw []byte) {
 
 func init() {
 	caddy.RegisterModule(new(attempt))
-	caddy.RegisterModule(new(stored))
 	caddy.RegisterModule(new(unwritable))
 }
 
@@ -145,29 +144,6 @@ func (*unwritable) CaddyModule() caddy.ModuleInfo {
 
 func (*unwritable) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
 	return next(w, r)
-}
-
-// stored is a storage engine.
-type stored struct {
-	Path string `json:"path,omitempty"`
-}
-
-func (*stored) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "sip.storage.stored", New: func() caddy.Module { return new(stored) }}
-}
-
-func (s *stored) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if d.Next(); !d.AllArgs(&s.Path) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func TestStorage(t *testing.T) {
-	out, _, err := adapt("{\n\tsip {\n\t\tstorage stored /var/lib/sip\n\t}\n}\n")
-	if want := `{"apps":{"sip":{"storage":{"module":"stored","path":"/var/lib/sip"}}}}`; err != nil || string(out) != want {
-		t.Errorf("got %s, %v\nwant %s", out, err, want)
-	}
 }
 
 // What a Caddyfile is made of besides directives is the parser's, and works in the sip block as elsewhere.

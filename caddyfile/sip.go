@@ -22,11 +22,9 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("sip", parseSIP)
 }
 
-// app is what becomes apps.sip.
+// app is what becomes apps.sip, and what is needed to get there.
 type app struct {
-	Storage json.RawMessage `json:"storage,omitempty"`
 	*module.App
-
 	named  map[string]*namedRoute // those beside the servers
 	blocks []serverBlock
 }
@@ -76,7 +74,7 @@ func parseSIP(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 		a.Servers[fmt.Sprintf("srv%d", i)] = s
 	}
-	raw, err := json.Marshal(a)
+	raw, err := json.Marshal(a.App)
 	if err != nil {
 		return nil, d.WrapErr(err)
 	}
@@ -152,7 +150,7 @@ func (a *app) domain(d *caddyfile.Dispenser) error {
 //
 //	storage <module> ...
 func (a *app) storage(d *caddyfile.Dispenser) error {
-	if a.Storage != nil {
+	if a.StorageRaw != nil {
 		return d.Err("storage is there already: there is one for all servers")
 	}
 	if !d.NextArg() {
@@ -166,7 +164,7 @@ func (a *app) storage(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	a.Storage, err = moduleObject(u, "module", name)
+	a.StorageRaw, err = moduleObject(u, "module", name)
 	return err
 }
 
