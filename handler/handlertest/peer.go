@@ -29,6 +29,7 @@ type Peer struct {
 	reader *bufio.Reader
 	server net.Addr
 	count  int
+	known  map[string]bool // messages whose retransmissions are passed over
 }
 
 // UDP makes a peer with a UDP socket of its own on the server's address.
@@ -102,11 +103,23 @@ type Message struct {
 // Receive returns the next message.
 func (p *Peer) Receive() Message {
 	p.t.Helper()
-	m, err := p.receive(patience)
-	if err != nil {
-		p.t.Fatalf("peer %s waits for a message: %v", p.Addr, err)
+	for {
+		m, err := p.receive(patience)
+		if err != nil {
+			p.t.Fatalf("peer %s waits for a message: %v", p.Addr, err)
+		}
+		if !p.known[m.Text] {
+			return m
+		}
 	}
-	return m
+}
+
+// Ignore has the peer pass over retransmissions of a message, which come when a test is slow.
+func (p *Peer) Ignore(m Message) {
+	if p.known == nil {
+		p.known = make(map[string]bool)
+	}
+	p.known[m.Text] = true
 }
 
 // Expect returns the next message, which must start with that text.
@@ -156,6 +169,20 @@ func (p *Peer) receive(wait time.Duration) (Message, error) {
 	_, err := io.ReadFull(p.reader, body)
 	m.Text += string(body)
 	return m, err
+}
+
+// Close closes the peer's socket or connection.
+func (p *Peer) Close() {
+	p.t.Helper()
+	var err error
+	if p.stream != nil {
+		err = p.stream.Close()
+	} else {
+		err = p.packet.Close()
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // Closed waits until the server has closed the connection.

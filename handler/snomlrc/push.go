@@ -1,9 +1,10 @@
 package snomlrc
 
 import (
-	"bytes"
+	"errors"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -24,23 +25,27 @@ var (
 	failed       = module.LRCPushes.WithLabelValues("failed")
 )
 
+var errContact = errors.New("the call has no Contact to send to")
+
 // push sends the phone that made the call the MESSAGE that sets its key, unless the call is a repetition.
-func (h *SnomLRC) push(r *module.Request, l *light) error {
+func (h *SnomLRC) push(r *module.Request, l *light) {
 	e := h.app.Engine()
 	if e.Repeated(r.Message()) {
-		return nil
+		return
 	}
 	target := contact(r)
-	if target == nil {
-		h.logger.Info("no lamp is set: the call has no Contact to send to", zap.Stringer("phone", r.Source()))
-		failed.Inc()
-		return nil
-	}
 	body, err := h.body(r, l)
+	if err == nil && target == nil {
+		err = errContact
+	}
+	var from module.URI
+	if err == nil {
+		from, err = r.ReplaceURI(h.From)
+	}
 	if err != nil {
-		h.logger.Warn("no lamp is set: the key cannot be written", zap.Error(err))
 		failed.Inc()
-		return nil
+		h.logger.Info("no lamp is set", zap.Stringer("phone", r.Source()), zap.String("light", l.Light.Light), zap.Error(err))
+		return
 	}
 	f := r.Flow()
 	out := r.Outbox()
@@ -49,6 +54,9 @@ func (h *SnomLRC) push(r *module.Request, l *light) error {
 		buf = out.Buffer()
 	}
 	_, to := r.To()
+	if to.Raw == nil {
+		to.Raw = target // malformed
+	}
 	var room [256]byte
 	text := append(append(append(room[:0], '<'), to.Raw...), '>')
 	value := len(text)
@@ -59,7 +67,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) error {
 		Transport:   f.Network.Token(),
 		SentBy:      text[value:],
 		Branch:      engine.NewBranch(),
-		From:        []byte(r.Replace(h.From)),
+		From:        from.Raw,
 		FromTag:     engine.NewTag(),
 		To:          text[:value],
 		CallID:      engine.NewCallID(),
@@ -71,7 +79,6 @@ func (h *SnomLRC) push(r *module.Request, l *light) error {
 	if _, err := e.Transactions.NewClient(request, f, p, out); err != nil {
 		p.OnFailure(nil, err)
 	}
-	return nil
 }
 
 // contact returns the Contact URI with all its parameters; what cannot stand in a Request-URI is left away (RFC 3261 §19.1.1).
@@ -80,8 +87,10 @@ func contact(r *module.Request) []byte {
 	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
 		return nil
 	}
-	uri, _, _ := bytes.Cut(u.Raw, []byte("?"))
-	return uri
+	if u.Headers != nil {
+		return u.Raw[:len(u.Raw)-len(u.Headers)-1]
+	}
+	return u.Raw
 }
 
 // body returns the document for a light.
@@ -90,10 +99,17 @@ func (h *SnomLRC) body(r *module.Request, l *light) ([]byte, error) {
 		return l.body, nil
 	}
 	b := h.button(&l.Light, func(text string) string {
-		// What comes from the call must not end the line it stands in.
-		return strings.TrimSpace(string(wire.AppendClean(nil, strings.ToValidUTF8(r.Replace(text), "�"))))
+		return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(r.Replace(text), "\uFFFD")))
 	})
 	return buttons.AppendDocument(nil, b)
+}
+
+// printable makes spaces of control characters: what comes from the call must not end the line it stands in.
+func printable(c rune) rune {
+	if unicode.IsControl(c) {
+		return ' '
+	}
+	return c
 }
 
 // push is one MESSAGE on its way.

@@ -110,6 +110,9 @@ func (h *SnomLRC) Provision(ctx caddy.Context) (err error) {
 	}
 	h.lights = make(map[string]*light, len(h.Lights))
 	for _, l := range h.Lights {
+		if l.Number == "" || l.Light == "" {
+			return errors.New("each of the lights needs a number and a light")
+		}
 		if h.lights[l.Number] != nil {
 			return fmt.Errorf("light %s is given twice", l.Number)
 		}
@@ -137,8 +140,8 @@ func (h *SnomLRC) Validate() error {
 		return errors.New("respond: the reason must be one line")
 	}
 	if !strings.Contains(h.From, "{") {
-		if _, err := wire.ParseURI([]byte(h.From)); err != nil {
-			return fmt.Errorf("from %s: %w", h.From, err)
+		if _, err := module.ParseURI(h.From); err != nil {
+			return fmt.Errorf("from: %w", err)
 		}
 	}
 	return nil
@@ -162,7 +165,8 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	if m.Method != wire.INVITE || w.Status() != 0 || r.InDialog() {
 		return next(w, r)
 	}
-	l := h.lights[string(r.URI().User)]
+	var number [64]byte
+	l := h.lights[string(wire.AppendUnescaped(number[:0], r.URI().User))]
 	if l == nil || !h.serves(m.Header(wire.UserAgent)) {
 		return next(w, r)
 	}
@@ -170,7 +174,8 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	if err := module.Respond(w, h.Status, h.Reason); err != nil {
 		return err
 	}
-	return h.push(r, l)
+	h.push(r, l)
+	return nil
 }
 
 // serves tells whether a phone with this User-Agent is one of ours.
