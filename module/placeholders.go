@@ -19,12 +19,26 @@ func (r *Request) Replacer() *caddy.Replacer {
 	return r.repl
 }
 
-// Replace replaces the placeholders in a text of the configuration. It costs nothing when there are none.
+// Replace replaces the placeholders in a text of the configuration. It costs nothing when there are none, and little when there are only
+// those of SIP, for which no replacer has to be made.
 func (r *Request) Replace(text string) string {
-	if strings.IndexByte(text, '{') < 0 {
+	open := strings.IndexByte(text, '{')
+	if open < 0 {
 		return text
 	}
-	return r.Replacer().ReplaceAll(text, "")
+	var out []byte
+	for rest := text; ; open = strings.IndexByte(rest, '{') {
+		if open < 0 {
+			return string(append(out, rest...))
+		}
+		key, after, closed := strings.Cut(rest[open+1:], "}")
+		value, ok := r.placeholder(key)
+		if !ok || !closed || strings.IndexByte(key, '{') >= 0 || strings.IndexByte(rest[:open], '\\') >= 0 {
+			return r.Replacer().ReplaceAll(text, "")
+		}
+		out = append(append(out, rest[:open]...), caddy.ToString(value)...)
+		rest = after
+	}
 }
 
 func (r *Request) placeholder(key string) (any, bool) {

@@ -18,13 +18,16 @@ func (r *Request) ReplaceURI(text string) (URI, error) {
 		if at := strings.LastIndexByte(text, '@'); at >= 0 {
 			user, rest = text[:at], text[at:]
 		}
-		escaped, err := r.Replacer().ReplaceFunc(user, func(_ string, val any) (any, error) {
-			return escapeUser(caddy.ToString(val)), nil
-		})
-		if err != nil {
-			return URI{}, err
+		if strings.IndexByte(user, '{') >= 0 {
+			var err error
+			user, err = r.Replacer().ReplaceFunc(user, func(_ string, val any) (any, error) {
+				return escapeUser(caddy.ToString(val)), nil
+			})
+			if err != nil {
+				return URI{}, err
+			}
 		}
-		text = escaped + r.Replace(rest)
+		text = user + r.Replace(rest)
 	}
 	return ParseURI(text)
 }

@@ -181,7 +181,7 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 // serves tells whether a phone with this User-Agent is one of ours.
 func (h *SnomLRC) serves(userAgent []byte) bool {
 	for _, glob := range h.UserAgents {
-		if module.Glob(glob, userAgent) {
+		if module.Glob(glob, userAgent, true) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"github.com/caddysip/caddysip/module"
 	"regexp"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestGlob(t *testing.T) {
 		{`\`, `\`, false, true},
 		{`*\*67*`, "*67431", false, true},
 	} {
-		if got := glob(tc.pattern, []byte(tc.text), tc.fold); got != tc.want {
+		if got := module.Glob(tc.pattern, []byte(tc.text), tc.fold); got != tc.want {
 			t.Errorf("glob(%q, %q, %v) = %v", tc.pattern, tc.text, tc.fold, got)
 		}
 	}
@@ -53,7 +54,7 @@ func TestGlob(t *testing.T) {
 // A pattern made to be slow must not be.
 func TestGlobManyStars(t *testing.T) {
 	text := []byte(strings.Repeat("a", 60000))
-	if glob(strings.Repeat("*a", 50)+"*b", text, false) {
+	if module.Glob(strings.Repeat("*a", 50)+"*b", text, false) {
 		t.Error("matched")
 	}
 }
@@ -66,12 +67,12 @@ func FuzzGlob(f *testing.F) {
 			return
 		}
 		if strings.ContainsAny(pattern, `\?`) || !utf8.ValidString(pattern) || !utf8.ValidString(text) {
-			glob(pattern, []byte(text), true)
+			module.Glob(pattern, []byte(text), true)
 			return
 		}
 		// Without the two others, a pattern is a sequence of texts.
 		want := regexp.MustCompile(`(?s)\A` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `\z`)
-		if got := glob(pattern, []byte(text), false); got != want.MatchString(text) {
+		if got := module.Glob(pattern, []byte(text), false); got != want.MatchString(text) {
 			t.Errorf("glob(%q, %q) = %v", pattern, text, got)
 		}
 	})
