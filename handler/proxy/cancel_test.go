@@ -139,9 +139,9 @@ func TestCancelLooking(t *testing.T) {
 	alice.Nothing()
 }
 
-// setResolver has all names looked up through connections that dial makes.
+// setResolver has the next server look up all names through connections that dial makes.
 func setResolver(t *testing.T, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: dial}
-	t.Cleanup(func() { net.DefaultResolver = before })
+	before := resolver
+	resolver = &net.Resolver{PreferGo: true, Dial: dial}
+	t.Cleanup(func() { resolver = before })
 }

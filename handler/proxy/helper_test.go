@@ -38,7 +38,7 @@ func (*trust) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 	return next(w, r)
 }
 
-// hurry makes the timers of RFC 3261 fast: T1 is 20 ms, so that a transaction times out after 1.3 s.
+// hurry makes the timers of RFC 3261 fast: T1 is 20 ms, so that a transaction times out after 1.3 s, time enough for whoever answers at all.
 type hurry struct{ trust }
 
 func (*hurry) CaddyModule() caddy.ModuleInfo {
@@ -51,7 +51,7 @@ func (*hurry) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.Engine().Transactions.Close()
-	app.Engine().Transactions = transaction.NewTable(transaction.Options{T1: 20 * time.Millisecond})
+	app.Engine().Transactions = transaction.NewTable(transaction.Options{T1: 20 * time.Millisecond, T4: 20 * time.Millisecond})
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (p *phone) request(method, uri string, headers ...string) string {
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ":")
 		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+":") })
-		if i < 0 || name == "Route" {
+		if i < 0 || name == "Route" || name == "Proxy-Require" {
 			i = len(lines)
 			lines = append(lines, h)
 		}

@@ -68,7 +68,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults.
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
-	p.resolver = net.DefaultResolver
+	p.resolver = resolver
 	if p.Timeout == 0 {
 		p.Timeout = caddy.Duration(DefaultTimeout)
 	}

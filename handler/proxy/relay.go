@@ -16,7 +16,7 @@ import (
 
 // tryingDelay is when a request that is no INVITE and has not been answered gets a 100: when the client has come to repeat it only every T2
 // (RFC 4320 §4.1).
-const tryingDelay = 3500 * time.Millisecond
+var tryingDelay = 3500 * time.Millisecond
 
 // responseContext is RFC 3261 §16's: one request, and all that it was forwarded to. The transactions hold it, and so does a goroutine that looks for
 // a target; when they have ended it is gone.

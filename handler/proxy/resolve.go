@@ -16,6 +16,9 @@ import (
 // dnsTimeout is how long a name may take to look up: the caller is retransmitting meanwhile.
 const dnsTimeout = 5 * time.Second
 
+// resolver is what a new configuration looks names up with. Tests have their own.
+var resolver = net.DefaultResolver
+
 var errNetwork = errors.New("only sip: URIs over udp and tcp can be reached")
 
 // maxHops is how many of the places that a name leads to are tried, one after the other.
