@@ -22,6 +22,9 @@ type NameAddr = wire.NameAddr
 // Message is a view of a SIP message.
 type Message = wire.Message
 
+// Edits collects changes to a request's bytes; see Request.Edit.
+type Edits = wire.Edits
+
 // Flow is where a message came from and how to reach that place again.
 type Flow = transport.Flow
 
@@ -172,7 +175,7 @@ func (r *Request) SIP() (*sip.Request, error) {
 
 // Edit changes the bytes of the request that the following handlers see and that is relayed. A change that would make it malformed is
 // an error and changes nothing.
-func (r *Request) Edit(change func(e *wire.Edits, m *Message)) error {
+func (r *Request) Edit(change func(e *Edits, m *Message)) error {
 	r.edits.Reset()
 	change(&r.edits, r.msg)
 	if r.edits.Len() == 0 {
