@@ -26,6 +26,7 @@ func newDomains(configured []string, listen []engine.Address) *domains {
 		name = strings.ToLower(name)
 		if a, ok := wire.HostAddr([]byte(name)); ok {
 			d.addrs[a] = true
+			name = string(wire.AppendHost(nil, a)) // however it is written
 		} else {
 			d.names[name] = true
 		}
