@@ -69,15 +69,22 @@ func (b *branch) reach(out *transport.Outbox) {
 	case ok && f.Local.IsValid():
 		b.send(f, out)
 	case b.at.network.Reliable():
-		b.wait(func() (err error) {
-			f, err = app.Engine().Transport.Dial(context.Background(), b.at.network, b.at.addr)
-			return err
-		}, func() {
-			b.send(f, nil)
-		})
+		b.dial()
 	default:
 		b.unreachable(503, errListener, out)
 	}
+}
+
+// dial makes a connection to the place, and sends the request.
+func (b *branch) dial() {
+	var f transport.Flow
+	at := b.at
+	b.wait(func() (err error) {
+		f, err = b.c.p.app.Engine().Transport.Dial(context.Background(), at.network, at.addr)
+		return err
+	}, func() {
+		b.send(f, nil)
+	})
 }
 
 // wait runs look, which may block, on another goroutine, and then, unless the branch has ended meanwhile, found.
