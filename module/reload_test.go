@@ -1,0 +1,238 @@
+package module_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
+)
+
+func init() {
+	caddy.RegisterModule(broken{})
+}
+
+// broken is an app that doesn't start.
+type broken struct{}
+
+func (broken) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "broken", New: func() caddy.Module { return new(broken) }}
+}
+
+func (*broken) Start() error { return errors.New("it is broken") }
+func (*broken) Stop() error  { return nil }
+
+// servers is a Caddyfile with one server for each address and its directives.
+func servers(blocks ...any) string {
+	var b strings.Builder
+	for i := 0; i < len(blocks); i += 2 {
+		fmt.Fprintf(&b, "\t\t%s {\n%s\n\t\t}\n", blocks[i], blocks[i+1])
+	}
+	return "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n" + b.String() + "\t}\n}\n"
+}
+
+func ask(p *handlertest.Peer, status string) {
+	p.Send(request("MESSAGE", "sip:bob@example.com"))
+	p.Expect("SIP/2.0 " + status + "\r\n")
+}
+
+func TestReload(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	all := peers(s)
+	sockets := slices.Clone(s.App().Listeners())
+	secret := string(s.App().Secret())
+	if len(secret) != 32 {
+		t.Errorf("a secret of %d bytes", len(secret))
+	}
+	engine := s.App().Engine()
+	for _, name := range []string{"one", "two", "three"} {
+		s.Load(servers(addr, "act tell "+name))
+		for _, p := range all {
+			ask(p, "200 "+name)
+		}
+		if !slices.Equal(s.App().Listeners(), sockets) || s.App().Engine() != engine || string(s.App().Secret()) != secret {
+			t.Error("a reload has moved sockets, engine or secret")
+		}
+	}
+}
+
+// TestReloadUnderLoad asks without a pause while configurations come and go. Each request is answered, by the one or the other.
+func TestReloadUnderLoad(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	done := make(chan struct{})
+	var asking sync.WaitGroup
+	for _, p := range append(peers(s), peers(s)...) {
+		asking.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				p.Send(request("MESSAGE", "sip:bob@example.com", "CSeq: 1", fmt.Sprint("CSeq: ", n)))
+				if m := p.Receive(); !strings.HasPrefix(m.Text, "SIP/2.0 200 ") || m.Header("CSeq") != fmt.Sprint(n, " MESSAGE") {
+					t.Errorf("got\n%s", m.Text)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		s.Load(servers(addr, fmt.Sprint("act tell ", i)))
+	}
+	close(done)
+	asking.Wait()
+}
+
+func TestFailingReload(t *testing.T) {
+	addr, other, taken := handlertest.FreeAddr(t), handlertest.FreeAddr(t), handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	all := peers(s)
+	holder, err := net.Listen("tcp", taken.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	for want, config := range map[string]string{
+		"listening on tcp/" + taken.String(): servers(addr, "act tell two", other, "act tell two", taken, "act tell two"),
+		"overlaps with":                      servers(addr, "act tell two", "udp/:"+fmt.Sprint(addr.Port()), "act tell two"),
+	} {
+		if err := s.TryLoad(config); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		for _, p := range append(all, peers(s)...) {
+			ask(p, "200 one")
+		}
+		if n := len(s.App().Engine().Transport.Listeners()); n != 2 {
+			t.Errorf("%d listeners", n)
+		}
+		// What was opened already is closed again.
+		isFree(t, other)
+	}
+	s.Load(servers(addr, "act tell two"))
+	for _, p := range all {
+		ask(p, "200 two")
+	}
+}
+
+func isFree(t *testing.T, addr netip.AddrPort) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr.String())
+	if err != nil {
+		t.Errorf("the port is still taken: %v", err)
+		return
+	}
+	l.Close()
+	c, err := net.ListenPacket("udp", addr.String())
+	if err != nil {
+		t.Errorf("the port is still taken: %v", err)
+		return
+	}
+	c.Close()
+}
+
+// TestRollback loads configurations in which another app doesn't start, before ours or after it: they start in any order.
+func TestRollback(t *testing.T) {
+	addr, other := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	all := peers(s)
+	var config map[string]any
+	if err := json.Unmarshal(handlertest.Adapt(t, servers(addr, "act tell two", other, "act tell two")), &config); err != nil {
+		t.Fatal(err)
+	}
+	config["apps"].(map[string]any)["broken"] = struct{}{}
+	for range 10 {
+		text, err := json.Marshal(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Load(text, true); err == nil || !strings.Contains(err.Error(), "it is broken") {
+			t.Fatalf("got %v", err)
+		}
+		for _, p := range all {
+			ask(p, "200 one")
+		}
+		isFree(t, other)
+	}
+	s.Load(servers(addr, "act tell three", other, "act tell three"))
+	for _, p := range all {
+		ask(p, "200 three")
+	}
+}
+
+// TestRetired takes one of two servers out of the configuration: its port is free then, and its connections don't get into the other server.
+func TestRetired(t *testing.T) {
+	inner, outer := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, inner, servers(inner, "act tell inner", outer, "act fail outer"))
+	out := *s
+	out.Addr = outer
+	in := peers(s)
+	left := out.TCP()
+	ask(left, "403 outer")
+	dropped := s.Metric("caddy_sip_dropped_total", "reason=no_listener")
+	s.Load(servers(inner, "act tell changed"))
+	isFree(t, outer)
+	left.Send(request("MESSAGE", "sip:bob@example.com"))
+	left.Closed()
+	if got := s.Metric("caddy_sip_dropped_total", "reason=no_listener") - dropped; got != 1 {
+		t.Errorf("%v messages dropped", got)
+	}
+	for _, p := range in {
+		ask(p, "200 changed")
+	}
+	// And back again.
+	s.Load(servers(inner, "act tell inner", outer, "act fail outer"))
+	for _, p := range peers(&out) {
+		ask(p, "403 outer")
+	}
+}
+
+// TestValidateOpensNothing checks a configuration while somebody else has the port.
+func TestValidateOpensNothing(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	l, err := net.Listen("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.ListenPacket("udp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	validate := func(directives string) error {
+		var config caddy.Config
+		if err := json.Unmarshal(handlertest.Adapt(t, servers(addr, directives)), &config); err != nil {
+			t.Fatal(err)
+		}
+		return caddy.Validate(&config)
+	}
+	if err := validate("act tell one"); err != nil {
+		t.Errorf("validating: %v", err)
+	}
+	if err := validate("invoke none\n&(none) {\n invoke none\n}"); err == nil || !strings.Contains(err.Error(), "invokes itself") {
+		t.Errorf("validating: %v", err)
+	}
+}
+
+func TestStopFreesEverything(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	p := s.TCP()
+	ask(p, "200 one")
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	p.Closed()
+	isFree(t, addr)
+}
