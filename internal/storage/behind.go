@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -61,8 +60,13 @@ type Behind struct {
 
 	mu     sync.Mutex // held while writing
 	engine Engine
-	spare  [behindShards]map[string]struct{}
 	logged time.Time
+
+	// Memory that is used again.
+	spare   [behindShards]map[string]struct{}
+	keys    []string
+	changes []Change
+	data    []byte
 }
 
 type behindShard struct {
@@ -179,6 +183,7 @@ func (b *Behind) flush(ctx context.Context) (ok bool) {
 	if b.engine == nil {
 		return true
 	}
+	defer b.forget()
 	var err error
 	if all {
 		err = b.rewrite(ctx)
@@ -200,8 +205,9 @@ func (b *Behind) flush(ctx context.Context) (ok bool) {
 	return false
 }
 
-// take returns the keys that have changed.
-func (b *Behind) take() (keys []string) {
+// take returns the keys that have changed, until it is called again.
+func (b *Behind) take() []string {
+	keys := b.keys[:0]
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
@@ -217,16 +223,15 @@ func (b *Behind) take() (keys []string) {
 			b.spare[i] = taken
 		}
 	}
+	b.keys = keys
 	return keys
 }
 
 // write writes the keys as they are now. It returns those that are left after an error.
 func (b *Behind) write(ctx context.Context, keys []string) (left []string, err error) {
-	changes := make([]Change, 0, min(len(keys), batchChanges))
-	var data []byte
 	for len(keys) > 0 {
 		n := 0
-		changes, data = changes[:0], data[:0]
+		changes, data := b.changes[:0], b.data[:0]
 		for n < len(keys) && len(changes) < batchChanges && len(data) < batchBytes {
 			key := keys[n]
 			n++
@@ -242,15 +247,27 @@ func (b *Behind) write(ctx context.Context, keys []string) (left []string, err e
 			}
 			changes = append(changes, c)
 		}
-		if _, err := b.engine.Write(ctx, Batch{Changes: changes}); err != nil {
-			if !errors.Is(err, ErrInvalid) {
+		b.changes, b.data = changes, data
+		if len(changes) > 0 {
+			if _, err := b.engine.Write(ctx, Batch{Changes: changes}); err != nil {
 				return keys, err
 			}
-			b.failed("some changes are not kept", err)
 		}
 		keys = keys[n:]
 	}
 	return nil, nil
+}
+
+// forget lets go of what was written, but not of the memory unless it is much.
+func (b *Behind) forget() {
+	clear(b.changes)
+	if cap(b.data) > batchBytes+MaxValue {
+		b.data = nil
+	}
+	clear(b.keys)
+	if cap(b.keys) > batchChanges {
+		b.keys = nil
+	}
 }
 
 // rewrite makes the engine have everything, and nothing else.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,8 @@ type Bolt struct {
 	path    string
 	db      *bolt.DB
 	writing chan struct{} // full while somebody writes
+	data    []byte        // what is being written
+	touched int           // changes since memory was given back
 	log     changeLog
 	sweeper *sweeper
 	broken  atomic.Pointer[error] // what was found to be wrong with the file
@@ -29,6 +32,9 @@ type Bolt struct {
 
 // How entries are written: revision and expiry in milliseconds since 1970 as varints, then the value.
 const maxEntryHeader = 2 * binary.MaxVarintLen64
+
+// maxData is how large a block for the values of a batch is kept for the next.
+const maxData = 4 << 20
 
 func appendEntry(dst []byte, revision uint64, expires int64, value []byte) []byte {
 	dst = binary.AppendUvarint(dst, revision)
@@ -119,8 +125,9 @@ func (b *Bolt) Write(ctx context.Context, batch Batch) (revisions []uint64, err 
 		size += maxEntryHeader + len(c.Value)
 	}
 	err = b.update(ctx, func(w *boltWriter) error {
-		// The values of a batch are one block: the log keeps it, and forgets it whole.
-		w.data = make([]byte, 0, size)
+		// bbolt wants the values to stay until the end of the transaction: they are one block.
+		b.data = slices.Grow(b.data[:0], size)
+		w.data = b.data
 		w.events = make([]logEvent, 0, len(batch.Changes))
 		revisions = make([]uint64, len(batch.Changes))
 		now := time.Now().UnixMilli()
@@ -166,12 +173,10 @@ func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
 		}
 	}
 	w.revision++
-	e := logEvent{c.Bucket, Event{Entry: Entry{Key: c.Key, Revision: w.revision}}}
 	if c.Value == nil {
 		if err := bucket.Delete(key); err != nil {
 			return 0, err
 		}
-		e.Deleted = true
 	} else {
 		if bucket.Bucket == nil {
 			var err error
@@ -179,16 +184,13 @@ func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
 				return 0, err
 			}
 		}
-		expires := millis(c.Expires)
 		start := len(w.data)
-		w.data = appendEntry(w.data, w.revision, expires, c.Value)
-		data := w.data[start:len(w.data):len(w.data)]
-		if err := bucket.Put(key, data); err != nil {
+		w.data = appendEntry(w.data, w.revision, millis(c.Expires), c.Value)
+		if err := bucket.Put(key, w.data[start:]); err != nil {
 			return 0, err
 		}
-		e.Value, e.Expires = data[len(data)-len(c.Value):], timeOf(expires)
 	}
-	w.events = append(w.events, e)
+	w.events = append(w.events, logEvent{c.Bucket, c.Key, w.revision, c.Value == nil})
 	return w.revision, nil
 }
 
@@ -200,7 +202,7 @@ func (b *Bolt) Watch(ctx context.Context, bucket string, after uint64, f func(Ev
 		return err
 	}
 	b.unlock()
-	return b.log.watch(ctx, bucket, after, f)
+	return b.log.watch(ctx, bucket, after, f, b.Get)
 }
 
 // Close implements Engine.
@@ -262,11 +264,27 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 	switch {
 	case err == nil:
 		b.log.append(w.events)
+		b.release(len(w.events))
 		return nil
 	case errors.Is(err, errNothing):
 		return nil
 	}
 	return err
+}
+
+// release gives back the memory that n changes needed, if it is much: what was mapped of the file would count as the process's, though it is
+// the system's to keep or not.
+func (b *Bolt) release(n int) {
+	if cap(b.data) > maxData {
+		b.data = nil
+	}
+	if b.touched += n; b.touched >= 256 {
+		b.touched = 0
+		_ = b.db.View(func(tx *bolt.Tx) error {
+			unmap(b.db.Info().Data, tx.Size())
+			return nil
+		})
+	}
 }
 
 // guard runs f, which uses the file, and turns what bbolt does when the file is damaged into an error: it panics, or reads where the file has

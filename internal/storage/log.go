@@ -2,38 +2,32 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sort"
 	"sync"
 )
 
-// How much of the past a log remembers, beside the last batch.
-const (
-	logEvents = 4096
-	logBytes  = 4 << 20
-)
+// logEvents is how many changes a log remembers.
+const logEvents = 1 << 14
 
-// changeLog remembers the last changes of a store, for its watchers. A watcher costs the writer nothing but waking it up: one that is slow
-// finds at some time that what it wants has been forgotten.
+// changeLog remembers which keys of a store have changed last, for its watchers: they look up themselves what a key has. A watcher costs the
+// writer nothing but waking it up; one that is slow finds at some time that what it wants has been forgotten.
 type changeLog struct {
-	mu      sync.Mutex
-	batches []logBatch
-	events  int
-	bytes   int
-	first   uint64        // all changes with a higher revision are here
-	last    uint64        // the store's revision
-	more    chan struct{} // closed at the next append
-	closed  bool
-}
-
-// logBatch is what was written together. It is forgotten together, since its values share memory.
-type logBatch struct {
+	mu     sync.Mutex
 	events []logEvent
-	bytes  int
+	first  uint64        // all changes with a higher revision are here
+	last   uint64        // the store's revision
+	more   chan struct{} // closed at the next append
+	closed bool
 }
 
+// logEvent is a change of a key.
 type logEvent struct {
-	bucket string
-	Event
+	bucket, key string
+	revision    uint64
+	deleted     bool
 }
 
 // start sets where the store is; what was before is not known.
@@ -46,23 +40,13 @@ func (l *changeLog) append(events []logEvent) {
 	if len(events) == 0 {
 		return
 	}
-	b := logBatch{events: events}
-	for i := range events {
-		b.bytes += len(events[i].Key) + len(events[i].Value)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.batches = append(l.batches, b)
-	l.events += len(b.events)
-	l.bytes += b.bytes
-	l.last = events[len(events)-1].Revision
-	for len(l.batches) > 1 && (l.events > logEvents || l.bytes > logBytes) {
-		old := l.batches[0]
-		l.events -= len(old.events)
-		l.bytes -= old.bytes
-		l.first = old.events[len(old.events)-1].Revision
-		l.batches[0] = logBatch{}
-		l.batches = l.batches[1:]
+	l.last = events[len(events)-1].revision
+	l.events = append(l.events, events...)
+	if n := len(l.events) - logEvents; n > logEvents/2 {
+		l.first = l.events[n-1].revision
+		l.events = slices.Delete(l.events, 0, n)
 	}
 	close(l.more)
 	l.more = make(chan struct{})
@@ -77,8 +61,8 @@ func (l *changeLog) close() {
 	}
 }
 
-// after returns the events of the first batch that has any after a revision, or what to wait for.
-func (l *changeLog) after(revision uint64) (events []logEvent, more <-chan struct{}, err error) {
+// after appends to events the first of those after a revision, or returns what to wait for.
+func (l *changeLog) after(revision uint64, events []logEvent) (_ []logEvent, more <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -87,23 +71,20 @@ func (l *changeLog) after(revision uint64) (events []logEvent, more <-chan struc
 	case revision < l.first || revision > l.last:
 		return nil, nil, fmt.Errorf("watching from revision %d, known are %d to %d: %w", revision, l.first, l.last, ErrGone)
 	}
-	for _, b := range l.batches {
-		if b.events[len(b.events)-1].Revision <= revision {
-			continue
-		}
-		i := 0
-		for b.events[i].Revision <= revision {
-			i++
-		}
-		return b.events[i:], nil, nil
+	i := sort.Search(len(l.events), func(i int) bool { return l.events[i].revision > revision })
+	if i == len(l.events) {
+		return nil, l.more, nil
 	}
-	return nil, l.more, nil
+	return append(events, l.events[i:min(i+64, len(l.events))]...), nil, nil
 }
 
-// watch is Engine.Watch, from what the log has.
-func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
+// watch is Engine.Watch, with what the log has and get, which is Engine.Get.
+func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f func(Event) error,
+	get func(ctx context.Context, bucket, key string) (Entry, error),
+) error {
+	var room []logEvent
 	for {
-		events, more, err := l.after(after)
+		events, more, err := l.after(after, room[:0])
 		if err != nil {
 			return err
 		}
@@ -115,17 +96,25 @@ func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f fu
 			}
 			continue
 		}
-		for i := range events {
-			after = events[i].Revision
-			if events[i].bucket != bucket {
+		for _, e := range events {
+			after = e.revision
+			if e.bucket != bucket {
 				continue
 			}
-			if err := ctx.Err(); err != nil {
+			entry, err := get(ctx, bucket, e.key)
+			switch {
+			case err == nil && entry.Revision == e.revision:
+			case errors.Is(err, ErrNotFound) && e.deleted:
+				entry = Entry{Key: e.key, Revision: e.revision}
+			case err == nil || errors.Is(err, ErrNotFound):
+				continue // it has changed again, which is another event
+			default:
 				return err
 			}
-			if err := f(events[i].Event); err != nil {
+			if err := f(Event{entry, e.deleted}); err != nil {
 				return err
 			}
 		}
+		room = events
 	}
 }

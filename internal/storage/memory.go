@@ -133,21 +133,16 @@ func (m *Memory) write(changes []Change) ([]uint64, error) {
 		done = append(done, undo{c.Bucket, c.Key, old, had})
 		revision++
 		revisions[i] = revision
-		e := logEvent{c.Bucket, Event{Entry: Entry{Key: c.Key, Revision: revision}}}
 		if c.Value == nil {
 			delete(items, c.Key)
-			e.Deleted = true
 		} else {
 			if items == nil {
 				items = make(map[string]memoryItem)
 				m.buckets[c.Bucket] = items
 			}
-			e.Value = append(make([]byte, 0, len(c.Value)), c.Value...)
-			ms := millis(c.Expires)
-			e.Expires = timeOf(ms)
-			items[c.Key] = memoryItem{e.Value, revision, ms}
+			items[c.Key] = memoryItem{append(make([]byte, 0, len(c.Value)), c.Value...), revision, millis(c.Expires)}
 		}
-		events = append(events, e)
+		events = append(events, logEvent{c.Bucket, c.Key, revision, c.Value == nil})
 	}
 	m.revision = revision
 	m.log.append(events)
@@ -156,7 +151,7 @@ func (m *Memory) write(changes []Change) ([]uint64, error) {
 
 // Watch implements Engine.
 func (m *Memory) Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
-	return m.log.watch(ctx, bucket, after, f)
+	return m.log.watch(ctx, bucket, after, f, m.Get)
 }
 
 // sweep deletes what has expired.

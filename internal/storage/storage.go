@@ -61,8 +61,9 @@ type Engine interface {
 
 	// Watch calls f with each change in the bucket that has a higher revision than after, in their order, and then with those to come, until ctx ends
 	// (and returns its error), until f returns an error (and returns that), until the engine is closed (ErrClosed), or until it cannot go on without a gap
-	// (ErrGone). Between two watches nothing is missed when the second starts after the last revision that the first has seen. What has expired is
-	// deleted at some time, and the deletion is seen then. f must not keep the value. f may use the engine.
+	// (ErrGone). A change of a key may be left out when it has changed again: what f sees last is how it is. What has expired is deleted at some time, and
+	// the deletion is seen then. Nothing is missed between two watches when the second starts after the last revision that the first has seen. f must
+	// not keep the value. f may use the engine.
 	Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error
 
 	// Close writes what is not written yet and closes the engine. Watchers end.

@@ -78,12 +78,15 @@ type env struct {
 	ctx     context.Context
 	storage module.Storage
 	engine  module.StorageEngine
+
+	written map[uint64]string // what write has written, by revision, as watcher.next tells it
+	newest  map[string]uint64 // the last revision of each key
 }
 
 const bucket = "tests"
 
 func newEnv(t *testing.T, s Suite) *env {
-	e := &env{T: t, suite: s, ctx: context.Background(), storage: s.New(t)}
+	e := &env{T: t, suite: s, ctx: context.Background(), storage: s.New(t), written: map[uint64]string{}, newest: map[string]uint64{}}
 	if e.storage.Identity() == "" || e.storage.Identity() != e.storage.Identity() {
 		t.Fatal("a storage must have one identity")
 	}
@@ -117,7 +120,22 @@ func (e *env) write(changes ...module.StorageChange) ([]uint64, error) {
 			changes[i].Bucket = bucket
 		}
 	}
-	return e.engine.Write(e.ctx, module.StorageBatch{Changes: changes, Sync: true})
+	revisions, err := e.engine.Write(e.ctx, module.StorageBatch{Changes: changes, Sync: true})
+	for i, r := range revisions {
+		if r > 0 && changes[i].Bucket == bucket {
+			e.written[r] = event(changes[i].Key, changes[i].Value, r)
+			e.newest[changes[i].Key] = r
+		}
+	}
+	return revisions, err
+}
+
+// event writes what happened to a key as "key=value@revision", or "-key@revision" for its deletion.
+func event(key string, value []byte, revision uint64) string {
+	if value == nil {
+		return fmt.Sprintf("-%s@%d", key, revision)
+	}
+	return fmt.Sprintf("%s=%s@%d", key, value, revision)
 }
 
 // put sets a key and returns its revision.
@@ -199,7 +217,9 @@ func (e *env) watch(after uint64) *watcher {
 	engine := e.engine
 	go func() {
 		w.ended <- engine.Watch(ctx, bucket, after, func(ev module.StorageEvent) error {
-			ev.Value = append([]byte(nil), ev.Value...)
+			if ev.Value = append([]byte{}, ev.Value...); ev.Deleted {
+				ev.Value = nil
+			}
 			w.events <- ev
 			return nil
 		})
@@ -207,27 +227,35 @@ func (e *env) watch(after uint64) *watcher {
 	return w
 }
 
-// next returns the next event as "key=value@revision", or "-key@revision".
-func (w *watcher) next() string {
+// next returns the next event.
+func (w *watcher) next() module.StorageEvent {
 	w.e.Helper()
 	select {
 	case ev := <-w.events:
-		if ev.Deleted {
-			return fmt.Sprintf("-%s@%d", ev.Key, ev.Revision)
-		}
-		return fmt.Sprintf("%s=%s@%d", ev.Key, ev.Value, ev.Revision)
+		return ev
 	case err := <-w.ended:
 		w.e.Fatalf("the watch ended with %v", err)
 	case <-time.After(patience):
 		w.e.Fatal("no event comes")
 	}
-	return ""
+	return module.StorageEvent{}
 }
 
-func (w *watcher) want(format string, args ...any) {
+// want waits for the event of a revision. Events before it are those of keys that have changed again, or there are none.
+func (w *watcher) want(revision uint64) {
 	w.e.Helper()
-	if got, want := w.next(), fmt.Sprintf(format, args...); got != want {
-		w.e.Fatalf("watched %s, want %s", got, want)
+	for {
+		ev := w.next()
+		got := event(ev.Key, ev.Value, ev.Revision)
+		if got != w.e.written[ev.Revision] {
+			w.e.Fatalf("watched %s, which was not written", got)
+		}
+		if ev.Revision == revision {
+			return
+		}
+		if ev.Revision > revision || w.e.newest[ev.Key] == ev.Revision {
+			w.e.Fatalf("watched %s, want %s", got, w.e.written[revision])
+		}
 	}
 }
 
@@ -243,6 +271,6 @@ func (w *watcher) wantEnd(want error) {
 		w.e.Fatal("the watch does not end")
 	}
 	if len(w.events) > 0 {
-		w.e.Fatalf("watched %s, want nothing", w.next())
+		w.e.Fatalf("watched %v, want nothing", w.next())
 	}
 }
