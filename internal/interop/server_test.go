@@ -150,7 +150,7 @@ type process struct {
 
 	mu    sync.Mutex
 	text  bytes.Buffer
-	read  int           // of text, by expect
+	since int           // of text, what expect looks at
 	grown chan struct{} // closed when there is more text
 }
 
@@ -213,20 +213,16 @@ func (p *process) output() string {
 	return p.text.String()
 }
 
-// expect waits for a text in the output, after what was waited for before.
+// expect waits for a text in the output. After say, it is looked for in what came since.
 func (p *process) expect(t *testing.T, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // go run builds
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience) // go run builds first
 	defer cancel()
 	for {
 		p.mu.Lock()
-		i := strings.Index(p.text.String()[p.read:], text)
-		if i >= 0 {
-			p.read += i + len(text)
-		}
-		grown := p.grown
+		found, grown := strings.Contains(p.text.String()[p.since:], text), p.grown
 		p.mu.Unlock()
-		if i >= 0 {
+		if found {
 			return
 		}
 		select {
@@ -242,6 +238,9 @@ func (p *process) expect(t *testing.T, text string) {
 // say gives the program a line.
 func (p *process) say(t *testing.T, line string) {
 	t.Helper()
+	p.mu.Lock()
+	p.since = p.text.Len()
+	p.mu.Unlock()
 	if _, err := io.WriteString(p.stdin, line+"\n"); err != nil {
 		t.Fatal(err)
 	}
