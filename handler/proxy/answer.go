@@ -38,7 +38,7 @@ func relayable(m *wire.Message) bool {
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC 4320 §4.1).
 func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 	b.heard = true
-	if m.Status == 100 || !b.c.is(wire.INVITE) || !relayable(m) {
+	if m.Status == 100 || b.c.method != wire.INVITE || !relayable(m) {
 		return
 	}
 	if !b.over && !b.expired {
@@ -53,12 +53,15 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	c := b.c
 	b.end()
-	if c.over && !c.is(wire.INVITE) {
+	if c.w == nil {
 		return
 	}
 	c.over = true
 	c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
 	c.cancel(out)
+	if c.method != wire.INVITE {
+		c.release()
+	}
 }
 
 // failed takes a final response other than 2xx. m is nil when nobody sent it.

@@ -14,7 +14,7 @@ import (
 // branch is one target that a request is forwarded to. The response context's mutex guards it.
 type branch struct {
 	c       *responseContext
-	target  target
+	target  *target
 	hops    []hop // where the target is tried when at fails
 	at      hop
 	client  *transaction.Client // nil before the request is sent
@@ -122,7 +122,7 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 		buf = out.Buffer()
 	}
 	request := b.forward(buf, f)
-	if c.is(wire.ACK) {
+	if c.method == wire.ACK {
 		b.sendACK(request, f, out)
 		return
 	}
@@ -132,7 +132,7 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 		return
 	}
 	b.client = client
-	if c.is(wire.INVITE) {
+	if c.method == wire.INVITE {
 		b.startTimerC()
 	}
 }

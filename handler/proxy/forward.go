@@ -46,7 +46,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 		e.DeleteHeader(m, maxBreadth)
 		e.AddHeader(m, maxBreadth, strconv.Itoa(b.breadth))
 	}
-	c.rewriteRoute(e, m, &b.target)
+	c.rewriteRoute(e, m, b.target)
 	e.EnsureContentLength(m)
 	return e.Append(dst, m.Raw)
 }

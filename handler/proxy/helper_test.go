@@ -69,7 +69,9 @@ func newPhone(t *testing.T, s *handlertest.Server, p *handlertest.Peer, user str
 }
 
 // udp makes a phone that speaks UDP and has not registered.
-func udp(t *testing.T, s *handlertest.Server, user string) *phone { return newPhone(t, s, s.UDP(), user) }
+func udp(t *testing.T, s *handlertest.Server, user string) *phone {
+	return newPhone(t, s, s.UDP(), user)
+}
 
 // contact is the phone's own URI.
 func (p *phone) contact() string {

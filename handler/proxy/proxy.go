@@ -127,7 +127,7 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 		// RFC 3261 §16.10 has it forwarded statelessly, for an INVITE that was. Here none ever is, so it is for nothing that is further on.
 		return module.Error(481, nil)
 	}
-	c := &responseContext{p: p, w: w, r: r}
+	c := &responseContext{p: p, w: w, r: r, method: m.Method}
 	c.loop = engine.LoopHash(m)
 	rs, err := p.readRoutes(r, &c.routing)
 	if err != nil {

@@ -21,12 +21,13 @@ var tryingDelay = 3500 * time.Millisecond
 // responseContext is RFC 3261 §16's: one request, and all that it was forwarded to. The transactions hold it, and so does a goroutine that looks for
 // a target; when they have ended it is gone.
 type responseContext struct {
-	p *Proxy
-	w module.ResponseWriter
-	r *module.Request
+	p      *Proxy
+	method wire.Method
 	routing
 
 	mu        sync.Mutex
+	w         module.ResponseWriter // nil when nothing is left to be done
+	r         *module.Request
 	branches  []*branch
 	pending   int  // branches without a final response
 	over      bool // a final response was sent, or none will be: only 2xx follow
@@ -44,7 +45,7 @@ type responseContext struct {
 func (c *responseContext) relay() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.is(wire.ACK) {
+	if c.method == wire.ACK {
 		c.next(c.r.Outbox())
 		return nil
 	}
@@ -54,7 +55,7 @@ func (c *responseContext) relay() error {
 		return err
 	}
 	out := c.r.Keep()
-	if c.is(wire.INVITE) {
+	if c.method == wire.INVITE {
 		// At once, so that the caller stops repeating (RFC 3261 §16.2).
 		c.write(&module.Response{Status: 100, Outbox: out})
 	} else {
@@ -63,8 +64,6 @@ func (c *responseContext) relay() error {
 	c.next(out)
 	return nil
 }
-
-func (c *responseContext) is(m wire.Method) bool { return c.r.Message().Method == m }
 
 func (c *responseContext) trying() {
 	c.mu.Lock()
@@ -100,7 +99,7 @@ func (c *responseContext) next(out *transport.Outbox) {
 			} else {
 				b = new(branch)
 			}
-			b.c, b.target, b.breadth = c, group[i], breadth
+			b.c, b.target, b.breadth = c, &group[i], breadth
 			c.branches = append(c.branches, b)
 			b.start(out)
 		}
@@ -129,19 +128,22 @@ func (c *responseContext) breadth(n int) (share int, ok bool) {
 // finish sends the final response when all branches have ended (RFC 3261 §16.7 step 6).
 func (c *responseContext) finish(out *transport.Outbox) {
 	c.over = true
-	if c.is(wire.ACK) {
-		return
-	}
 	if c.cancelled && c.best.status < 600 && c.best.status != 487 {
 		c.best = best{status: 487}
 	}
 	res := c.best.response()
-	if res.Status == 408 && !c.is(wire.INVITE) {
-		return // it would come too late to be of use to anybody (RFC 4320 §4.2)
-	}
 	res.Outbox = out
-	c.write(res)
+	switch {
+	case c.method == wire.ACK:
+	case c.method != wire.INVITE && res.Status == 408: // too late to be of use to anybody (RFC 4320 §4.2)
+	default:
+		c.write(res)
+	}
+	c.release()
 }
+
+// release lets go of the request. The transactions stay for a while to absorb what is repeated.
+func (c *responseContext) release() { c.w, c.r = nil, nil }
 
 func (c *responseContext) write(res *module.Response) {
 	if err := c.w.WriteResponse(res); err != nil {
@@ -168,6 +170,7 @@ func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	if !c.over {
 		c.over = true
 		c.cancel(nil)
+		c.release()
 	}
 }
 

@@ -177,4 +177,3 @@ func TestSRV(t *testing.T) {
 	first.Expect("ACK sip:bob@svc.example")
 	second.Nothing()
 }
-
