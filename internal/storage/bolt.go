@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 type Bolt struct {
 	path    string
 	db      *bolt.DB
+	file    *os.File      // of db
 	writing chan struct{} // full while somebody writes
 	data    []byte        // what is being written
 	touched int           // changes since memory was given back
@@ -211,10 +213,7 @@ func (b *Bolt) Close() error {
 	_ = b.lock(context.Background())
 	defer b.unlock()
 	b.log.close()
-	if b.broken.Load() != nil {
-		return nil // bbolt might wait for a transaction that never ends
-	}
-	if err := b.db.Close(); err != nil {
+	if err := b.closeFile(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("closing the storage file %s: %w", b.path, err)
 	}
 	return nil

@@ -36,15 +36,13 @@ func OpenBolt(path string) (*Bolt, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the storage file: %w", err)
 	}
-	db, err := openFile(path)
+	db, file, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bolt{path: path, db: db, writing: make(chan struct{}, 1)}
+	b := &Bolt{path: path, db: db, file: file, writing: make(chan struct{}, 1)}
 	if err := b.prepare(); err != nil {
-		if b.broken.Load() == nil {
-			_ = db.Close()
-		}
+		_ = b.closeFile()
 		return nil, err
 	}
 	b.sweeper = newSweeper(b.sweep)
@@ -52,8 +50,7 @@ func OpenBolt(path string) (*Bolt, error) {
 }
 
 // openFile opens the file, whatever is in it.
-func openFile(path string) (db *bolt.DB, err error) {
-	var file *os.File
+func openFile(path string) (db *bolt.DB, file *os.File, err error) {
 	err = catch(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:      lockTimeout,
@@ -67,20 +64,30 @@ func openFile(path string) (db *bolt.DB, err error) {
 		return err
 	})
 	if err == nil {
-		return db, nil
+		return db, file, nil
 	}
-	if file != nil {
-		_ = file.Close() // bbolt leaves it open, and locked, when it panics
+	if file != nil { // bbolt leaves it open, and locked, when it panics
+		unlock(file)
+		_ = file.Close()
 	}
 	var pathError *fs.PathError
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("the storage file %s is in use by another process: stop that, or give this one another path", path)
+		return nil, nil, fmt.Errorf("the storage file %s is in use by another process: stop that, or give this one another path", path)
 	case errors.As(err, &pathError), errors.As(err, &errno):
-		return nil, fmt.Errorf("opening the storage file: %w", err)
+		return nil, nil, fmt.Errorf("opening the storage file: %w", err)
 	}
-	return nil, damaged(path, err)
+	return nil, nil, damaged(path, err)
+}
+
+// closeFile closes the file. When it is damaged bbolt might wait for a transaction that never ends: then the file is taken from it.
+func (b *Bolt) closeFile() error {
+	if b.broken.Load() != nil {
+		unlock(b.file)
+		return b.file.Close()
+	}
+	return b.db.Close()
 }
 
 // prepare makes an empty file ours, upgrades an older one, and drops what has expired.

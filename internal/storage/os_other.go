@@ -2,4 +2,8 @@
 
 package storage
 
+import "os"
+
 func unmap(uintptr, int64) {}
+
+func unlock(*os.File) {}

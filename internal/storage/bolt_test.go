@@ -1,0 +1,444 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func openBolt(t testing.TB, path string) *Bolt {
+	t.Helper()
+	b, err := OpenBolt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func closeBolt(t testing.TB, b *Bolt) {
+	t.Helper()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustWrite(t testing.TB, e Engine, changes ...Change) {
+	t.Helper()
+	if _, err := e.Write(context.Background(), Batch{Changes: changes}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fillBolt writes a file with n keys, in several batches, and returns its bytes.
+func fillBolt(t testing.TB, path string, n int) []byte {
+	t.Helper()
+	b := openBolt(t, path)
+	for i := 0; i < n; i += 100 {
+		var changes []Change
+		for j := i; j < min(n, i+100); j++ {
+			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", j), Value: bytes.Repeat([]byte("v"), 100)})
+		}
+		mustWrite(t, b, changes...)
+	}
+	closeBolt(t, b)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// wantRefused checks that the file cannot be opened, that the error says why, and that nothing stands in the way once it is repaired.
+func wantRefused(t *testing.T, path string, say ...string) {
+	t.Helper()
+	b, err := OpenBolt(path)
+	if err == nil {
+		b.Close()
+		t.Fatal("it was opened")
+	}
+	for _, s := range append(say, path) {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("the error does not say %q: %v", s, err)
+		}
+	}
+}
+
+func TestBoltLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sip.db")
+	b := openBolt(t, path)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		wantRefused(t, path, "in use by another process", "another path")
+		if d := time.Since(start); d > 2*time.Second {
+			t.Fatalf("it took %v", d)
+		}
+	})
+	closeBolt(t, b)
+	openBolt(t, path)
+}
+
+func TestBoltWaitsForOneThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sip.db")
+		b := openBolt(t, path)
+		time.AfterFunc(lockTimeout/2, func() { b.Close() })
+		openBolt(t, path)
+	})
+}
+
+func TestBoltDamaged(t *testing.T) {
+	dir := t.TempDir()
+	whole := fillBolt(t, filepath.Join(dir, "whole.db"), 2000)
+	page := os.Getpagesize()
+	for name, data := range map[string][]byte{
+		"text":             []byte("hello, I am no database\n"),
+		"zeros":            make([]byte, 100_000),
+		"noise":            noise(100_000),
+		"one page":         whole[:page],
+		"two pages":        whole[:2*page],
+		"cut in the pages": whole[:len(whole)/3],
+		"cut at the end":   whole[:usedBytes(t, whole)-page],
+		"both metas gone":  append(make([]byte, 2*page), whole[2*page:]...),
+		"pages are noise":  append(bytes.Clone(whole[:2*page]), noise(len(whole)-2*page)...),
+		"pages are zeros":  append(bytes.Clone(whole[:2*page]), make([]byte, len(whole)-2*page)...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "sip.db")
+			write(t, path, data)
+			wantRefused(t, path, "damaged", "move it away")
+			// Another one can take its place.
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, whole)
+			b := openBolt(t, path)
+			if _, err := b.Get(t.Context(), "things", "key000000"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, and reads what was written or an error.
+func TestBoltDamagedAnywhere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sip.db")
+	whole := fillBolt(t, path, 1000)
+	page := os.Getpagesize()
+	refused := 0
+	for p := range usedBytes(t, whole) / page {
+		data := bytes.Clone(whole)
+		copy(data[p*page:], noise(page))
+		path := filepath.Join(dir, fmt.Sprint(p, ".db"))
+		write(t, path, data)
+		b, err := OpenBolt(path)
+		if err != nil {
+			refused++
+			continue
+		}
+		_, err = b.Range(t.Context(), "things", "", func(en Entry) error {
+			if len(en.Value) != 100 {
+				return fmt.Errorf("%q has %d bytes", en.Key, len(en.Value))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("page %d: opened, and then: %v", p, err)
+		}
+		_, _ = b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
+		closeBolt(t, b)
+	}
+	if refused == 0 {
+		t.Error("no damage was found")
+	}
+}
+
+// TestBoltDamagedWhileOpen: what is found later is an error each time, and no panic.
+func TestBoltDamagedWhileOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sip.db")
+	fillBolt(t, path, 1000)
+	b := openBolt(t, path)
+	if err := os.Truncate(path, int64(2*os.Getpagesize())); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, err := b.Get(t.Context(), "things", "key000500")
+		if err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), path) {
+			t.Fatalf("Get: %v", err)
+		}
+		if _, err := b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "a", Value: []byte("x")}}}); err == nil {
+			t.Fatal("it was written to")
+		}
+	}
+	closeBolt(t, b)
+}
+
+func TestBoltPanicsOfOthersPass(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "sip.db"))
+	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("x")})
+	func() {
+		defer func() {
+			if p := recover(); p != "mine" {
+				t.Errorf("recovered %v", p)
+			}
+		}()
+		_, _ = b.Range(t.Context(), "things", "", func(Entry) error { panic("mine") })
+	}()
+	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("y")}) // nothing is held, nothing is taken for damaged
+}
+
+func TestBoltOtherPlaces(t *testing.T) {
+	dir := t.TempDir()
+	wantRefused(t, dir, "directory")
+	write(t, filepath.Join(dir, "file"), []byte("x"))
+	if _, err := OpenBolt(filepath.Join(dir, "file", "sip.db")); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "file")) {
+		t.Errorf("below a file: %v", err)
+	}
+
+	path := filepath.Join(dir, "other.db")
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err }); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	before, _ := os.ReadFile(path)
+	wantRefused(t, path, "not one of this server")
+	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+		t.Error("somebody else's database was changed")
+	}
+
+	path = filepath.Join(dir, "new", "er", "sip.db")
+	openBolt(t, path)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestBoltNewerVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sip.db")
+	fillBolt(t, path, 10)
+	setVersion(t, path, 2)
+	before, _ := os.ReadFile(path)
+	wantRefused(t, path, "has version 2", "up to 1", "newer server")
+	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+		t.Error("the file was changed")
+	}
+}
+
+func TestBoltOlderVersions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sip.db")
+	fillBolt(t, path, 10)
+	defer func(u []func(*bolt.Tx) error) { upgrades = u }(upgrades)
+	step := func(name string, err error) func(*bolt.Tx) error {
+		return func(tx *bolt.Tx) error {
+			b, e := tx.Bucket(bucketData).CreateBucketIfNotExists([]byte("steps"))
+			if e == nil {
+				e = b.Put([]byte(name), appendEntry(nil, 1, 0, nil))
+			}
+			return errors.Join(e, err)
+		}
+	}
+	upgrades = []func(*bolt.Tx) error{step("to 2", nil), step("to 3", errors.New("it cannot be"))}
+	wantRefused(t, path, "upgrading from version 2", "it cannot be")
+
+	upgrades[1] = step("to 3", nil)
+	for range 2 { // the second time there is nothing to do
+		b := openBolt(t, path)
+		var steps []string
+		if _, err := b.Range(t.Context(), "steps", "", func(e Entry) error { steps = append(steps, e.Key); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(steps, ", "); got != "to 2, to 3" {
+			t.Fatalf("steps were %q", got)
+		}
+		if _, err := b.Get(t.Context(), "things", "key000009"); err != nil {
+			t.Fatal(err)
+		}
+		closeBolt(t, b)
+	}
+	upgrades = upgrades[:1]
+	wantRefused(t, path, "has version 3")
+	// A new file is of the newest version, and not upgraded.
+	upgrades[0] = func(*bolt.Tx) error { return errors.New("not this") }
+	openBolt(t, filepath.Join(t.TempDir(), "sip.db"))
+}
+
+// TestPowerCut: of what was being written when the power went, any part may have reached the disk; what was written before is there.
+func TestPowerCut(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sip.db")
+	fillBolt(t, path, 500)
+	b := openBolt(t, path)
+	value := func(n int) []byte { return fmt.Appendf(nil, "%0100d", n) }
+	put := func(n int) []byte {
+		var changes []Change
+		for i := 0; i < 500; i += 7 {
+			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i), Value: value(n)})
+		}
+		mustWrite(t, b, changes...)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	page := os.Getpagesize()
+	random := rand.New(rand.NewPCG(1, 2))
+	before := put(0)
+	for n := 1; n <= 5; n++ {
+		after := put(n)
+		for cut := range 20 {
+			data := append(bytes.Clone(before), make([]byte, max(0, len(after)-len(before)))...)
+			// bbolt writes the pages of data, waits for the disk, and then writes one of the two first pages.
+			for p := 2 * page; p < len(after); p += page {
+				if cut == 0 || random.IntN(2) == 0 {
+					copy(data[p:], after[p:min(p+page, len(after))])
+				}
+			}
+			if cut == 0 { // all of the data, and a part of the first pages
+				copy(data[:40], after[:40])
+				copy(data[page:page+40], after[page:page+40])
+			}
+			copied := filepath.Join(dir, fmt.Sprintf("%d-%d.db", n, cut))
+			write(t, copied, data)
+			c := openBolt(t, copied)
+			for i := range 500 {
+				want := bytes.Repeat([]byte("v"), 100)
+				if i%7 == 0 {
+					want = value(n - 1)
+				}
+				got, err := c.Get(t.Context(), "things", fmt.Sprintf("key%06d", i))
+				if err != nil || !bytes.Equal(got.Value, want) {
+					t.Fatalf("write %d, cut %d: key %d has %q (%v), want %q", n, cut, i, got.Value, err, want)
+				}
+			}
+			closeBolt(t, c)
+			os.Remove(copied)
+		}
+		before = after
+	}
+}
+
+func TestBoltDropsWhatHasExpiredWhenOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sip.db")
+		b := openBolt(t, path)
+		for i := range 30 {
+			c := Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x"), Expires: time.Now().Add(time.Minute)}
+			if i%2 == 0 {
+				c.Expires = time.Time{}
+			}
+			mustWrite(t, b, c)
+		}
+		closeBolt(t, b)
+		if n := stored(t, path); n != 30 {
+			t.Fatalf("%d entries", n)
+		}
+		time.Sleep(time.Minute)
+		closeBolt(t, openBolt(t, path))
+		if n := stored(t, path); n != 15 {
+			t.Fatalf("%d entries, want 15", n)
+		}
+	})
+}
+
+func TestBoltSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "sip.db")
+		b := openBolt(t, path)
+		const n = 3 * sweepLimit
+		var changes []Change
+		for i := range n {
+			c := Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x")}
+			if i%10 == 0 {
+				c.Expires = time.Now().Add(time.Second)
+			}
+			changes = append(changes, c)
+		}
+		mustWrite(t, b, changes...)
+		pass((n/sweepLimit + 1) * sweepInterval)
+		closeBolt(t, b)
+		if got := stored(t, path); got != n*9/10 {
+			t.Fatalf("%d entries, want %d", got, n*9/10)
+		}
+	})
+}
+
+// stored counts what is in a file, seen or not.
+func stored(t *testing.T, path string) (n int) {
+	t.Helper()
+	change(t, path, func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketData).ForEachBucket(func(k []byte) error {
+			n += tx.Bucket(bucketData).Bucket(k).Stats().KeyN
+			return nil
+		})
+	})
+	return n
+}
+
+func setVersion(t *testing.T, path string, version uint64) {
+	change(t, path, func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyVersion, binary.BigEndian.AppendUint64(nil, version))
+	})
+}
+
+func change(t *testing.T, path string, f func(*bolt.Tx) error) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// usedBytes returns how much of a file is in use; the rest is there for more.
+func usedBytes(t *testing.T, data []byte) int {
+	path := filepath.Join(t.TempDir(), "used.db")
+	write(t, path, data)
+	var size int64
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return int(size)
+}
+
+func noise(n int) []byte {
+	random := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, fs.FileMode(0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
