@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -105,5 +106,25 @@ func TestCommands(t *testing.T) {
 	}
 	if want := "go build ./cmd/caddysip"; command(t, "go build ") != want {
 		t.Errorf("what is tested here was built with %q", want)
+	}
+}
+
+// TestMetrics looks for the metrics that the README names, once there is something to count.
+func TestMetrics(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(caddy_sip_[a-z_]+)`").FindAllStringSubmatch(string(readme), -1)
+	if len(names) < 3 {
+		t.Fatalf("the README names the metrics %v", names)
+	}
+	s := start(t, binary, lamps)
+	s.sipsak(t, "-s", "sip:"+s.addr)
+	metrics := s.metrics(t)
+	for _, name := range names {
+		if !strings.Contains(metrics, "# TYPE "+name[1]+" ") {
+			t.Errorf("there is no metric %s in\n%s", name[1], metrics)
+		}
 	}
 }

@@ -98,8 +98,8 @@ const lamps = `{
 }
 `
 
-// metric returns the sum of a metric, of which labels are told as in Prometheus' text format.
-func (s *server) metric(t *testing.T, name string) float64 {
+// metrics returns what the server tells Prometheus.
+func (s *server) metrics(t *testing.T) string {
 	t.Helper()
 	res, err := http.Get("http://" + s.admin + "/metrics")
 	if err != nil {
@@ -110,7 +110,14 @@ func (s *server) metric(t *testing.T, name string) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
+	return string(text)
+}
+
+// metric returns the value of a metric, whose name is given with its labels as Prometheus writes them.
+func (s *server) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	text := s.metrics(t)
+	for line := range strings.Lines(text) {
 		if value, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
 			n, err := strconv.ParseFloat(value, 64)
 			if err != nil {
