@@ -1,10 +1,14 @@
 package module_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
@@ -104,6 +108,30 @@ func TestErrorsAndPanics(t *testing.T) {
 		})
 	}
 	notes.take()
+}
+
+// TestErrorRoutesOnce has error routes fail on another goroutine: they don't get their own error.
+func TestErrorRoutesOnce(t *testing.T) {
+	s := start(t, "act fail one")
+	var config map[string]any
+	if err := json.Unmarshal(handlertest.Adapt(t, handlertest.Caddyfile(s.Addr, "act fail one")), &config); err != nil {
+		t.Fatal(err)
+	}
+	errors := `{"routes": [{"handle": [{"handler": "act", "what": ["later"]}, {"handler": "act", "what": ["note", "x"]}, {"handler": "act", "what": ["fail", "two"]}]}]}`
+	config["apps"].(map[string]any)["sip"].(map[string]any)["servers"].(map[string]any)["srv0"].(map[string]any)["errors"] = json.RawMessage(errors)
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(text, true); err != nil {
+		t.Fatal(err)
+	}
+	p := s.UDP()
+	p.Send(request("MESSAGE", "sip:bob@example.com"))
+	p.Expect("SIP/2.0 403 two\r\n")
+	if got := notes.take(); got != "x" {
+		t.Errorf("ran %s", got)
+	}
 }
 
 // TestGroupsLater has the second handler of a group come when the first has gone on, on another goroutine.

@@ -241,11 +241,12 @@ func TestMaxContacts(t *testing.T) {
 	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.1", "sip:a@192.0.2.2")
 	ask(p, request("alice", 5, strings.ReplaceAll(line(1, 2), ">", ">;expires=0")+", "+strings.TrimPrefix(line(3, 4), "Contact: ")), "200 OK")
 	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.4", "sip:a@192.0.2.3")
+	ask(p, request("alice", 6, strings.ReplaceAll(line(3, 7), ">", ">;expires=0")), "503")
 	// Thousands are refused before they make work.
 	var many strings.Builder
 	for i := range 3000 {
 		fmt.Fprintf(&many, "<sip:%d@h>,", i)
 	}
-	ask(p, request("alice", 6, "Contact: "+strings.TrimSuffix(many.String(), ",")), "503")
+	ask(p, request("alice", 7, "Contact: "+strings.TrimSuffix(many.String(), ",")), "503")
 	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.4", "sip:a@192.0.2.3")
 }
