@@ -171,12 +171,13 @@ func (p *Peer) receive(wait time.Duration) (Message, error) {
 	return m, err
 }
 
-// Close closes the peer's socket or connection.
+// Close closes the peer's socket; a connection, so that the server has noticed when Close returns.
 func (p *Peer) Close() {
 	p.t.Helper()
 	var err error
 	if p.stream != nil {
-		err = p.stream.Close()
+		err = p.stream.(*net.TCPConn).CloseWrite()
+		p.Closed()
 	} else {
 		err = p.packet.Close()
 	}

@@ -76,6 +76,9 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 		return
 	}
 	b.end()
+	if c.over {
+		return
+	}
 	if b.expired {
 		m, status = nil, 408 // that it was us who ended it is not for the caller to read
 	}

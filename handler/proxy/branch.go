@@ -68,6 +68,8 @@ func (b *branch) reach(out *transport.Outbox) {
 	switch {
 	case ok && f.Local.IsValid():
 		b.send(f, out)
+	case b.target.flow:
+		b.unreachable(480, errGone, out)
 	case b.at.network.Reliable():
 		b.dial()
 	default:

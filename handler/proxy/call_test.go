@@ -4,13 +4,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
 // TestCall is a whole call, with every byte of what the callee gets.
 func TestCall(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 
 	alice.Send("INVITE " + s.URI("bob") + ` SIP/2.0
@@ -84,7 +82,7 @@ v=0
 
 // TestByeFromCallee follows the Record-Route in the other direction.
 func TestByeFromCallee(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	alice.invite(s.URI("bob"))
 	invite := bob.Expect("INVITE")
@@ -101,7 +99,7 @@ func TestByeFromCallee(t *testing.T) {
 
 // TestRepeated makes sure that what comes twice goes out once.
 func TestRepeated(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	again := func(method string, cseq int) {
 		alice.cseq = cseq - 1
@@ -123,23 +121,25 @@ func TestRepeated(t *testing.T) {
 	same(t, "the 486 repeated", alice.Expect("SIP/2.0 486").Text, busy.Text)
 	alice.cseq = 2
 	alice.ack("z9hG4bK-alice-1", s.URI("bob"), busy)
+	alice.Nothing()
 	bob.Nothing()
 
 	again("MESSAGE", 5)
 	message := bob.Expect("MESSAGE")
 	again("MESSAGE", 5)
+	alice.Nothing()
 	bob.Nothing()
 	bob.Answer(message, "200 OK", "b")
 	ok := alice.Expect("SIP/2.0 200")
 	again("MESSAGE", 5)
 	same(t, "the 200 repeated", alice.Expect("SIP/2.0 200").Text, ok.Text)
-	bob.Nothing()
 	alice.Nothing()
+	bob.Nothing()
 }
 
 // TestNAT has both ends tell addresses that cannot be reached; packets must go to where theirs come from.
 func TestNAT(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
 	const aliceURI, bobURI = "sip:alice@192.168.1.2:5060", "sip:bob@10.1.2.3:5070;line=1"
 	via := func(b string) string { return "Via: SIP/2.0/UDP 192.168.1.2:5060;branch=z9hG4bK" + b + ";rport" }
@@ -167,7 +167,7 @@ func TestTransports(t *testing.T) {
 		{"tcp-udp", "tcp", "udp"}, {"udp-tcp", "udp", "tcp"}, {"tcp-tcp", "tcp", "tcp"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := handlertest.Start(t, "register\nproxy")
+			s := start(t, "register\nproxy")
 			make := func(network, user string) *phone {
 				if network == "tcp" {
 					return newPhone(t, s, s.TCP(), user)
@@ -207,7 +207,7 @@ func TestTransports(t *testing.T) {
 
 // TestContentLength adds the field to a request without one, which came by UDP and goes out by TCP.
 func TestContentLength(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob")
 	bob.register()
 	alice.SendRaw([]byte("MESSAGE " + s.URI("bob") + " SIP/2.0\r\nVia: SIP/2.0/UDP " + alice.Addr.String() + ";branch=z9hG4bK1\r\n" +
@@ -221,7 +221,7 @@ func TestContentLength(t *testing.T) {
 
 // TestLarge keeps a large request on UDP: the transport is the one that the callee registered with.
 func TestLarge(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	long := strings.Repeat("x", 8000)
 	alice.request("MESSAGE", s.URI("bob"), "X-Long: "+long)
@@ -233,7 +233,7 @@ func TestLarge(t *testing.T) {
 
 // TestRestart has a call go on after the server was stopped and started again.
 func TestRestart(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
 	bob.register("Contact: <sip:bob@192.0.2.1>")
 	alice.invite(s.URI("bob"))

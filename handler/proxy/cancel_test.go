@@ -129,7 +129,7 @@ func TestCancelLooking(t *testing.T) {
 		<-answer
 		return nil, errors.New("no DNS here")
 	})
-	s := handlertest.Start(t, "test_trust\nproxy")
+	s := start(t, "test_trust\nproxy")
 	alice := udp(t, s, "alice")
 	branch := alice.invite("sip:bob@name.example", "X-User: alice")
 	<-looking

@@ -3,13 +3,11 @@ package proxy
 import (
 	"strings"
 	"testing"
-
-	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
 // TestRefused has requests that must not be relayed, to anybody.
 func TestRefused(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob, gone := udp(t, s, "alice"), registered(t, s, "bob"), registered(t, s, "gone")
 	gone.register("Expires: 0")
 	other := udp(t, s, "other") // what an open relay would reach
@@ -66,7 +64,7 @@ func TestRefused(t *testing.T) {
 
 // TestForUs has requests for the server itself, which are not relayed but answered.
 func TestForUs(t *testing.T) {
-	s := handlertest.Start(t, "@bob from_user bob\nregister @bob\nproxy")
+	s := start(t, "@bob from_user bob\nregister @bob\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	alice.request("REGISTER", s.URI("bob"))
 	alice.Expect("SIP/2.0 405")
@@ -83,7 +81,7 @@ func TestForUs(t *testing.T) {
 
 // TestLoop relays to ourselves: the loop ends with 482, long before Max-Forwards ends it.
 func TestLoop(t *testing.T) {
-	s := handlertest.Start(t, "@calls not from_user probe\nproxy @calls sip:{addr}")
+	s := start(t, "@calls not from_user probe\nproxy @calls sip:{addr}")
 	alice := udp(t, s, "alice")
 	branch := alice.invite(s.URI("bob"))
 	res := alice.Expect("SIP/2.0 482 Loop Detected")
@@ -95,7 +93,7 @@ func TestLoop(t *testing.T) {
 
 // TestSpiral comes by twice, with another Request-URI, which is no loop; and its requests within the call find their way.
 func TestSpiral(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, carol, bob := udp(t, s, "alice"), udp(t, s, "carol"), registered(t, s, "bob")
 	carol.register("Contact: <" + s.URI("bob") + ">")
 	alice.invite(s.URI("carol"))
@@ -119,7 +117,7 @@ func TestSpiral(t *testing.T) {
 
 // TestLoopOfUsers has two users who forward to each other.
 func TestLoopOfUsers(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob, carol := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "carol")
 	bob.register("Contact: <" + s.URI("carol") + ">")
 	carol.register("Contact: <" + s.URI("bob") + ">")
@@ -130,7 +128,7 @@ func TestLoopOfUsers(t *testing.T) {
 
 // TestBareResponse drops a response whose only Via is ours: it is for nobody further on (RFC 3261 §16.7 step 3).
 func TestBareResponse(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	alice.invite(s.URI("bob"))
 	invite := bob.Expect("INVITE")

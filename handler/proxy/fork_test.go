@@ -12,7 +12,7 @@ import (
 // house starts a server and registers phones of bob, one for each q.
 func house(t *testing.T, directives string, q ...string) (s *handlertest.Server, alice *phone, phones []*phone) {
 	t.Helper()
-	s = handlertest.Start(t, directives)
+	s = start(t, directives)
 	for _, v := range q {
 		p := udp(t, s, "bob")
 		p.register(fmt.Sprintf("Contact: <%s>;q=%s", p.contact(), v), "Call-ID: reg-"+p.Addr.String())
@@ -209,7 +209,7 @@ func TestMaxBreadth(t *testing.T) {
 
 // TestInstance rings a phone with two flows once (RFC 5626 §5.3).
 func TestInstance(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
 	for i, p := range []*phone{first, second} {
 		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))

@@ -20,6 +20,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(trust))
 	caddy.RegisterModule(new(hurry))
+	caddy.RegisterModule(new(calm))
 }
 
 // trust takes the header field X-User for credentials that were checked.
@@ -46,13 +47,38 @@ func (*hurry) CaddyModule() caddy.ModuleInfo {
 }
 
 func (*hurry) Provision(ctx caddy.Context) error {
+	return setTimers(ctx, transaction.Options{T1: 20 * time.Millisecond, T4: 20 * time.Millisecond})
+}
+
+// calm makes them slow, so that nothing is repeated when the machine is busy.
+type calm struct{ trust }
+
+func (*calm) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.test_calm", New: func() caddy.Module { return new(calm) }}
+}
+
+func (*calm) Provision(ctx caddy.Context) error {
+	return setTimers(ctx, transaction.Options{T1: time.Minute})
+}
+
+// setTimers works before anything was sent.
+func setTimers(ctx caddy.Context, o transaction.Options) error {
 	app, err := module.AppFrom(ctx)
 	if err != nil {
 		return err
 	}
 	app.Engine().Transactions.Close()
-	app.Engine().Transactions = transaction.NewTable(transaction.Options{T1: 20 * time.Millisecond, T4: 20 * time.Millisecond})
+	app.Engine().Transactions = transaction.NewTable(o)
 	return nil
+}
+
+// start starts a server that repeats nothing, unless the directives say test_hurry.
+func start(t *testing.T, directives string) *handlertest.Server {
+	t.Helper()
+	if !strings.Contains(directives, "test_hurry") {
+		directives = "test_calm\n" + directives
+	}
+	return handlertest.Start(t, directives)
 }
 
 // phone is a peer with a user's name.

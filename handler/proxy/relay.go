@@ -81,7 +81,8 @@ func (c *responseContext) next(out *transport.Outbox) {
 			return
 		}
 		n := 1
-		for n < len(c.targets) && c.targets[n].group == c.targets[0].group {
+		// What is forwarded without a transaction has one target (RFC 3261 §16.11).
+		for n < len(c.targets) && c.targets[n].group == c.targets[0].group && c.method != wire.ACK {
 			n++
 		}
 		group := c.targets[:n]

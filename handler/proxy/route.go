@@ -83,7 +83,10 @@ func (p *Proxy) otherEnd(rt *routing, rs *routes) target {
 		t.anywhere = true
 		return t
 	}
-	_, alive := p.app.FlowTo(rs.to.network, rs.to.addr, nil)
+	alive := false
+	if rs.to.network.Reliable() {
+		_, alive = p.app.FlowTo(rs.to.network, rs.to.addr, nil)
+	}
 	t.place(rs.to, alive)
 	return t
 }

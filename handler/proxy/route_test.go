@@ -9,7 +9,7 @@ import (
 
 // TestPreloaded has a phone with us as its outbound proxy: its Route names us, and is taken away.
 func TestPreloaded(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	for _, route := range []string{"<sip:" + s.Addr.String() + ";lr>", "<sip:127.0.0.1>", `"us" <sip:localhost;lr>;x=1, <sip:` + s.Addr.String() + ";lr>"} {
 		alice.request("MESSAGE", s.URI("bob"), "Route: "+route)
@@ -22,7 +22,7 @@ func TestPreloaded(t *testing.T) {
 
 // TestAuthenticated has somebody who may be relayed elsewhere: by Request-URI, by Route, and by a strict router's Route.
 func TestAuthenticated(t *testing.T) {
-	s := handlertest.Start(t, "test_trust\nregister\nproxy")
+	s := start(t, "test_trust\nregister\nproxy")
 	alice, proxy := udp(t, s, "alice"), udp(t, s, "proxy")
 	us, far := "<sip:"+s.Addr.String()+";lr>", "sip:bob@far.example;x=1"
 	hop := "sip:" + proxy.Addr.String()
@@ -47,7 +47,7 @@ func TestAuthenticated(t *testing.T) {
 
 // TestStrictBefore has strict routers around us: one before us has made our Record-Route the Request-URI (RFC 3261 §16.4).
 func TestStrictBefore(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
 	bob.register("Contact: <sip:bob@192.0.2.1;line=1>")
 	alice.invite(s.URI("bob"))
@@ -83,7 +83,7 @@ func port(p *phone) string { return p.Addr.String()[strings.LastIndexByte(p.Addr
 
 // TestTokenPinned has a caller who was let through to a phone, and tries to have us relay to somebody else within that call.
 func TestTokenPinned(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob, victim := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "victim")
 	bob.register("Contact: <sip:bob@192.0.2.1>")
 	alice.invite(s.URI("bob"))
@@ -124,7 +124,7 @@ func TestTokenPinned(t *testing.T) {
 
 // TestNoRoute has a request within a call that comes without Route, to the user: it goes to where he is registered.
 func TestNoRoute(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy {\nrecord_route off\n}")
+	s := start(t, "register\nproxy {\nrecord_route off\n}")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	alice.invite(s.URI("bob"))
 	invite := bob.Expect("INVITE")
@@ -139,9 +139,42 @@ func TestNoRoute(t *testing.T) {
 	alice.Expect("SIP/2.0 200")
 }
 
+// TestACKOnce has an ACK that could go to two phones: it goes to one (RFC 3261 §16.11).
+func TestACKOnce(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "1")
+	alice.request("ACK", s.URI("bob"), "To: <sip:bob@127.0.0.1>;tag=x")
+	phones[1].Expect("ACK")
+	phones[0].Nothing()
+	phones[1].Nothing()
+	alice.Nothing()
+}
+
+// TestReconnect has a phone whose connection is gone: a call within the call cannot reach it, a new one does once it has registered again.
+func TestReconnect(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, bob := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob")
+	const contact = "Contact: <sip:bob@192.0.2.1;transport=tcp>"
+	bob.register(contact)
+	alice.invite(s.URI("bob"))
+	bob.pickUp(bob.Expect("INVITE"), contact)
+	call := alice.caller(alice.Expect("SIP/2.0 200"))
+	call.send("ACK")
+	bob.Expect("ACK")
+	bob.Close()
+	call.send("INFO")
+	alice.Expect("SIP/2.0 480")
+	alice.request("MESSAGE", s.URI("bob"), "Call-ID: 2")
+	alice.Expect("SIP/2.0 480")
+	bob = newPhone(t, s, s.TCP(), "bob")
+	bob.register(contact, "Call-ID: again")
+	alice.request("MESSAGE", s.URI("bob"), "Call-ID: 3")
+	bob.Answer(bob.Expect("MESSAGE sip:bob@192.0.2.1;transport=tcp"), "200 OK", "b")
+	alice.Expect("SIP/2.0 200")
+}
+
 // TestPath reaches a phone by the proxy that its REGISTER came through (RFC 3327), and the requests within the call by that proxy's Record-Route.
 func TestPath(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, edge := udp(t, s, "alice"), udp(t, s, "bob")
 	path := "<sip:token@" + edge.Addr.String() + ";lr;ob>"
 	edge.register("Contact: <sip:bob@192.0.2.1>", "Path: "+path+",<sip:second.example;lr>", "Supported: path")
@@ -165,7 +198,7 @@ func TestPath(t *testing.T) {
 
 // TestRecorded tells which requests get a Record-Route.
 func TestRecorded(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	for method, want := range map[string]int{"INVITE": 1, "SUBSCRIBE": 1, "REFER": 1, "NOTIFY": 1, "MESSAGE": 0, "OPTIONS": 0, "PUBLISH": 0, "FOO": 0} {
 		alice.request(method, s.URI("bob"))
@@ -180,7 +213,7 @@ func TestRecorded(t *testing.T) {
 
 // TestSubscription has the NOTIFY make the dialog, and the next SUBSCRIBE follow its Record-Route (RFC 6665 §4.3).
 func TestSubscription(t *testing.T) {
-	s := handlertest.Start(t, "register\nproxy")
+	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
 	bob.register("Contact: <sip:bob@192.0.2.1>")
 	alice.request("SUBSCRIBE", s.URI("bob"), "Contact: <sip:alice@192.0.2.2>")
@@ -203,7 +236,7 @@ func TestSubscription(t *testing.T) {
 // TestTwoSockets has a phone behind NAT registered by one socket and called from the other: everything for it leaves by its own.
 func TestTwoSockets(t *testing.T) {
 	first, second := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
-	s := handlertest.StartCaddyfile(t, first, "{\nadmin off\nsip {\nudp/"+first.String()+" udp/"+second.String()+" {\nregister\nproxy\n}\n}\n}")
+	s := handlertest.StartCaddyfile(t, first, "{\nadmin off\nsip {\nudp/"+first.String()+" udp/"+second.String()+" {\ntest_calm\nregister\nproxy\n}\n}\n}")
 	alice := udp(t, s, "alice")
 	s.Addr = second
 	bob := udp(t, s, "bob")

@@ -19,6 +19,7 @@ type target struct {
 	hop       hop                 // where it is
 	name      []byte              // the URI that says where, when a name has to be looked up for that
 	gone      bool                // there is no way to it
+	flow      bool                // it is reached by a connection that it made, and no other
 	anywhere  bool                // further requests of the call go where they say, not only to where this one went
 	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
 }
@@ -43,9 +44,9 @@ func toward(u *module.URI) (t target) {
 // somebody else.
 func (t *target) place(at hop, alive bool) {
 	same := t.hop.addr.IsValid() && t.hop.addr.Addr() == at.addr.Addr()
-	switch {
-	case at.network.Reliable() && alive, !at.network.Reliable() && !same:
-		t.hop, t.gone = at, false
+	switch reliable := at.network.Reliable(); {
+	case reliable && alive, !reliable && !same:
+		t.hop, t.flow, t.gone = at, reliable, false
 	case !same:
 		t.gone = true
 	}

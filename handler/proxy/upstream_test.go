@@ -11,7 +11,7 @@ import (
 // upstreams starts a server that relays to peers: {1} and {2} in the directives are their addresses.
 func upstreams(t *testing.T, first, directives string) (s *handlertest.Server, alice *phone, up []*phone) {
 	t.Helper()
-	s = handlertest.Start(t, first+"\nproxy")
+	s = start(t, first+"\nproxy")
 	for i := range 2 {
 		p := udp(t, s, "up")
 		up = append(up, p)
