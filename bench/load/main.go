@@ -109,8 +109,7 @@ type unavailable struct{ error }
 func (c *config) run(res *result) error {
 	runtime.LockOSThread()
 	debug.SetGCPercent(400)
-	server, err := processTree(c.pid)
-	if err != nil {
+	if _, err := processTree(c.pid); err != nil {
 		return err
 	}
 	loop, err := newLoop()
@@ -126,7 +125,8 @@ func (c *config) run(res *result) error {
 		return unavailable{err}
 	}
 	// Only now: a server's workers may be started after it has its socket.
-	if server, err = processTree(c.pid); err != nil {
+	server, err := processTree(c.pid)
+	if err != nil {
 		return err
 	}
 	if res.MemoryBefore, err = server.memory(); err != nil {

@@ -32,7 +32,11 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 // relayable tells whether there is a Via below ours (RFC 3261 §16.7 step 3).
 func relayable(m *wire.Message) bool {
 	v := m.Values(wire.Via)
-	return v.Next() && v.Next()
+	n := 0
+	for n < 2 && v.Next() {
+		n++
+	}
+	return n == 2
 }
 
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC 4320 §4.1).

@@ -33,7 +33,11 @@ func flows(m *module.Message, f module.Flow) bool {
 // direct tells whether the request came without a proxy between.
 func direct(m *module.Message) bool {
 	v := m.Values(wire.Via)
-	return !v.Next() || !v.Next()
+	n := 0
+	for n < 2 && v.Next() {
+		n++
+	}
+	return n < 2
 }
 
 func supports(m *module.Message, tag string) bool {

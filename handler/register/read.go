@@ -16,7 +16,6 @@ type scratch struct {
 	update   location.Update
 	result   location.Result
 	contacts []location.ContactUpdate
-	path     []byte
 	response module.Response
 }
 

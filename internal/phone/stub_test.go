@@ -39,11 +39,6 @@ type message struct {
 	reply  func(text string)
 }
 
-func (m message) method() string {
-	method, _, _ := strings.Cut(m.start, " ")
-	return method
-}
-
 // get returns the values of a header field, joined by commas.
 func (m message) get(name string) string {
 	var values []string

@@ -87,7 +87,7 @@ const bucket = "tests"
 
 func newEnv(t *testing.T, s Suite) *env {
 	e := &env{T: t, suite: s, ctx: context.Background(), storage: s.New(t), written: map[uint64]string{}, newest: map[string]uint64{}}
-	if e.storage.Identity() == "" || e.storage.Identity() != e.storage.Identity() {
+	if identity := e.storage.Identity(); identity == "" || e.storage.Identity() != identity {
 		t.Fatal("a storage must have one identity")
 	}
 	e.open()
