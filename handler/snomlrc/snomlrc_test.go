@@ -286,3 +286,18 @@ func TestReload(t *testing.T) {
 		t.Errorf("counted %q", got)
 	}
 }
+
+func TestIPv6(t *testing.T) {
+	s := handlertest.StartOn(t, handlertest.FreeAddrOf(t, "::1"), "snom_lrc")
+	for _, p := range peers(s) {
+		p.Send(invite("440", p.Transport(), "192.0.2.77:5071", p.Addr.String()))
+		p.Expect("SIP/2.0 404 Not a call")
+		m := message(p, "sip:alice@"+p.Addr.String()+";line=ab12;transport=udp SIP/2.0\r\n")
+		if m.From.String() != s.Addr.String() || !strings.HasPrefix(m.Header("Via"), fmt.Sprintf("SIP/2.0/%s %s;", p.Transport(), s.Addr)) ||
+			!strings.HasPrefix(m.Header("From"), "<sip:server@[::1]>;tag=") {
+			t.Errorf("from %s\n%s", m.From, m.Text)
+		}
+		p.Answer(m, "200 OK", "p")
+		p.Nothing()
+	}
+}
