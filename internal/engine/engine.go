@@ -59,6 +59,7 @@ type Engine struct {
 	recent   recent
 
 	registrations *storage.Behind // writes Location to the storage
+	garbage       garbage         // only registrations uses it
 
 	mu        sync.Mutex
 	stack     []*Generation
@@ -87,6 +88,7 @@ func (e *Engine) Destruct() error {
 	e.Transactions.Close()
 	e.Location.Close()
 	e.registrations.Close()
+	e.garbage.limit(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closeStorage()

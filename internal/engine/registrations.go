@@ -118,6 +118,10 @@ func (e *Engine) source() storage.Source {
 				return true
 			})
 		},
+		Written: func() {
+			_, n := e.Location.Len()
+			e.garbage.limit(n)
+		},
 		Logger: e.Logger,
 		Failed: storageErrors.Inc,
 	}

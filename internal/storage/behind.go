@@ -37,6 +37,8 @@ type Source struct {
 	Append func(dst []byte, key string) (_ []byte, expires time.Time)
 	// Keys calls f with all keys that have a value.
 	Keys func(f func(key string))
+	// Written is called after each time that something was written, or could not be.
+	Written func()
 	// Logger returns where to report errors now.
 	Logger func() *zap.Logger
 	// Failed is called with each error.
@@ -183,6 +185,7 @@ func (b *Behind) flush(ctx context.Context) (ok bool) {
 	if b.engine == nil {
 		return true
 	}
+	defer b.source.Written()
 	defer b.forget()
 	var err error
 	if all {

@@ -44,7 +44,8 @@ func (t *table) source() Source {
 				f(key)
 			}
 		},
-		Logger: func() *zap.Logger { return t.logger },
+		Written: func() {},
+		Logger:  func() *zap.Logger { return t.logger },
 		Failed: func() {
 			t.mu.Lock()
 			defer t.mu.Unlock()

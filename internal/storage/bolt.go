@@ -24,7 +24,7 @@ type Bolt struct {
 	file    *os.File      // of db
 	writing chan struct{} // full while somebody writes
 	data    []byte        // what is being written
-	touched int           // changes since memory was given back
+	touched int           // changes since release
 	log     changeLog
 	sweeper *sweeper
 	broken  atomic.Pointer[error] // what was found to be wrong with the file
@@ -86,7 +86,10 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) e
 		if c == nil {
 			return nil
 		}
+		n := 0
+		defer func() { b.release(tx, n) }()
 		for k, v := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
+			n++
 			r, expires, value := parseEntry(v)
 			if expired(expires, now) {
 				continue
@@ -263,7 +266,16 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 	switch {
 	case err == nil:
 		b.log.append(w.events)
-		b.release(len(w.events))
+		if cap(b.data) > maxData {
+			b.data = nil
+		}
+		if b.touched += len(w.events); b.touched >= 256 {
+			_ = b.db.View(func(tx *bolt.Tx) error {
+				b.release(tx, b.touched)
+				return nil
+			})
+			b.touched = 0
+		}
 		return nil
 	case errors.Is(err, errNothing):
 		return nil
@@ -271,18 +283,11 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 	return err
 }
 
-// release gives back the memory that n changes needed, if it is much: what was mapped of the file would count as the process's, though it is
-// the system's to keep or not.
-func (b *Bolt) release(n int) {
-	if cap(b.data) > maxData {
-		b.data = nil
-	}
-	if b.touched += n; b.touched >= 256 {
-		b.touched = 0
-		_ = b.db.View(func(tx *bolt.Tx) error {
-			unmap(b.db.Info().Data, tx.Size())
-			return nil
-		})
+// release takes what is mapped of the file out of the process's memory when n entries have been used and that is many: it is the system's to
+// keep or not.
+func (b *Bolt) release(tx *bolt.Tx, n int) {
+	if n >= 256 {
+		unmap(b.db.Info().Data, tx.Size())
 	}
 }
 

@@ -205,6 +205,7 @@ func (b *Bolt) sweepSome(limit int) (done bool, err error) {
 	type place struct{ bucket, key string }
 	var found []place
 	err = b.view(func(tx *bolt.Tx) error {
+		defer b.release(tx, limit)
 		now := time.Now().UnixMilli()
 		buckets := tx.Bucket(bucketData).Cursor()
 		name, _ := buckets.Seek(b.sweepBucket)

@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"os"
+	"runtime/debug"
+)
+
+// With a million registrations 300 MB of memory live as long as the process. Go lets garbage grow to the same size before it collects it, for nothing: the
+// little that writing registrations down leaves behind can be collected when it is half of that.
+const (
+	manyBindings = 100_000
+	gcPercent    = 50
+)
+
+// garbage holds what is set for the process.
+type garbage struct {
+	set    bool
+	before int
+}
+
+// limit sets how much garbage there may be, unless the GOGC environment variable does. It is not for concurrent use.
+func (g *garbage) limit(bindings int) {
+	many := bindings >= manyBindings
+	if many == g.set || os.Getenv("GOGC") != "" {
+		return
+	}
+	g.set = many
+	if !many {
+		debug.SetGCPercent(g.before)
+		return
+	}
+	g.before = debug.SetGCPercent(gcPercent)
+	if g.before < gcPercent { // off, or tighter already
+		debug.SetGCPercent(g.before)
+	}
+}
