@@ -91,6 +91,7 @@ func (e *Engine) Destruct() error {
 	e.garbage.limit(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.stack = nil
 	e.closeStorage()
 	return err
 }
