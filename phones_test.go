@@ -188,4 +188,3 @@ func TestAbsentAndUnknown(t *testing.T) {
 		}
 	}
 }
-
