@@ -210,7 +210,7 @@ func TestMaxBreadth(t *testing.T) {
 // TestInstance rings a phone with two flows once (RFC 5626 §5.3).
 func TestInstance(t *testing.T) {
 	s := start(t, "register\nproxy")
-	alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
+	alice, first, second := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob"), newPhone(t, s, s.TCP(), "bob")
 	for i, p := range []*phone{first, second} {
 		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
 	}

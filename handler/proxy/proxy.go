@@ -35,8 +35,8 @@ const (
 // Without URIs it reaches only users of the domains that are served; other requests are refused with 403, unless their sender has
 // authenticated. Requests within a call that was set up through the server follow its route.
 type Proxy struct {
-	// Where requests are relayed to, tried in this order: the next one when one doesn't answer or answers 503. A URI with a user part, or with
-	// placeholders, replaces the Request-URI; one without replaces its host and port; one with the parameter lr is put in front of it as a route.
+	// Where requests are relayed to, tried in this order: the next one when one doesn't answer or answers 503. A URI with a user part replaces the
+	// Request-URI; one without replaces its host and port; one with the parameter lr is put in front of it as a route. Placeholders are allowed.
 	// Default: the contacts that are registered for the Request-URI.
 	To []string `json:"to,omitempty"`
 
