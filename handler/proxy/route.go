@@ -93,10 +93,10 @@ func (p *Proxy) otherEnd(rt *routing, rs *routes) target {
 
 func notAllowed(r *module.Request, to *module.URI) error {
 	if r.InDialog() {
-		return module.HandlerError{Status: 481, Err: fmt.Errorf("no call that was set up here: %s", to.Raw)}
+		return module.HandlerError{Status: 481, Err: fmt.Errorf("no call that was set up here: %s@%s", to.User, to.Host)}
 	}
 	return module.HandlerError{Status: 403, Reason: "Relaying Denied",
-		Err: fmt.Errorf("%s is not a user of the domains served here; give proxy the address, or authenticate, to relay to others", to.Raw)}
+		Err: fmt.Errorf("%s@%s is not a user of the domains served here; give proxy the address, or authenticate, to relay to others", to.User, to.Host)}
 }
 
 // records tells whether the request makes a dialog whose route is to lead through here. Of a subscription that is the NOTIFY, too, though it has
