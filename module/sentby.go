@@ -25,7 +25,7 @@ func (a *App) SentBy(f transport.Flow) netip.AddrPort {
 }
 
 // FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of ours and fits, else from any that fits, or down a
-// connection that exists. ok is false when a connection would have to be made; see App.Dial.
+// connection that exists. ok is false when a connection would have to be made.
 func (a *App) FlowTo(network transport.Network, remote netip.AddrPort, preferred *transport.Listener) (f transport.Flow, ok bool) {
 	if network.Reliable() {
 		c, ok := a.engine.Transport.Conn(network, remote)

@@ -1,12 +1,11 @@
 package module
 
 import (
-	"context"
-	"net/netip"
+	"runtime/debug"
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/engine"
 )
 
 // maxWorkers is how many requests may wait for something slow at one time.
@@ -31,7 +30,13 @@ func (p *workers) run(f func()) bool {
 		return false
 	}
 	go func() {
-		defer func() { <-p.slots }()
+		defer func() {
+			if v := recover(); v != nil {
+				engine.CountPanic()
+				p.logger.Error("panic while waiting for something slow", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			}
+			<-p.slots
+		}()
 		f()
 	}()
 	return true
@@ -54,15 +59,6 @@ func (r *Request) Go(w ResponseWriter, f func() error) {
 		res.AddHeader("Retry-After", "1")
 		_ = w.WriteResponse(res)
 	}
-}
-
-// Dial makes a connection, unless there is one. It blocks until then.
-func (a *App) Dial(n transport.Network, remote netip.AddrPort) error {
-	if !n.Reliable() {
-		return nil
-	}
-	_, err := a.engine.Transport.Dial(context.Background(), n, remote)
-	return err
 }
 
 // LogsAccess tells whether the server has an access log.

@@ -15,16 +15,6 @@ func AppendBranch(dst []byte, unique, loop uint64) []byte {
 	return AppendHex(AppendHex(dst, unique), loop)
 }
 
-// IsLoop tells whether a branch is one that AppendBranch made with that LoopHash.
-func IsLoop(branch []byte, loop uint64) bool {
-	const length = len(wire.MagicCookie) + 32
-	if len(branch) != length {
-		return false
-	}
-	var buf [16]byte
-	return string(branch[length-16:]) == string(AppendHex(buf[:0], loop))
-}
-
 // NewTag returns a tag (RFC 3261 §19.3).
 func NewTag() []byte { return AppendHex(nil, rand.Uint64()) }
 
