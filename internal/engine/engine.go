@@ -59,7 +59,7 @@ type Engine struct {
 	recent   recent
 
 	registrations *storage.Behind // writes Location to the storage
-	garbage       garbage         // only registrations uses it
+	garbage       garbage
 
 	mu        sync.Mutex
 	stack     []*Generation

@@ -3,6 +3,7 @@ package engine
 import (
 	"os"
 	"runtime/debug"
+	"sync"
 )
 
 // With a million registrations 300 MB of memory live as long as the process. Go lets garbage grow to the same size before it collects it, for nothing: the
@@ -14,13 +15,16 @@ const (
 
 // garbage holds what is set for the process.
 type garbage struct {
+	mu     sync.Mutex
 	set    bool
 	before int
 }
 
-// limit sets how much garbage there may be, unless the GOGC environment variable does. It is not for concurrent use.
+// limit sets how much garbage there may be, unless the GOGC environment variable does.
 func (g *garbage) limit(bindings int) {
 	many := bindings >= manyBindings
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if many == g.set || os.Getenv("GOGC") != "" {
 		return
 	}

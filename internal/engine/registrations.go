@@ -52,7 +52,9 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	n := 0
 	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
 		err := parseRecords(entry.Key, entry.Value, func(r location.Record) error {
-			n++
+			if n++; n%manyBindings == 0 {
+				e.limitGarbage()
+			}
 			return e.Location.Restore(r)
 		})
 		if err != nil {
@@ -68,6 +70,11 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 		logger.Info("registrations restored", zap.Int("contacts", n), zap.Duration("took", time.Since(start)))
 	}
 	return nil
+}
+
+func (e *Engine) limitGarbage() {
+	_, n := e.Location.Len()
+	e.garbage.limit(n)
 }
 
 // useStorage makes the storage of g the one that registrations are written to. The caller holds the lock.
@@ -118,12 +125,9 @@ func (e *Engine) source() storage.Source {
 				return true
 			})
 		},
-		Written: func() {
-			_, n := e.Location.Len()
-			e.garbage.limit(n)
-		},
-		Logger: e.Logger,
-		Failed: storageErrors.Inc,
+		Written: e.limitGarbage,
+		Logger:  e.Logger,
+		Failed:  storageErrors.Inc,
 	}
 }
 

@@ -16,8 +16,8 @@ const (
 	behindDelay = 200 * time.Millisecond
 	// behindRetry is how long to wait after an error.
 	behindRetry = time.Second
-	// behindClose is how long closing may take.
-	behindClose = 10 * time.Second
+	// behindClose is how long closing may take. What is not written then is lost, until phones renew their registrations.
+	behindClose = 30 * time.Second
 
 	// What is written in one batch.
 	batchChanges = 4096

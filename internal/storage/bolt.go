@@ -13,7 +13,6 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Bolt is an engine that keeps everything in one file, which belongs to one process at a time. Each batch is one transaction of bbolt: it is on the disk
@@ -89,7 +88,9 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) e
 		n := 0
 		defer func() { b.release(tx, n) }()
 		for k, v := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
-			n++
+			if n++; n%4096 == 0 {
+				b.release(tx, n)
+			}
 			r, expires, value := parseEntry(v)
 			if expired(expires, now) {
 				continue
@@ -220,96 +221,6 @@ func (b *Bolt) Close() error {
 		return fmt.Errorf("closing the storage file %s: %w", b.path, err)
 	}
 	return nil
-}
-
-func (b *Bolt) lock(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case b.writing <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (b *Bolt) unlock() { <-b.writing }
-
-// view runs f in a transaction that reads.
-func (b *Bolt) view(f func(*bolt.Tx) error) error {
-	return b.guard(func() error { return b.db.View(f) })
-}
-
-// errNothing ends a transaction that has changed nothing: not even the disk is to be waited for.
-var errNothing = errors.New("nothing to write")
-
-// update runs f in a transaction that writes, and tells the watchers.
-func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
-	if err := b.lock(ctx); err != nil {
-		return err
-	}
-	defer b.unlock()
-	var w boltWriter
-	err := b.guard(func() error {
-		return b.db.Update(func(tx *bolt.Tx) error {
-			w.tx, w.revision = tx, revisionOf(tx)
-			if err := f(&w); err != nil {
-				return err
-			}
-			if len(w.events) == 0 {
-				return errNothing
-			}
-			return setRevision(tx, w.revision)
-		})
-	})
-	switch {
-	case err == nil:
-		b.log.append(w.events)
-		if cap(b.data) > maxData {
-			b.data = nil
-		}
-		if b.touched += len(w.events); b.touched >= 256 {
-			_ = b.db.View(func(tx *bolt.Tx) error {
-				b.release(tx, b.touched)
-				return nil
-			})
-			b.touched = 0
-		}
-		return nil
-	case errors.Is(err, errNothing):
-		return nil
-	}
-	return err
-}
-
-// release takes what is mapped of the file out of the process's memory when n entries have been used and that is many: it is the system's to
-// keep or not.
-func (b *Bolt) release(tx *bolt.Tx, n int) {
-	if n >= 256 {
-		unmap(b.db.Info().Data, tx.Size())
-	}
-}
-
-// guard runs f, which uses the file, and turns what bbolt does when the file is damaged into an error: it panics, or reads where the file has
-// nothing. What comes after that would be worse, so the engine refuses all more.
-func (b *Bolt) guard(f func() error) error {
-	if err := b.broken.Load(); err != nil {
-		return *err
-	}
-	err := catch(f)
-	var d *damage
-	switch {
-	case errors.As(err, &d):
-		err = damaged(b.path, err)
-		b.broken.Store(&err)
-	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		err = ErrClosed
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, errNothing):
-	case err != nil:
-		err = fmt.Errorf("storage file %s: %w", b.path, err)
-	}
-	return err
 }
 
 // Interface guard

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,107 +98,6 @@ func TestBoltWaitsForOneThatEnds(t *testing.T) {
 	})
 }
 
-func TestBoltDamaged(t *testing.T) {
-	dir := t.TempDir()
-	whole := fillBolt(t, filepath.Join(dir, "whole.db"), 2000)
-	page := os.Getpagesize()
-	for name, data := range map[string][]byte{
-		"text":             []byte("hello, I am no database\n"),
-		"zeros":            make([]byte, 100_000),
-		"noise":            noise(100_000),
-		"one page":         whole[:page],
-		"two pages":        whole[:2*page],
-		"cut in the pages": whole[:len(whole)/3],
-		"cut at the end":   whole[:usedBytes(t, whole)-page],
-		"both metas gone":  append(make([]byte, 2*page), whole[2*page:]...),
-		"pages are noise":  append(bytes.Clone(whole[:2*page]), noise(len(whole)-2*page)...),
-		"pages are zeros":  append(bytes.Clone(whole[:2*page]), make([]byte, len(whole)-2*page)...),
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "sip.db")
-			write(t, path, data)
-			wantRefused(t, path, "damaged", "move it away")
-			// Another one can take its place.
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-			write(t, path, whole)
-			b := openBolt(t, path)
-			if _, err := b.Get(t.Context(), "things", "key000000"); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, and reads what was written or an error.
-func TestBoltDamagedAnywhere(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sip.db")
-	whole := fillBolt(t, path, 1000)
-	page := os.Getpagesize()
-	refused := 0
-	for p := range usedBytes(t, whole) / page {
-		data := bytes.Clone(whole)
-		copy(data[p*page:], noise(page))
-		path := filepath.Join(dir, fmt.Sprint(p, ".db"))
-		write(t, path, data)
-		b, err := OpenBolt(path)
-		if err != nil {
-			refused++
-			continue
-		}
-		_, err = b.Range(t.Context(), "things", "", func(en Entry) error {
-			if len(en.Value) != 100 {
-				return fmt.Errorf("%q has %d bytes", en.Key, len(en.Value))
-			}
-			return nil
-		})
-		if err != nil {
-			t.Errorf("page %d: opened, and then: %v", p, err)
-		}
-		_, _ = b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
-		closeBolt(t, b)
-	}
-	if refused == 0 {
-		t.Error("no damage was found")
-	}
-}
-
-// TestBoltDamagedWhileOpen: what is found later is an error each time, and no panic.
-func TestBoltDamagedWhileOpen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sip.db")
-	fillBolt(t, path, 1000)
-	b := openBolt(t, path)
-	if err := os.Truncate(path, int64(2*os.Getpagesize())); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		_, err := b.Get(t.Context(), "things", "key000500")
-		if err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), path) {
-			t.Fatalf("Get: %v", err)
-		}
-		if _, err := b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "a", Value: []byte("x")}}}); err == nil {
-			t.Fatal("it was written to")
-		}
-	}
-	closeBolt(t, b)
-}
-
-func TestBoltPanicsOfOthersPass(t *testing.T) {
-	b := openBolt(t, filepath.Join(t.TempDir(), "sip.db"))
-	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("x")})
-	func() {
-		defer func() {
-			if p := recover(); p != "mine" {
-				t.Errorf("recovered %v", p)
-			}
-		}()
-		_, _ = b.Range(t.Context(), "things", "", func(Entry) error { panic("mine") })
-	}()
-	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("y")}) // nothing is held, nothing is taken for damaged
-}
-
 func TestBoltOtherPlaces(t *testing.T) {
 	dir := t.TempDir()
 	wantRefused(t, dir, "directory")
@@ -280,62 +178,6 @@ func TestBoltOlderVersions(t *testing.T) {
 	openBolt(t, filepath.Join(t.TempDir(), "sip.db"))
 }
 
-// TestPowerCut: of what was being written when the power went, any part may have reached the disk; what was written before is there.
-func TestPowerCut(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sip.db")
-	fillBolt(t, path, 500)
-	b := openBolt(t, path)
-	value := func(n int) []byte { return fmt.Appendf(nil, "%0100d", n) }
-	put := func(n int) []byte {
-		var changes []Change
-		for i := 0; i < 500; i += 7 {
-			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i), Value: value(n)})
-		}
-		mustWrite(t, b, changes...)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
-	page := os.Getpagesize()
-	random := rand.New(rand.NewPCG(1, 2))
-	before := put(0)
-	for n := 1; n <= 5; n++ {
-		after := put(n)
-		for cut := range 20 {
-			data := append(bytes.Clone(before), make([]byte, max(0, len(after)-len(before)))...)
-			// bbolt writes the pages of data, waits for the disk, and then writes one of the two first pages.
-			for p := 2 * page; p < len(after); p += page {
-				if cut == 0 || random.IntN(2) == 0 {
-					copy(data[p:], after[p:min(p+page, len(after))])
-				}
-			}
-			if cut == 0 { // all of the data, and a part of the first pages
-				copy(data[:40], after[:40])
-				copy(data[page:page+40], after[page:page+40])
-			}
-			copied := filepath.Join(dir, fmt.Sprintf("%d-%d.db", n, cut))
-			write(t, copied, data)
-			c := openBolt(t, copied)
-			for i := range 500 {
-				want := bytes.Repeat([]byte("v"), 100)
-				if i%7 == 0 {
-					want = value(n - 1)
-				}
-				got, err := c.Get(t.Context(), "things", fmt.Sprintf("key%06d", i))
-				if err != nil || !bytes.Equal(got.Value, want) {
-					t.Fatalf("write %d, cut %d: key %d has %q (%v), want %q", n, cut, i, got.Value, err, want)
-				}
-			}
-			closeBolt(t, c)
-			os.Remove(copied)
-		}
-		before = after
-	}
-}
-
 func TestBoltDropsWhatHasExpiredWhenOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
@@ -409,31 +251,6 @@ func change(t *testing.T, path string, f func(*bolt.Tx) error) {
 	if err := db.Update(f); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// usedBytes returns how much of a file is in use; the rest is there for more.
-func usedBytes(t *testing.T, data []byte) int {
-	path := filepath.Join(t.TempDir(), "used.db")
-	write(t, path, data)
-	var size int64
-	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return int(size)
-}
-
-func noise(n int) []byte {
-	random := rand.New(rand.NewPCG(3, 4))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(random.Uint32())
-	}
-	return b
 }
 
 func write(t testing.TB, path string, data []byte) {

@@ -11,7 +11,7 @@ func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unknown option %q: memory has none", d.Val())
+		return d.Errf("unrecognized option %q: memory has none", d.Val())
 	}
 	return nil
 }
@@ -31,7 +31,7 @@ func (b *Bolt) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() != "path" {
-			return d.Errf("unknown option %q: bolt has path", d.Val())
+			return d.Errf("unrecognized option %q: bolt has path", d.Val())
 		}
 		if b.Path != "" {
 			return d.Err("the path is given already")
