@@ -32,7 +32,7 @@ func (*Memory) Identity() string { return "memory" }
 func (*Memory) Open(context.Context) (storage.Engine, error) { return storage.NewMemory(), nil }
 
 // Bolt keeps registrations and key records in one file, a bbolt database, so that they survive a restart, a crash and a power cut. What a phone
-// registers is in the file within a second; nothing waits for that. The file belongs to one process at a time.
+// registers is in the file within a second, while the disk keeps up; nothing waits for that. The file belongs to one process at a time.
 type Bolt struct {
 	// The file. It is made when there is none, as is its directory. Default: `sip/sip.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
