@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -57,6 +58,7 @@ type Engine struct {
 	current  atomic.Pointer[Generation]
 	messages sync.Pool
 	recent   recent
+	proven   proven
 
 	registrations *storage.Behind // writes Location to the storage
 	garbage       garbage
@@ -70,6 +72,7 @@ type Engine struct {
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
 	e := &Engine{listeners: make(map[Address]*transport.Listener), stores: make(map[string]storage.Engine)}
+	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Count: countTransaction, Recovered: e.recovered})
 	e.registrations = storage.NewBehind(e.source())
