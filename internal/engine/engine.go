@@ -11,9 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
 	"github.com/caddysip/caddysip/internal/transaction"
@@ -41,6 +43,7 @@ type Generation struct {
 	Listen     []Address
 	Logger     *zap.Logger
 	Storage    storage.Storage // where registrations are kept; nil: nowhere
+	Grace      time.Duration   // how long listeners that this generation removes go on
 
 	// Listeners are the open sockets, in the order of Listen. Attach sets it.
 	Listeners []*transport.Listener
@@ -54,8 +57,10 @@ type Engine struct {
 	Transactions *transaction.Table
 	Location     *location.Store
 	Transport    *transport.Manager
+	Bans         *ban.List
 
 	current  atomic.Pointer[Generation]
+	leaving  atomic.Pointer[map[*transport.Listener]*Generation]
 	messages sync.Pool
 	recent   recent
 	proven   proven
@@ -65,20 +70,22 @@ type Engine struct {
 
 	mu        sync.Mutex
 	stack     []*Generation
-	listeners map[Address]*transport.Listener
+	listeners map[Address]*listener
 	stores    map[string]storage.Engine // by identity
 }
 
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
-	e := &Engine{listeners: make(map[Address]*transport.Listener), stores: make(map[string]storage.Engine)}
+	e := &Engine{listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Count: countTransaction, Recovered: e.recovered})
 	e.registrations = storage.NewBehind(e.source())
 	e.Location = location.New(location.Options{OnChange: e.registrations.Mark})
+	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
 		MaxMessage: wire.MaxSize,
+		Refuse:     e.Bans.Banned,
 		Dropped:    func(reason string) { Dropped(reason).Inc() },
 		Traffic:    countTraffic,
 	})
@@ -121,34 +128,15 @@ func (e *Engine) Attach(g *Generation) error {
 		return err
 	}
 	e.useStorage(g) // what the first packet changes is written there
+	e.takeBack(g)
 	e.stack = append(e.stack, g)
+	e.setLeaving()
 	e.current.Store(g)
 	return nil
 }
 
-func (e *Engine) openListeners(g *Generation) error {
-	var opened []Address
-	g.Listeners = make([]*transport.Listener, len(g.Listen))
-	for i, a := range g.Listen {
-		l, ok := e.listeners[a]
-		if !ok {
-			var err error
-			if l, err = e.Transport.Listen(a.Network, a.Addr); err != nil {
-				for _, a := range opened {
-					e.close(a)
-				}
-				return fmt.Errorf("listening on %s: %w", a, err)
-			}
-			e.listeners[a] = l
-			opened = append(opened, a)
-		}
-		g.Listeners[i] = l
-	}
-	return nil
-}
-
-// Detach takes g out of force: the generation attached last before it is in force again, and listeners and storages that no generation wants
-// are closed. Detaching twice does nothing.
+// Detach takes g out of force: the generation attached last before it is in force again, listeners that no generation wants leave, and such
+// storages are closed. Detaching twice does nothing.
 func (e *Engine) Detach(g *Generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -156,30 +144,25 @@ func (e *Engine) Detach(g *Generation) {
 	if i < 0 {
 		return
 	}
+	rollback := i == len(e.stack)-1
 	e.stack = slices.Delete(e.stack, i, i+1)
 	var top *Generation
 	if n := len(e.stack); n > 0 {
 		top = e.stack[n-1]
 	}
 	e.current.Store(top)
-	for a := range e.listeners {
-		if !slices.ContainsFunc(e.stack, func(g *Generation) bool { return slices.Contains(g.Listen, a) }) {
-			e.close(a)
-		}
-	}
+	e.releaseListeners(g, rollback)
+	e.setLeaving()
 	e.useStorage(top)
 	e.closeStorage()
 }
 
-func (e *Engine) close(a Address) {
-	if err := e.listeners[a].Close(); err != nil {
-		e.Logger().Error("closing a listener", zap.Stringer("address", a), zap.Error(err))
-	}
-	delete(e.listeners, a)
-}
-
 // HandleMessage implements transport.Handler.
 func (e *Engine) HandleMessage(in *transport.Inbound) {
+	if e.Bans.Banned(in.Flow.Remote.Addr()) {
+		droppedBanned.Inc()
+		return
+	}
 	m := e.messages.Get().(*wire.Message)
 	defer func() {
 		if p := recover(); p != nil {

@@ -26,6 +26,7 @@ var (
 	droppedMalformed = Dropped("malformed")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
+	droppedBanned    = Dropped(transport.DropBanned)
 )
 
 func counters(name, help string, labels ...string) *prometheus.CounterVec {
@@ -78,6 +79,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors,
 		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
+		gauge("bans", "Sources banned now.", func() float64 { return float64(e.Bans.Len()) }),
 		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
 	}
 }

@@ -48,6 +48,10 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 		return nil, ErrLimit
 	}
 	if flow.Listener != nil {
+		if m.opts.Refuse(flow.Remote.Addr()) {
+			m.opts.Dropped(DropBanned)
+			return nil, ErrRefused
+		}
 		from := source(flow.Remote)
 		if limit := m.opts.MaxConnsPerSource; limit > 0 && t.sources[from] >= limit {
 			m.opts.Dropped(DropSourceLimit)
@@ -102,4 +106,29 @@ func (m *Manager) Conns() []*Conn {
 		all = append(all, c)
 	}
 	return all
+}
+
+// CloseFrom closes at once the accepted connections that come from a prefix.
+func (m *Manager) CloseFrom(p netip.Prefix) {
+	for _, c := range m.connsFrom(p) {
+		c.abort(ErrRefused)
+	}
+}
+
+func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
+	t := &m.conns
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	// Most sources have no connection, and banning many of them must not cost a look at all the connections of others each time.
+	if p.IsSingleIP() && p.Addr().Is4() || p.Bits() == 64 {
+		if t.sources[p.Addr()] == 0 {
+			return nil
+		}
+	}
+	for c := range t.all {
+		if c.flow.Listener != nil && p.Contains(c.flow.Remote.Addr().WithZone("")) {
+			from = append(from, c)
+		}
+	}
+	return from
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -26,6 +27,9 @@ type Options struct {
 	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
 	// may give less.
 	ReadBuffer int
+	// Refuse tells whether connections from an address are closed as soon as they are accepted; nil refuses none. It must neither block nor call
+	// the Manager.
+	Refuse func(netip.Addr) bool
 	// Logger is for what an operator should see; nil logs nothing.
 	Logger *zap.Logger
 	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be nil. It must neither
@@ -51,6 +55,7 @@ const (
 	DropWriteError     = "write_error"       // a stream that could not be written, or not in time
 	DropConnLimit      = "connections"       // a connection over MaxConns
 	DropSourceLimit    = "source_connection" // a connection over MaxConnsPerSource
+	DropBanned         = "banned"            // a connection that Refuse refused
 )
 
 func (o Options) withDefaults() Options {
@@ -70,6 +75,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if o.Refuse == nil {
+		o.Refuse = func(netip.Addr) bool { return false }
 	}
 	if o.Dropped == nil {
 		o.Dropped = func(string) {}

@@ -48,6 +48,9 @@ func (l *Listener) welcome(nc net.Conn) {
 	flow.Listener = l
 	if _, err := l.m.adopt(nc, flow); err != nil {
 		nc.Close()
+		if errors.Is(err, ErrRefused) {
+			return // counted; the operator knows
+		}
 		l.m.acceptLog.warn(l.m.opts.Logger, "refused a connection",
 			zap.Stringer("address", l.addr), zap.Stringer("remote", flow.Remote), zap.Error(err))
 	}

@@ -58,6 +58,8 @@ var (
 	ErrQueueFull = errors.New("the peer reads too slowly, the connection is closed")
 	// ErrLimit is returned when the configured number of connections is reached.
 	ErrLimit = errors.New("too many connections")
+	// ErrRefused is returned when Options.Refuse refuses a connection.
+	ErrRefused = errors.New("the source is banned")
 
 	errNoConnection = errors.New("the flow has no connection: dial one")
 	errNoSocket     = errors.New("the flow has no socket")

@@ -1,0 +1,296 @@
+// Package ban keeps the sources that nothing is taken from for a while.
+package ban
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultMax is how many bans a List holds unless told otherwise. They need about 30 MB then.
+const DefaultMax = 100_000
+
+// Entry is a ban.
+type Entry struct {
+	Source netip.Prefix // what is banned
+	Reason string
+	Since  time.Time
+	Until  time.Time
+}
+
+// Options are the options of a List. The zero value has the defaults.
+type Options struct {
+	// Max is how many bans are held: when there are more, the one that ends first goes. Default 100,000.
+	Max int
+	// OnBan is called for each ban, when it is in force; it may be nil. It must not call the List.
+	OnBan func(source netip.Prefix)
+}
+
+// List is a set of banned sources. Looking one up takes one atomic load as long as the list is empty, and never waits for those who change
+// another part of it. Bans that have ended count no more, and are removed when somebody asks for the list or adds to it.
+type List struct {
+	opts Options
+	size atomic.Int64
+	// The lengths of the prefixes that are banned, of IPv4 and of IPv6: seldom more than one.
+	lengths [2]atomic.Pointer[[]uint8]
+	shards  [shards]shard
+
+	mu     sync.Mutex // for whoever changes the list
+	order  byEnd
+	counts [2][129]int // bans by the length of their prefix
+}
+
+const shards = 32
+
+type shard struct {
+	mu   sync.RWMutex
+	bans map[netip.Prefix]*ban
+}
+
+// ban is immutable but for its place in the heap, which List.mu guards.
+type ban struct {
+	Entry
+	index int
+}
+
+// New returns an empty list.
+func New(opts Options) *List {
+	if opts.Max <= 0 {
+		opts.Max = DefaultMax
+	}
+	l := &List{opts: opts}
+	for i := range l.shards {
+		l.shards[i].bans = make(map[netip.Prefix]*ban)
+	}
+	return l
+}
+
+// Source returns what is banned when an address is: an IPv4 address, but the /64 of an IPv6 address, because a host has a whole one to call from.
+func Source(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap()
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	p, _ := addr.Prefix(bits)
+	return p
+}
+
+// Ban bans the source that an address belongs to for d. A ban that is in force and ends later stays as it is. Ban tells whether the source was not
+// banned before.
+func (l *List) Ban(addr netip.Addr, d time.Duration, reason string) bool {
+	return l.set(Source(addr), d, reason, true)
+}
+
+// Set bans a prefix for d, whatever was said about it before, and tells whether it was not banned before.
+func (l *List) Set(source netip.Prefix, d time.Duration, reason string) bool {
+	return l.set(canonical(source), d, reason, false)
+}
+
+func (l *List) set(source netip.Prefix, d time.Duration, reason string, keepLonger bool) bool {
+	if !source.IsValid() || d <= 0 {
+		return false
+	}
+	now := time.Now()
+	b := &ban{Entry: Entry{Source: source, Reason: reason, Since: now, Until: now.Add(d)}}
+	l.mu.Lock()
+	l.prune(now)
+	old := l.get(source)
+	if old != nil {
+		if keepLonger && !old.Until.Before(b.Until) {
+			l.mu.Unlock()
+			return false
+		}
+		b.Since = old.Since
+		l.remove(old)
+	}
+	l.add(b)
+	if len(l.order) > l.opts.Max {
+		l.remove(l.order[0])
+	}
+	l.mu.Unlock()
+	if l.opts.OnBan != nil {
+		l.opts.OnBan(source)
+	}
+	return old == nil
+}
+
+// Unban ends the ban of the source that an address belongs to. It tells whether there was one.
+func (l *List) Unban(addr netip.Addr) bool { return l.Remove(Source(addr)) }
+
+// Remove ends the ban of a prefix, not those of others that include it or are part of it. It tells whether there was one.
+func (l *List) Remove(source netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(time.Now())
+	b := l.get(canonical(source))
+	if b == nil {
+		return false
+	}
+	l.remove(b)
+	return true
+}
+
+// Banned tells whether an address belongs to a banned source. It allocates nothing.
+func (l *List) Banned(addr netip.Addr) bool {
+	if l.size.Load() == 0 {
+		return false
+	}
+	addr = addr.Unmap()
+	lengths := l.lengths[family(addr)].Load()
+	if lengths == nil {
+		return false
+	}
+	for _, bits := range *lengths {
+		p, err := addr.Prefix(int(bits))
+		if err != nil {
+			continue
+		}
+		if b := l.get(p); b != nil && time.Now().Before(b.Until) {
+			return true
+		}
+	}
+	return false
+}
+
+// Get returns the ban of a prefix.
+func (l *List) Get(source netip.Prefix) (Entry, bool) {
+	b := l.get(canonical(source))
+	if b == nil || !time.Now().Before(b.Until) {
+		return Entry{}, false
+	}
+	return b.Entry, true
+}
+
+// All returns the bans in the order of their sources.
+func (l *List) All() []Entry {
+	l.mu.Lock()
+	l.prune(time.Now())
+	all := make([]Entry, len(l.order))
+	for i, b := range l.order {
+		all[i] = b.Entry
+	}
+	l.mu.Unlock()
+	slices.SortFunc(all, func(a, b Entry) int { return Compare(a.Source, b.Source) })
+	return all
+}
+
+// Compare orders prefixes as All does: by address, a wider one first.
+func Compare(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// Len returns how many bans are in force.
+func (l *List) Len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(time.Now())
+	return len(l.order)
+}
+
+// prune removes what has ended.
+func (l *List) prune(now time.Time) {
+	for len(l.order) > 0 && !now.Before(l.order[0].Until) {
+		l.remove(l.order[0])
+	}
+}
+
+func (l *List) add(b *ban) {
+	s := l.shard(b.Source)
+	s.mu.Lock()
+	s.bans[b.Source] = b
+	s.mu.Unlock()
+	heap.Push(&l.order, b)
+	l.size.Store(int64(len(l.order)))
+	l.count(b.Source, 1)
+}
+
+func (l *List) remove(b *ban) {
+	s := l.shard(b.Source)
+	s.mu.Lock()
+	delete(s.bans, b.Source)
+	s.mu.Unlock()
+	heap.Remove(&l.order, b.index)
+	l.size.Store(int64(len(l.order)))
+	l.count(b.Source, -1)
+}
+
+// count keeps the lengths that have to be looked up.
+func (l *List) count(p netip.Prefix, change int) {
+	f := family(p.Addr())
+	n := &l.counts[f][p.Bits()]
+	before := *n
+	*n += change
+	if (before == 0) == (*n == 0) {
+		return
+	}
+	var lengths []uint8
+	for bits, n := range l.counts[f] {
+		if n > 0 {
+			lengths = append(lengths, uint8(bits))
+		}
+	}
+	l.lengths[f].Store(&lengths)
+}
+
+func (l *List) get(p netip.Prefix) *ban {
+	s := l.shard(p)
+	s.mu.RLock()
+	b := s.bans[p]
+	s.mu.RUnlock()
+	return b
+}
+
+func (l *List) shard(p netip.Prefix) *shard {
+	a := p.Addr().As16()
+	h := binary.BigEndian.Uint64(a[:8]) ^ binary.BigEndian.Uint64(a[8:])
+	return &l.shards[h*0x9E3779B97F4A7C15>>(64-5)]
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// canonical gives a prefix the one form it has in the list.
+func canonical(p netip.Prefix) netip.Prefix {
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
+}
+
+// byEnd is a heap: the ban that ends first is at the front.
+type byEnd []*ban
+
+func (h byEnd) Len() int           { return len(h) }
+func (h byEnd) Less(i, j int) bool { return h[i].Until.Before(h[j].Until) }
+func (h byEnd) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (h *byEnd) Push(x any) {
+	b := x.(*ban)
+	b.index = len(*h)
+	*h = append(*h, b)
+}
+
+// Pop implements heap.Interface.
+func (h *byEnd) Pop() any {
+	old := *h
+	b := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return b
+}
