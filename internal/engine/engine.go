@@ -221,7 +221,7 @@ func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
 }
 
 // ConnClosed implements transport.Handler.
-func (e *Engine) ConnClosed(*transport.Conn, error) {}
+func (e *Engine) ConnClosed(c *transport.Conn, err error) { e.Transactions.ConnClosed(c, err) }
 
 // ResponseFlow returns where the response to a request is sent (RFC 3261 §18.2.2).
 func ResponseFlow(m *wire.Message, f transport.Flow) transport.Flow {

@@ -37,6 +37,8 @@ type Client struct {
 	invite  bool
 	cancel  bool // a CANCEL was sent or is to be
 	final   bool // the handler has been told of a final response
+
+	after, before *Client // on the same connection; they belong to the table's connections
 }
 
 var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
@@ -79,6 +81,9 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	defer c.mu.Unlock()
 	if err := c.start(t, c, limited); err != nil {
 		return nil, err
+	}
+	if flow.Conn != nil {
+		t.conns.add(c) // before it is sent: a connection that takes the request and closes then finds the transaction
 	}
 	if err := t.send(flow, b, out); err != nil {
 		t.remove(c)
@@ -148,7 +153,9 @@ func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Ou
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// A response comes by the transport of the request (RFC 3261 §18.2.2). So nobody can answer what went over TLS
-	// with a datagram.
+	// with a datagram. Where it comes from is not asked: RFC 3261 §17.1.3 has the branch and the method decide, a host with
+	// several addresses may answer from another one, and a server opens a new connection when ours is gone. Nobody else can
+	// answer, because a branch is 64 random bits that only those have seen who got the request.
 	if c.state == terminated || flow.Network != c.flow.Network {
 		return false
 	}

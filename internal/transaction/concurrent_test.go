@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -310,6 +311,7 @@ func TestRace(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{T1: 20 * time.Millisecond, T4: 50 * time.Millisecond})
 		w.table.mask = 7
 		w.table.send = func(_ transport.Flow, b []byte, _ *transport.Outbox) error { return nil }
+		conn := new(transport.Conn)
 		var mu sync.Mutex
 		var all []*strict
 		var servers []*Server
@@ -347,7 +349,11 @@ func TestRace(t *testing.T) {
 							mu.Unlock()
 						}
 					case n < 4:
-						if c, err := w.table.NewClient(requestText(method, branch), w.flow, strictClient{h}, nil); err == nil {
+						flow := w.flow
+						if random.IntN(2) == 0 {
+							flow.Conn = conn
+						}
+						if c, err := w.table.NewClient(requestText(method, branch), flow, strictClient{h}, nil); err == nil {
 							mu.Lock()
 							all, clients = append(all, h), append(clients, c)
 							mu.Unlock()
@@ -364,6 +370,8 @@ func TestRace(t *testing.T) {
 						c.Cancel(nil)
 					case n == 11 && s != nil && random.IntN(4) == 0:
 						s.Terminate()
+					case n == 11 && random.IntN(4) == 0:
+						w.table.ConnClosed(conn, io.EOF)
 					}
 					time.Sleep(time.Duration(random.IntN(int(10 * time.Millisecond))))
 				}
@@ -379,6 +387,9 @@ func TestRace(t *testing.T) {
 		}
 		if n := w.table.Len(); n != 0 || len(all) < 100 {
 			t.Errorf("%d transactions are left of %d", n, len(all))
+		}
+		if n := len(w.table.conns.first); n != 0 {
+			t.Errorf("%d connections are remembered", n)
 		}
 	})
 }

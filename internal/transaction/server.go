@@ -25,7 +25,7 @@ type Server struct {
 	core
 	handler ServerHandler
 	toTag   []byte
-	source  netip.Addr
+	source  netip.AddrPort // where a CANCEL has to come from
 	status  int16
 	invite  bool
 	gone    bool // cancelled
@@ -45,7 +45,10 @@ func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPo
 	key := appendServerKey(room[:0], m)
 	text := make([]byte, 0, len(key)+len(toTag))
 	text = append(append(text, key...), toTag...)
-	s := &Server{handler: h, source: flow.Remote.Addr(), toTag: text[len(key):], invite: m.Method == wire.INVITE}
+	s := &Server{handler: h, source: flow.Remote, toTag: text[len(key):], invite: m.Method == wire.INVITE}
+	if flow.Network == transport.UDP && !m.Via.HasRPort {
+		s.source = anyPort(flow.Remote)
+	}
 	s.key = text[:len(key):len(key)]
 	s.flow = flow
 	if !flow.Network.Reliable() {
@@ -92,6 +95,10 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 		}
 		return err
 	}
+	if s.state == accepted && !s.more() {
+		s.table.opts.Count(Absorbed)
+		return nil
+	}
 	s.status = int16(status)
 	if s.state == accepted {
 		return nil
@@ -136,6 +143,17 @@ func (s *Server) Terminate() {
 
 // again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is
 // absorbed in silence.
+// more tells whether another 2xx may be sent.
+func (s *Server) more() bool {
+	if s.left <= 0 {
+		return s.left == 0
+	}
+	if s.left--; s.left == 0 {
+		s.left = -1 // 0 is no limit
+	}
+	return true
+}
+
 func (s *Server) again(out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,15 +204,29 @@ func (s *Server) acknowledges(ack *wire.Message) bool {
 	return bytes.Equal(response.ToTag(), ack.ToTag())
 }
 
-// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). Whoever knows or guesses a branch could end other
-// people's calls, so it must come from where the INVITE came from.
+// anyPort has port 0, which no packet comes from.
+func anyPort(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
+
+// cancels tells whether a CANCEL comes from where the INVITE came from. RFC 3261 §9.2 asks for the branch alone, and a caller's
+// branch need not be hard to guess: whoever knows it could end other people's calls. The INVITE's Via says what stays the same: with rport
+// the client sends from one socket (RFC 3581 §3), without it may use another for each request.
+func (s *Server) cancels(flow transport.Flow) bool {
+	from := flow.Remote
+	if s.source.Port() == 0 {
+		from = anyPort(from)
+	}
+	return from == s.source && flow.Network == s.flow.Network && flow.Conn == s.flow.Conn
+}
+
+// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). One that does not come from where the INVITE came from is for nothing that
+// we know.
 func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == terminated {
 		return false
 	}
-	if flow.Remote.Addr() != s.source || flow.Network != s.flow.Network || flow.Conn != s.flow.Conn {
+	if !s.cancels(flow) {
 		s.table.opts.Count(Spoofed)
 		return false
 	}

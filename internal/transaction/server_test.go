@@ -177,16 +177,30 @@ func TestServerDestination(t *testing.T) {
 	})
 }
 
+// TestSpoofedCancel: a CANCEL counts only where it comes from where its INVITE came from. The port is a part of that when the INVITE has rport.
 func TestSpoofedCancel(t *testing.T) {
-	for _, network := range []transport.Network{transport.UDP, transport.TCP} {
-		t.Run(network.String(), func(t *testing.T) {
+	for name, test := range map[string]struct {
+		network transport.Network
+		rport   string
+		port    bool // a CANCEL from another port counts
+	}{
+		"UDP":               {transport.UDP, "", true},
+		"UDP with rport":    {transport.UDP, ";rport", false},
+		"TCP":               {transport.TCP, "", false},
+		"TCP with rport":    {transport.TCP, ";rport", false},
+		"UDP, rport with =": {transport.UDP, ";RPort=", false},
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, network, Options{})
-				w.flow.Conn = nil
-				if network == transport.TCP {
+				w := newWorld(t, test.network, Options{})
+				if test.network.Reliable() {
 					w.flow.Conn = new(transport.Conn)
 				}
-				beginServer(t, w, &scenario{method: "INVITE"})
+				m := view(t, requestText("INVITE", branch+test.rport))
+				if _, err := w.table.NewServer(m, w.flow, m.ResponseAddr(w.flow.Remote), []byte("tag"), serverSide{w}); err != nil {
+					t.Fatal(err)
+				}
+				// What the CANCEL itself says of rport changes nothing.
 				cancel := view(t, requestText("CANCEL", branch))
 				flows := map[string]transport.Flow{}
 				f := w.flow
@@ -198,6 +212,11 @@ func TestSpoofedCancel(t *testing.T) {
 				f = w.flow
 				f.Network = transport.TLS
 				flows["another transport"] = f
+				f = w.flow
+				f.Remote = netip.AddrPortFrom(f.Remote.Addr(), 1024)
+				if !test.port {
+					flows["another port"] = f
+				}
 				for name, f := range flows {
 					if w.table.Request(cancel, f, nil) {
 						t.Errorf("a CANCEL from %s was taken", name)
@@ -209,11 +228,11 @@ func TestSpoofedCancel(t *testing.T) {
 				if n := w.count(Spoofed); n != len(flows) {
 					t.Errorf("%d were counted, want %d", n, len(flows))
 				}
-				// A client behind a NAT may have got another port meanwhile.
-				f = w.flow
-				f.Remote = netip.AddrPortFrom(f.Remote.Addr(), 1024)
-				if !w.table.Request(cancel, f, nil) {
+				if test.port && !w.table.Request(cancel, f, nil) {
 					t.Error("a CANCEL from another port was refused")
+				}
+				if !w.table.Request(cancel, w.flow, nil) {
+					t.Error("the caller's own CANCEL was refused")
 				}
 			})
 		})

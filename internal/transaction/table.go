@@ -89,6 +89,7 @@ type Table struct {
 
 	// A test puts its own there.
 	send func(transport.Flow, []byte, *transport.Outbox) error
+	conns  connections
 	mask uint64 // the bits of a hash that are used
 }
 
@@ -121,6 +122,7 @@ func defaultTo[T int | time.Duration](v *T, value T) {
 		*v = value
 	}
 }
+	t.conns.first = make(map[*transport.Conn]*Client)
 
 // send sends through the batch if there is one. A datagram that the socket did not take counts as one that the
 // network lost.
@@ -268,6 +270,9 @@ func (t *Table) remove(x transaction) {
 			s.all[c.hash] = c.chain
 		}
 	} else {
+	if c, ok := x.(*Client); ok && c.flow.Conn != nil {
+		t.conns.remove(c)
+	}
 		before := s.all[c.hash].base()
 		for before.chain != x {
 			before = before.chain.base()
