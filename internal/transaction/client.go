@@ -159,6 +159,9 @@ func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Ou
 	if c.state == terminated || flow.Network != c.flow.Network {
 		return false
 	}
+	if !flow.Network.Reliable() && flow.Remote == c.flow.Remote {
+		c.table.opts.Prove(flow)
+	}
 	var news bool
 	switch {
 	case m.Status < 200:

@@ -220,10 +220,14 @@ type scenario struct {
 }
 
 func run(t *testing.T, tests []scenario, begin func(t *testing.T, w *world, s *scenario)) {
+	runWith(t, Options{}, tests, begin)
+}
+
+func runWith(t *testing.T, o Options, tests []scenario, begin func(t *testing.T, w *world, s *scenario)) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, tt.network, Options{})
+				w := newWorld(t, tt.network, o)
 				begin(t, w, &tt)
 				for _, s := range tt.steps {
 					at, what, _ := strings.Cut(s, " ")

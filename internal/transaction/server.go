@@ -31,6 +31,11 @@ type Server struct {
 	gone    bool // cancelled
 }
 
+// UnprovenRetransmits is how often a message is sent again, at most, to a UDP address of which Options.Proven says no: one forged datagram must
+// not make us send a volley to whoever's address it bears. RFC 3261 §17.2.1 would have the final response to an INVITE sent again ten times when no
+// ACK comes, and so does the phone whose 2xx we pass on (§13.3.1.4).
+const UnprovenRetransmits = 3
+
 // NewServer makes the server transaction of a request for which Request said false. On UDP responses go to dst, which
 // m.ResponseAddr gives, from the address that the request was sent to; a stream answers on its connection. toTag is
 // what the 200 to a CANCEL has as To tag: the one that the handler uses. h may be nil.
@@ -80,8 +85,9 @@ func (s *Server) Status() int {
 // the caller's again.
 //
 // After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may
-// follow the first: sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1). After
-// an error of the transport, which is returned, the transaction ends.
+// follow the first: sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1).
+// What is over UnprovenRetransmits of those is dropped in silence. After an error of the transport, which is returned, the
+// transaction ends.
 func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,15 +95,15 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	if s.state > accepted || s.state == accepted && !success {
 		return ErrState
 	}
+	if s.state == accepted && !s.more() {
+		s.table.opts.Count(Absorbed)
+		return nil
+	}
 	if err := s.table.send(s.flow, b, out); err != nil {
 		if s.state != accepted { // RFC 6026 §7.1
 			s.endSoon(s, err)
 		}
 		return err
-	}
-	if s.state == accepted && !s.more() {
-		s.table.opts.Count(Absorbed)
-		return nil
 	}
 	s.status = int16(status)
 	if s.state == accepted {
@@ -115,6 +121,9 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	}
 	now, o := s.table.wheel.now(), &s.table.opts
 	s.due = now + 64*o.T1 // timers H, J and L
+	if s.invite && !reliable && !o.Proven(s.flow) {
+		s.left = UnprovenRetransmits
+	}
 	switch {
 	case s.invite && success:
 		s.state = accepted
@@ -134,15 +143,6 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	return nil
 }
 
-// Terminate ends the transaction at once, answered or not. The handler is told.
-func (s *Server) Terminate() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.endSoon(s, nil)
-}
-
-// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is
-// absorbed in silence.
 // more tells whether another 2xx may be sent.
 func (s *Server) more() bool {
 	if s.left <= 0 {
@@ -154,6 +154,15 @@ func (s *Server) more() bool {
 	return true
 }
 
+// Terminate ends the transaction at once, answered or not. The handler is told.
+func (s *Server) Terminate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endSoon(s, nil)
+}
+
+// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is
+// absorbed in silence.
 func (s *Server) again(out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -47,6 +47,11 @@ type Options struct {
 	// Max limits the transactions in all. Default 1,000,000. The CANCEL of an INVITE that is held already is let in
 	// all the same.
 	Max int
+	// Proven tells whether what is sent to a UDP address is received by whoever uses that address as a source. nil: always.
+	Proven func(transport.Flow) bool
+	// Prove is called with the flow of a request over UDP that was answered from where it was sent, which shows just that:
+	// the branch is known to nobody else. It may be nil. It must not block, and is called with locks of this package held.
+	Prove func(transport.Flow)
 	// Count is called for each Event; it may be nil. It must not block, and may be called with locks of this package
 	// held.
 	Count func(Event)
@@ -84,12 +89,12 @@ type Table struct {
 	wheel  *wheel
 	seed   maphash.Seed
 	shards [64]shard
+	conns  connections
 	count  atomic.Int64
 	closed atomic.Bool
 
 	// A test puts its own there.
 	send func(transport.Flow, []byte, *transport.Outbox) error
-	conns  connections
 	mask uint64 // the bits of a hash that are used
 }
 
@@ -107,10 +112,17 @@ func NewTable(o Options) *Table {
 	defaultTo(&o.T2, 4*time.Second)
 	defaultTo(&o.T4, 5*time.Second)
 	defaultTo(&o.Max, 1_000_000)
+	if o.Proven == nil {
+		o.Proven = func(transport.Flow) bool { return true }
+	}
+	if o.Prove == nil {
+		o.Prove = func(transport.Flow) {}
+	}
 	if o.Count == nil {
 		o.Count = func(Event) {}
 	}
 	t := &Table{opts: o, wheel: newWheel(), seed: maphash.MakeSeed(), send: send, mask: 1<<64 - 1}
+	t.conns.first = make(map[*transport.Conn]*Client)
 	for i := range t.shards {
 		t.shards[i].all = make(map[uint64]transaction)
 	}
@@ -122,7 +134,6 @@ func defaultTo[T int | time.Duration](v *T, value T) {
 		*v = value
 	}
 }
-	t.conns.first = make(map[*transport.Conn]*Client)
 
 // send sends through the batch if there is one. A datagram that the socket did not take counts as one that the
 // network lost.
@@ -259,6 +270,9 @@ func (t *Table) insert(x transaction, limited bool) error {
 }
 
 func (t *Table) remove(x transaction) {
+	if c, ok := x.(*Client); ok && c.flow.Conn != nil {
+		t.conns.remove(c)
+	}
 	c := x.base()
 	s := t.shard(c.hash)
 	s.mu.Lock()
@@ -270,9 +284,6 @@ func (t *Table) remove(x transaction) {
 			s.all[c.hash] = c.chain
 		}
 	} else {
-	if c, ok := x.(*Client); ok && c.flow.Conn != nil {
-		t.conns.remove(c)
-	}
 		before := s.all[c.hash].base()
 		for before.chain != x {
 			before = before.chain.base()
