@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -79,7 +78,7 @@ func New() *Engine {
 	e := &Engine{listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
-	e.Transactions = transaction.NewTable(transaction.Options{Count: countTransaction, Recovered: e.recovered})
+	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})
 	e.registrations = storage.NewBehind(e.source())
 	e.Location = location.New(location.Options{OnChange: e.registrations.Mark})
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
