@@ -39,6 +39,7 @@ type serverBlock struct {
 //	sip {
 //		domain  <names...>
 //		storage <module> ...
+//		grace_period <duration>
 //		&(<name>) {
 //			<directives...>
 //		}
@@ -91,6 +92,8 @@ func (a *app) option(segment caddyfile.Segment) error {
 		return a.domain(d)
 	case option == "storage":
 		return a.storage(d)
+	case option == "grace_period":
+		return a.gracePeriod(d)
 	case option == "keys":
 		return d.Err("keys: profiles of keys are not there yet; leave the block away")
 	case strings.HasPrefix(option, "&("):
@@ -117,7 +120,7 @@ func optionHint(word string) string {
 	if _, err := caddy.GetModule(handlers + "." + word); err == nil || slices.Contains(builtin, word) {
 		return fmt.Sprintf("directives belong in the block of a server, as in :5060 { %s }", word)
 	}
-	return suggest.DidYouMean(word, []string{"domain", "storage"}) +
+	return suggest.DidYouMean(word, []string{"domain", "storage", "grace_period"}) +
 		"; a server is written with its address, as in :5060 or udp/localhost:5060, and a named route as in &(name)"
 }
 
@@ -166,6 +169,27 @@ func (a *app) storage(d *caddyfile.Dispenser) error {
 	}
 	a.StorageRaw, err = moduleObject(u, "module", name)
 	return err
+}
+
+// gracePeriod reads how long a removed listener goes on.
+//
+//	grace_period <duration>
+func (a *app) gracePeriod(d *caddyfile.Dispenser) error {
+	if a.GracePeriod != 0 {
+		return d.Err("grace_period is there already")
+	}
+	if !d.NextArg() {
+		return d.Err("grace_period needs a duration, as in 32s")
+	}
+	grace, err := caddy.ParseDuration(d.Val())
+	if err != nil || grace <= 0 {
+		return d.Errf("grace_period '%s' is no duration above zero: write it as in 32s", d.Val())
+	}
+	a.GracePeriod = caddy.Duration(grace)
+	if d.NextArg() {
+		return d.Errf("grace_period takes one duration: found '%s' behind it", d.Val())
+	}
+	return noBlock(d, "grace_period")
 }
 
 const (

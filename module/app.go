@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
@@ -55,6 +56,11 @@ type App struct {
 	// that are in memory are written to the new one, and those that are in there and still valid are restored. Default: bolt, with its default file.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sip.storage inline_key=module"`
 
+	// How long a listener that a new configuration removes goes on, with the routes it had: calls that are being set up there, and requests
+	// that are on their way, have that time to end. After it its connections are closed. Default: 32 seconds, which no transaction
+	// outlives.
+	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
+
 	// The servers, by names of your choice.
 	Servers map[string]*Server `json:"servers,omitempty"`
 
@@ -83,7 +89,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.workers = newWorkers(a.logger)
 	a.storage = ctx.Storage()
-	a.generation = &engine.Generation{Dispatcher: a, Logger: a.logger}
+	a.generation = &engine.Generation{Dispatcher: a, Logger: a.logger, Grace: engine.DefaultGrace}
+	switch {
+	case a.GracePeriod < 0:
+		return fmt.Errorf("grace_period %s: it must not be negative", time.Duration(a.GracePeriod))
+	case a.GracePeriod > 0:
+		a.generation.Grace = time.Duration(a.GracePeriod)
+	}
 	if err := a.listenAddresses(); err != nil {
 		return err
 	}

@@ -16,14 +16,10 @@ import (
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
 // ServeRequest implements engine.Dispatcher.
-func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) {
-	s := a.serverOf(in.Flow.Listener)
+func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
+	s := a.serverOf(&in.Flow)
 	if s == nil {
-		droppedRetired.Inc()
-		if in.Flow.Conn != nil {
-			in.Flow.Conn.Close() // the client connects anew, to where somebody listens
-		}
-		return
+		return false
 	}
 	r := requests.Get().(*Request)
 	r.msg, r.flow, r.outbox, r.server = m, in.Flow, in.Outbox, s
@@ -33,7 +29,7 @@ func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) {
 	}
 	s.run(r)
 	if r.kept {
-		return // whoever keeps it lets go of it in the end
+		return true // whoever keeps it lets go of it in the end
 	}
 	if r.writer.status == 0 {
 		s.finished(r, nil)
@@ -41,6 +37,7 @@ func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) {
 	edits := r.edits
 	*r = Request{edits: edits}
 	requests.Put(r)
+	return true
 }
 
 // run gives the request to the routes, and what they return to the error routes.

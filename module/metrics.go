@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
@@ -24,7 +23,6 @@ var (
 	}, []string{"outcome"})
 
 	// What comes from a socket or a connection that the configuration doesn't have any more.
-	droppedRetired = engine.Dropped("no_listener")
 
 	collectors = []prometheus.Collector{requestsTotal, LRCPushes}
 )

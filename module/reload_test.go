@@ -169,30 +169,55 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// TestRetired takes one of two servers out of the configuration: its port is free then, and its connections don't get into the other server.
-func TestRetired(t *testing.T) {
+// TestRemoved takes one of two servers out of the configuration. It goes on as it was until the grace period ends; then its port is free and
+// its connections are closed.
+func TestRemoved(t *testing.T) {
 	inner, outer := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, inner, servers(inner, "act tell inner", outer, "act fail outer"))
 	out := *s
 	out.Addr = outer
-	in := peers(s)
-	left := out.TCP()
-	ask(left, "403 outer")
-	dropped := s.Metric("caddy_sip_dropped_total", "reason=no_listener")
+	in, left := peers(s), peers(&out)
 	s.Load(servers(inner, "act tell changed"))
-	isFree(t, outer)
-	left.Send(request("MESSAGE", "sip:bob@example.com"))
-	left.Closed()
-	if got := s.Metric("caddy_sip_dropped_total", "reason=no_listener") - dropped; got != 1 {
-		t.Errorf("%v messages dropped", got)
+	for _, p := range append(left, peers(&out)...) {
+		ask(p, "403 outer")
 	}
 	for _, p := range in {
 		ask(p, "200 changed")
+	}
+	// It is taken back while it is leaving.
+	s.Load(servers(inner, "act tell inner", outer, "act fail other"))
+	for _, p := range append(left, peers(&out)...) {
+		ask(p, "403 other")
+	}
+	last := out.TCP()
+	ask(last, "403 other")
+	s.Load(strings.Replace(servers(inner, "act tell last"), "domain", "grace_period 1ms\n\t\tdomain", 1))
+	last.Closed()
+	isFree(t, outer)
+	for _, p := range in {
+		ask(p, "200 last")
 	}
 	// And back again.
 	s.Load(servers(inner, "act tell inner", outer, "act fail outer"))
 	for _, p := range peers(&out) {
 		ask(p, "403 outer")
+	}
+}
+
+// TestMoved moves a server from one address to all of the machine's, and back: who asks there is served by the configuration in force at once, over
+// the connections that were there.
+func TestMoved(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	all := fmt.Sprint(":", addr.Port())
+	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
+	list := peers(s)
+	for i, at := range []string{all, addr.String(), all, addr.String()} {
+		name := fmt.Sprint("step", i)
+		s.Load(strings.Replace(servers(at, "act tell "+name), "domain", "grace_period 1ms\n\t\tdomain", 1))
+		list = append(list, peers(s)...)
+		for _, p := range list {
+			ask(p, "200 "+name)
+		}
 	}
 }
 

@@ -146,11 +146,17 @@ func overlap(x, y engine.Address) bool {
 	return covers(a.Addr(), b.Addr()) || covers(b.Addr(), a.Addr())
 }
 
-// serverOf returns the server that a listener belongs to, nil when none listens there any more: what is left of its connections must not get
-// into another server's routes. What comes over a connection that we made belongs to the first server.
-func (a *App) serverOf(l *transport.Listener) *Server {
+// serverOf returns the server that listens where a request came, nil when none does any more: what is left of another server's
+// connections must not get into these routes. What comes over a connection that we made belongs to the first server.
+func (a *App) serverOf(f *Flow) *Server {
 	for i, own := range a.generation.Listeners {
-		if own == l || l == nil {
+		if own == f.Listener || f.Listener == nil {
+			return a.owners[i]
+		}
+	}
+	// A listener that was moved, to all addresses or to one of them.
+	for i, own := range a.generation.Listeners {
+		if own.Network() == f.Network && own.Covers(f.Local) {
 			return a.owners[i]
 		}
 	}

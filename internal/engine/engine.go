@@ -24,8 +24,9 @@ import (
 
 // Dispatcher is what a generation of configuration does with new requests. It is called on the goroutine that reads the socket and must not block.
 type Dispatcher interface {
-	// ServeRequest handles a request that belongs to no transaction. m and in are valid until it returns.
-	ServeRequest(in *transport.Inbound, m *wire.Message)
+	// ServeRequest handles a request that belongs to no transaction. m and in are valid until it returns. False means that the generation
+	// has no listener where the request came.
+	ServeRequest(in *transport.Inbound, m *wire.Message) bool
 }
 
 // Address is a listener that a generation wants.
@@ -204,7 +205,13 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		droppedIdle.Inc()
 		return
 	}
-	g.Dispatcher.ServeRequest(in, m)
+	if g.Dispatcher.ServeRequest(in, m) || e.serveLeaving(in, m) {
+		return
+	}
+	droppedRetired.Inc()
+	if in.Flow.Conn != nil {
+		in.Flow.Conn.Close() // the client connects anew, to where somebody listens
+	}
 }
 
 // refuse answers a request that cannot be read, statelessly, if it can be answered at all.

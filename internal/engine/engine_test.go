@@ -3,6 +3,7 @@ package engine
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,15 +14,24 @@ import (
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
-// answering is a dispatcher that answers everything with one reason phrase.
-type answering string
+// answering is a dispatcher that answers everything that comes to its listeners with one reason phrase.
+type answering struct {
+	*Generation
+	reason string
+}
 
-func (a answering) ServeRequest(in *transport.Inbound, m *wire.Message) {
+func (a *answering) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
+	if !slices.ContainsFunc(a.Listeners, func(l *transport.Listener) bool {
+		return l == in.Flow.Listener || l.Network() == in.Flow.Network && l.Covers(in.Flow.Local)
+	}) {
+		return false
+	}
 	if m.Method == wire.INFO {
 		panic("at the disco")
 	}
-	b := m.AppendResponse(in.Outbox.Buffer(), 200, string(a), in.Flow.Remote, &wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
+	b := m.AppendResponse(in.Outbox.Buffer(), 200, a.reason, in.Flow.Remote, &wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
 	_ = in.Outbox.Send(ResponseFlow(m, in.Flow), b)
+	return true
 }
 
 // client is a UDP socket that asks.
@@ -88,7 +98,8 @@ func freeAddr(t testing.TB) netip.AddrPort {
 }
 
 func generation(name string, addrs ...netip.AddrPort) *Generation {
-	g := &Generation{Dispatcher: answering(name)}
+	g := &Generation{Grace: time.Hour}
+	g.Dispatcher = &answering{g, name}
 	for _, a := range addrs {
 		g.Listen = append(g.Listen, Address{transport.UDP, a})
 	}
@@ -162,12 +173,23 @@ func TestGenerations(t *testing.T) {
 		again.Close()
 	}
 
-	// The second address goes with the configuration that wants it.
+	// The second address leaves: what still comes there is served as it was.
 	five := generation("five", a)
 	attach(t, e, five)
+	d.want(text, "SIP/2.0 200 two")
 	e.Detach(two)
-	wantOpen(t, e, 1)
+	wantOpen(t, e, 2)
 	c.want(text, "SIP/2.0 200 five")
+	d.want(text, "SIP/2.0 200 two")
+
+	// A load that fails takes it for a moment.
+	six := generation("six", a, b)
+	attach(t, e, six)
+	d.want(text, "SIP/2.0 200 six")
+	e.Detach(six)
+	d.want(text, "SIP/2.0 200 two")
+
+	// With no configuration everything is closed.
 	e.Detach(five)
 	wantOpen(t, e, 0)
 	if e.Logger() == nil || e.Storage() != nil {

@@ -26,6 +26,7 @@ var (
 	droppedMalformed = Dropped("malformed")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
+	droppedRetired   = Dropped("no_listener")
 	droppedBanned    = Dropped(transport.DropBanned)
 )
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 )
 
@@ -131,4 +132,19 @@ func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
 		}
 	}
 	return from
+}
+
+// CloseOrphans closes the connections that were accepted by a listener which is closed, unless another one has their address now. The peers
+// connect anew, to where somebody listens.
+func (m *Manager) CloseOrphans() {
+	listeners := m.Listeners()
+	for _, c := range m.Conns() {
+		l := c.flow.Listener
+		if l == nil || !l.isClosed() {
+			continue
+		}
+		if !slices.ContainsFunc(listeners, func(l *Listener) bool { return l.network == c.flow.Network && l.Covers(c.flow.Local) }) {
+			c.Close()
+		}
+	}
 }

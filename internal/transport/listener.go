@@ -15,6 +15,8 @@ type Listener struct {
 	wildcard bool
 	routes   routes
 
+	shared bool // the port is another listener's as well, which is leaving
+
 	udp []*udpSocket
 	tcp net.Listener
 
@@ -47,6 +49,11 @@ func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(ip, l.addr.Port())
+}
+
+// Covers tells whether what is sent to an address arrives here, as far as no other listener is bound to just that.
+func (l *Listener) Covers(local netip.AddrPort) bool {
+	return local.Port() == l.addr.Port() && includes(l.addr.Addr(), local.Addr())
 }
 
 // Close stops listening; the port is free when it returns. Connections that were accepted stay. What a UDP socket had

@@ -46,8 +46,9 @@ func NewManager(h Handler, opts Options) *Manager {
 }
 
 // Listen opens an address and reads from it. [::] takes IPv4 as well; port 0 is any free one. The error names the address,
-// and the listener that already has it or an address that includes it.
-func (m *Manager) Listen(n Network, addr netip.AddrPort) (*Listener, error) {
+// and the listener that already has it or an address that includes it. Only with those in leaving, which are to be closed before long, it may
+// overlap, where the system can do that (Linux): packets for an address go to the listener that is bound to it rather than to a wildcard.
+func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (*Listener, error) {
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("listening on %s: the address is missing", n)
 	}
@@ -57,12 +58,16 @@ func (m *Manager) Listen(n Network, addr netip.AddrPort) (*Listener, error) {
 	if m.closed {
 		return nil, listenError(n, addr, ErrClosed)
 	}
+	l := &Listener{m: m, network: n, addr: addr, wildcard: addr.Addr().IsUnspecified(), closed: make(chan struct{})}
 	for _, other := range m.listeners {
-		if overlap(n, addr, other.network, other.addr) {
+		switch {
+		case !overlap(n, addr, other.network, other.addr):
+		case addr == other.addr || !slices.Contains(leaving, other) || other.share() != nil:
 			return nil, listenError(n, addr, fmt.Errorf("it overlaps with %s %s, which is listened on already", other.network, other.addr))
+		default:
+			l.shared = true
 		}
 	}
-	l := &Listener{m: m, network: n, addr: addr, wildcard: addr.Addr().IsUnspecified(), closed: make(chan struct{})}
 	if err := l.open(); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("another program uses it, stop that or take another port: %w", err)
@@ -100,6 +105,18 @@ func (m *Manager) forget(l *Listener) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.listeners = slices.DeleteFunc(m.listeners, func(other *Listener) bool { return other == l })
+}
+
+// covering returns an open UDP listener that sends from an address.
+func (m *Manager) covering(local netip.AddrPort) *Listener {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.listeners {
+		if l.network == UDP && l.Covers(local) {
+			return l
+		}
+	}
+	return nil
 }
 
 // Listeners returns the open listeners, oldest first.

@@ -10,7 +10,7 @@ import (
 )
 
 func (l *Listener) openTCP() (err error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: l.controlTCP}
 	l.tcp, err = lc.Listen(context.Background(), socketFamily("tcp", l.addr.Addr()), l.addr.String())
 	if err == nil {
 		l.addr = canonical(l.tcp.Addr().(*net.TCPAddr).AddrPort())

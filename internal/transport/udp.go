@@ -55,6 +55,10 @@ func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, loca
 // send sends one datagram at once.
 func (l *Listener) send(remote, local netip.AddrPort, b []byte) error {
 	if l.isClosed() {
+		// The address may be another listener's by now.
+		if other := l.m.covering(local); other != nil {
+			return other.send(remote, local, b)
+		}
 		return ErrClosed
 	}
 	err := l.udp[0].send(remote, local, b)

@@ -25,7 +25,7 @@ type udpSocket struct {
 // with another process without noticing. So the first one is bound without, which fails if anybody else is there, and the
 // option set on it afterwards lets the others in.
 func (l *Listener) openUDP() error {
-	first, err := l.openSocket(l.addr, false)
+	first, err := l.openSocket(l.addr, l.shared)
 	if err != nil {
 		return err
 	}
@@ -69,8 +69,10 @@ func (l *Listener) openSocket(addr netip.AddrPort, shared bool) (*udpSocket, err
 	return s, nil
 }
 
-func (s *udpSocket) control(f func(fd int) error) (err error) {
-	if e := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
+func (s *udpSocket) control(f func(fd int) error) error { return control(s.raw, f) }
+
+func control(raw syscall.RawConn, f func(fd int) error) (err error) {
+	if e := raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
 		return e
 	}
 	return err
