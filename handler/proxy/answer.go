@@ -118,7 +118,7 @@ func (b *branch) name() string {
 	if !b.c.p.server.LogsAccess() {
 		return ""
 	}
-	return b.at.network.String() + "/" + b.at.addr.String()
+	return b.at.Network.String() + "/" + b.at.Addr.String()
 }
 
 // end takes the branch out of those that a response is awaited from.

@@ -64,13 +64,13 @@ func (b *branch) reach(out *transport.Outbox) {
 	if preferred == nil {
 		preferred = b.c.r.Flow().Listener
 	}
-	f, ok := app.FlowTo(b.at.network, b.at.addr, preferred)
+	f, ok := app.FlowTo(b.at.Network, b.at.Addr, preferred)
 	switch {
 	case ok && f.Local.IsValid():
 		b.send(f, out)
 	case b.target.flow:
 		b.unreachable(480, errGone, out)
-	case b.at.network.Reliable():
+	case b.at.Network.Reliable():
 		b.dial()
 	default:
 		b.unreachable(503, errListener, out)
@@ -82,7 +82,7 @@ func (b *branch) dial() {
 	var f transport.Flow
 	at := b.at
 	b.wait(func() (err error) {
-		f, err = b.c.p.app.Engine().Transport.Dial(context.Background(), at.network, at.addr)
+		f, err = b.c.p.app.Engine().Transport.Dial(context.Background(), at.Network, at.Addr)
 		return err
 	}, func() {
 		b.send(f, nil)
@@ -112,7 +112,7 @@ func (b *branch) wait(look func() error, found func()) {
 // unreachable takes note that there is no way to the place: as if it had answered with that status (RFC 3261 §16.9).
 func (b *branch) unreachable(status int, err error, out *transport.Outbox) {
 	b.c.p.logger.Debug("a target cannot be reached", zap.ByteString("uri", b.target.uri), zap.ByteString("name", b.target.name),
-		zap.Stringer("address", b.at.addr), zap.Error(err))
+		zap.Stringer("address", b.at.Addr), zap.Error(err))
 	b.failed(nil, status, out)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -33,8 +34,8 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 	e.DecrementMaxForwards(m)
 
 	if c.record {
-		var room [tokenRoom]byte
-		user := c.p.signer.append(room[:0], b.token(in), m.Header(wire.CallID), m.FromTag())
+		var room [routetoken.Room]byte
+		user := c.p.signer.Append(room[:0], b.token(in), m.Header(wire.CallID), m.FromTag())
 		e.PushHeader(m, wire.RecordRoute)
 		e.Text = appendRecordRoute(e.Text, user, f.Network, self)
 		// When it came by another socket than it goes out by, each side gets the one that it can reach (RFC 5658 §4).
@@ -61,10 +62,10 @@ func uniqueOf(m *module.Message) uint64 {
 }
 
 // token returns what is to be known of the call later.
-func (b *branch) token(in transport.Flow) token {
-	t := token{caller: hop{in.Network, in.Remote}}
+func (b *branch) token(in transport.Flow) routetoken.Token {
+	t := routetoken.Token{Caller: hop{Network: in.Network, Addr: in.Remote}}
 	if !b.target.anywhere {
-		t.callee = b.at
+		t.Callee = b.at
 	}
 	return t
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
@@ -56,7 +57,7 @@ type Proxy struct {
 	app      *module.App
 	server   *module.Server
 	logger   *zap.Logger
-	signer   signer
+	signer   routetoken.Signer
 	resolver *net.Resolver
 }
 
@@ -78,7 +79,7 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = module.AppFrom(ctx); err != nil {
 		return err
 	}
-	p.signer.secret = p.app.Secret
+	p.signer.Secret = p.app.Secret
 	p.server, err = module.ServerFrom(ctx)
 	return err
 }
@@ -129,10 +130,11 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	}
 	c := &responseContext{p: p, w: w, r: r, method: m.Method}
 	c.loop = engine.LoopHash(m)
-	rs, err := p.readRoutes(r, &c.routing)
+	rs, err := p.signer.ReadRoutes(m, r.URI(), p.app)
 	if err != nil {
-		return p.refuse(m, err)
+		return p.refuse(m, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err})
 	}
+	c.pop, c.unstrict = rs.Pop, rs.Unstrict
 	if p.forSelf(r, &rs) {
 		return next(w, r)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -24,16 +25,19 @@ var errNetwork = errors.New("only sip: URIs over udp and tcp can be reached")
 // maxHops is how many of the places that a name leads to are tried, one after the other.
 const maxHops = 8
 
+// hop is a place that requests are sent to.
+type hop = routetoken.Hop
+
 // literal returns where a URI leads when no name has to be looked up for that.
 func literal(u *wire.URI) (h hop, ok bool, err error) {
-	if h.network, err = networkOf(u); err != nil {
+	if h.Network, err = networkOf(u); err != nil {
 		return hop{}, false, err
 	}
 	addr, ok := wire.HostAddr(hostOf(u))
 	if !ok {
 		return hop{}, false, nil
 	}
-	h.addr = netip.AddrPortFrom(addr, portOf(u))
+	h.Addr = netip.AddrPortFrom(addr, portOf(u))
 	return h, true, nil
 }
 
@@ -115,7 +119,7 @@ func services(ctx context.Context, dns *net.Resolver, n transport.Network, name 
 func addresses(ctx context.Context, dns *net.Resolver, n transport.Network, name string, port uint16) (hops []hop, err error) {
 	addrs, err := dns.LookupNetIP(ctx, "ip", name)
 	for _, a := range addrs {
-		hops = append(hops, hop{n, netip.AddrPortFrom(a.Unmap(), port)})
+		hops = append(hops, hop{Network: n, Addr: netip.AddrPortFrom(a.Unmap(), port)})
 	}
 	return hops, err
 }

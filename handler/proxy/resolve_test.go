@@ -100,7 +100,7 @@ bad          A    192.0.2.7
 		}
 		var got []string
 		for _, h := range hops {
-			got = append(got, h.network.String()+"/"+h.addr.String())
+			got = append(got, h.Network.String()+"/"+h.Addr.String())
 		}
 		if uri == "sip:many.example" {
 			same(t, uri, len(got), maxHops)
@@ -140,7 +140,7 @@ func TestLiteral(t *testing.T) {
 			t.Fatal(err)
 		}
 		h, ok, err := literal(&u)
-		got := h.network.String() + "/" + h.addr.String()
+		got := h.Network.String() + "/" + h.Addr.String()
 		if err != nil {
 			got = "error"
 		} else if !ok {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
@@ -27,40 +28,35 @@ func (rt *routing) single(t target) {
 
 // forSelf tells whether a request is for this server itself. What is relayed to given URIs is not, but for a query that may go no further
 // (RFC 3261 §16.3 step 3).
-func (p *Proxy) forSelf(r *module.Request, rs *routes) bool {
+func (p *Proxy) forSelf(r *module.Request, rs *routetoken.Routes) bool {
 	m := r.Message()
 	switch {
-	case rs.hasNext || p.withinCall(rs) || !p.isOurs(&rs.uri):
+	case rs.HasNext || rs.WithinCall(p.app) || !routetoken.IsOurs(p.app, &rs.URI):
 		return false
 	case len(p.To) > 0:
-		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.uri.User) == 0
+		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.URI.User) == 0
 	}
-	return len(rs.uri.User) == 0 || m.Method == wire.REGISTER
-}
-
-// withinCall tells whether a request belongs to a call that was set up through here, and leads away from here.
-func (p *Proxy) withinCall(rs *routes) bool {
-	return rs.inCall && (rs.to.addr.IsValid() || rs.hasNext || !p.app.IsSelf(&rs.uri))
+	return len(rs.URI.User) == 0 || m.Method == wire.REGISTER
 }
 
 // route decides where a request goes (RFC 3261 §16.5).
-func (p *Proxy) route(r *module.Request, rt *routing, rs *routes) error {
-	uri := &rs.uri
+func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) error {
+	uri := &rs.URI
 	if uri.Scheme == wire.SIPS {
 		return module.Error(416, errNetwork) // it must not go on unprotected (RFC 3261 §26.2.2)
 	}
 	rt.record = p.records(r)
 	switch {
-	case p.withinCall(rs):
+	case rs.WithinCall(p.app):
 		rt.single(p.otherEnd(rt, rs))
-	case rs.hasNext && r.AuthUser() != "":
-		rt.strict = !rs.loose
-		rt.single(toward(&rs.next))
+	case rs.HasNext && r.AuthUser() != "":
+		rt.strict = !rs.Loose
+		rt.single(toward(&rs.Next))
 	case len(p.To) > 0:
 		return p.configured(r, rt, uri)
-	case rs.hasNext:
-		return notAllowed(r, &rs.next)
-	case p.isOurs(uri), uri.Scheme == wire.TEL:
+	case rs.HasNext:
+		return notAllowed(r, &rs.Next)
+	case routetoken.IsOurs(p.app, uri), uri.Scheme == wire.TEL:
 		return p.registered(rt, uri)
 	case r.AuthUser() != "":
 		rt.single(toward(uri))
@@ -71,23 +67,25 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routes) error {
 }
 
 // otherEnd returns the target of a request within a call: the next Route or the Request-URI, held against what the token says.
-func (p *Proxy) otherEnd(rt *routing, rs *routes) target {
-	uri := &rs.uri
-	if rs.hasNext {
-		uri = &rs.next
-		rt.strict = !rs.loose
+func (p *Proxy) otherEnd(rt *routing, rs *routetoken.Routes) target {
+	uri := &rs.URI
+	if rs.HasNext {
+		uri = &rs.Next
+		rt.strict = !rs.Loose
 	}
 	t := toward(uri)
-	t.preferred = rs.socket
-	if !rs.to.addr.IsValid() {
+	if rs.HasSocket {
+		t.preferred = p.socket(&rs.Socket)
+	}
+	if !rs.To.Addr.IsValid() {
 		t.anywhere = true
 		return t
 	}
 	alive := false
-	if rs.to.network.Reliable() {
-		_, alive = p.app.FlowTo(rs.to.network, rs.to.addr, nil)
+	if rs.To.Network.Reliable() {
+		_, alive = p.app.FlowTo(rs.To.Network, rs.To.Addr, nil)
 	}
-	t.place(rs.to, alive)
+	t.place(rs.To, alive)
 	return t
 }
 
@@ -112,13 +110,4 @@ func (p *Proxy) records(r *module.Request) bool {
 		return true
 	}
 	return false
-}
-
-// isOurs tells whether a URI names a domain that is served: the host is ours, and the port and maddr, if there are any, too.
-func (p *Proxy) isOurs(u *module.URI) bool {
-	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !p.app.IsLocal(u.Host) || u.Port != 0 && !p.app.IsSelf(u) {
-		return false
-	}
-	maddr, ok := u.Param("maddr")
-	return !ok || p.app.IsLocal(maddr)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -43,8 +44,8 @@ func toward(u *module.URI) (t target) {
 // that is the same address: then the URI names the port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
 // somebody else.
 func (t *target) place(at hop, alive bool) {
-	same := t.hop.addr.IsValid() && t.hop.addr.Addr() == at.addr.Addr()
-	switch reliable := at.network.Reliable(); {
+	same := t.hop.Addr.IsValid() && t.hop.Addr.Addr() == at.Addr.Addr()
+	switch reliable := at.Network.Reliable(); {
 	case reliable && alive, !reliable && !same:
 		t.hop, t.flow, t.gone = at, reliable, false
 	case !same:
@@ -103,7 +104,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 	if path := b.Path(); path != "" {
 		list := []byte(path)
 		first, _ := wire.CutValue(list)
-		proxy, err := routeURI(first)
+		proxy, err := routetoken.ParseURI(first)
 		if err != nil {
 			return target{gone: true}
 		}
@@ -112,7 +113,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 		t.route = list
 	} else {
 		t = toward(&u)
-		t.place(hop{f.Network, f.Remote}, !b.FlowFailed())
+		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
 	}
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
 	t.uri = u.Raw
@@ -121,7 +122,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 	}
 	// A NAT lets nobody in but the socket that the phone registered with.
 	if t.preferred = f.Listener; t.preferred == nil {
-		t.preferred = p.listener(hop{f.Network, f.Local})
+		t.preferred = p.listener(hop{Network: f.Network, Addr: f.Local})
 	}
 	return t
 }

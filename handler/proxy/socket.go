@@ -1,0 +1,26 @@
+package proxy
+
+import (
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/module"
+)
+
+// socket returns the listener that a URI of ours names, nil if it is gone.
+func (p *Proxy) socket(u *module.URI) *transport.Listener {
+	h, ok, err := literal(u)
+	if !ok || err != nil {
+		return nil
+	}
+	return p.listener(h)
+}
+
+// listener returns the listener that has an address, nil if there is none.
+func (p *Proxy) listener(h hop) *transport.Listener {
+	for _, l := range p.app.Listeners() {
+		a := l.Addr()
+		if l.Network() == h.Network && a.Port() == h.Addr.Port() && (a.Addr() == h.Addr.Addr() || a.Addr().IsUnspecified()) {
+			return l
+		}
+	}
+	return nil
+}
