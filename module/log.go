@@ -38,7 +38,7 @@ func (s *Server) finished(r *Request, res *Response) {
 		status = res.Status
 	}
 	countRequest(r.msg.Method, status)
-	if s.access == nil || r.msg.Method == wire.ACK {
+	if s.access == nil || r.dropped || r.msg.Method == wire.ACK {
 		return
 	}
 	c := s.access.Check(zapcore.InfoLevel, "handled request")

@@ -47,6 +47,7 @@ type Request struct {
 	edits     wire.Edits
 	ownMsg    wire.Message // where msg points after an edit or Keep
 	kept      bool
+	dropped   bool
 	handler   string // the handler that runs, for the access log
 	err       *HandlerError
 	failed    bool // the server's error routes have it
@@ -211,6 +212,10 @@ func (r *Request) Keep() *transport.Outbox {
 	r.outbox = nil
 	return out
 }
+
+// Drop says that a request is left without an answer on purpose: it is not in the access log, so that a flood doesn't fill that. Whoever calls it neither
+// answers nor calls the next handler.
+func (r *Request) Drop() { r.dropped = true }
 
 // Transaction makes the request's server transaction, unless it has been made: what is sent from then on is repeated when the client
 // repeats its request. cancel, which may be nil, is called when the client cancels an INVITE.

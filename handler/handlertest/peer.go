@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,7 +36,13 @@ type Peer struct {
 // UDP makes a peer with a UDP socket of its own on the server's address.
 func (s *Server) UDP() *Peer {
 	s.t.Helper()
-	c, err := net.ListenPacket("udp", netip.AddrPortFrom(s.Addr.Addr(), 0).String())
+	return s.UDPFrom(s.Addr.Addr().String())
+}
+
+// UDPFrom is UDP on another of the machine's addresses.
+func (s *Server) UDPFrom(host string) *Peer {
+	s.t.Helper()
+	c, err := net.ListenPacket("udp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -52,6 +59,20 @@ func (s *Server) TCP() *Peer {
 	}
 	s.t.Cleanup(func() { c.Close() })
 	return &Peer{t: s.t, stream: c, reader: bufio.NewReader(c), Addr: netip.MustParseAddrPort(c.LocalAddr().String())}
+}
+
+// Await waits until a metric has risen to a value: what a peer sent and gets no answer to has been read then. Labels are as for Metric.
+func (s *Server) Await(value float64, name string, labels ...string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		got := s.Metric(name, labels...)
+		switch {
+		case got >= value:
+			return
+		case time.Now().After(deadline):
+			s.t.Fatalf("%s%v is %v and should get to %v", name, labels, got, value)
+		}
+	}
 }
 
 // Transport returns "UDP" or "TCP".

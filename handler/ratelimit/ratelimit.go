@@ -1,0 +1,157 @@
+// Package ratelimit has the handler that gives floods nothing.
+package ratelimit
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/ratelimit"
+	"github.com/caddysip/caddysip/module"
+)
+
+func init() {
+	caddy.RegisterModule(&RateLimit{})
+}
+
+// The defaults.
+const (
+	DefaultEvents = 50
+	DefaultWindow = time.Second
+
+	sourceKey = "{sip.source.ip}"
+)
+
+// RateLimit drops the requests of who sends too many. They get no answer, no handler that follows sees them, and they are not in the access log.
+//
+// Each source may send that many requests at once, and then one each time that the window's fraction for one has passed: with 50 in a second, one
+// every 20 milliseconds. All requests count that come to this handler, those in a dialog and ACK too. What a zone knows survives a reload that leaves
+// name, key, events and window as they are. It is 2.2 MB, however many sources there are, and follows 131,072 of them at a time.
+type RateLimit struct {
+	// The name, for metrics and logs. Handlers with the same name, key, events and window count together. Default: the server's name.
+	Zone string `json:"zone,omitempty"`
+
+	// Whose requests are counted together, with placeholders. Default: {sip.source.ip}, for which all addresses of an IPv6 /64 are one source.
+	Key string `json:"key,omitempty"`
+
+	// How many requests are let through in the window. Default: 50.
+	Events int `json:"events,omitempty"`
+
+	// The window. Default: 1 second.
+	Window caddy.Duration `json:"window,omitempty"`
+
+	// How long the source address of a request over the limit is banned: all it sends is dropped unread, on every server, and its connections are
+	// closed. Anybody can forge the source of a UDP packet, and so have another one banned. Default: it isn't banned.
+	Ban caddy.Duration `json:"ban,omitempty"`
+
+	// The status that a request over the limit is answered with, 400 to 699; the answer says in Retry-After when there is room again. Default: no
+	// answer. A source that is banned gets none.
+	Respond int `json:"respond,omitempty"`
+
+	id      zoneID
+	zone    *zone // stays after Cleanup: a request may be under way
+	pooled  bool
+	bans    *ban.List
+	limited prometheus.Counter
+	log     limitedLog
+}
+
+// CaddyModule returns the Caddy module information.
+func (*RateLimit) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.rate_limit", New: func() caddy.Module { return new(RateLimit) }}
+}
+
+// Provision finds the zone, or makes it.
+func (h *RateLimit) Provision(ctx caddy.Context) error {
+	server, err := module.ServerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	h.bans = server.App().Engine().Bans
+	h.log.logger = ctx.Logger()
+	h.id = zoneID{
+		name:   cmp.Or(h.Zone, server.Name()),
+		key:    cmp.Or(h.Key, sourceKey),
+		events: cmp.Or(h.Events, DefaultEvents),
+		window: cmp.Or(time.Duration(h.Window), DefaultWindow),
+	}
+	if err := (ratelimit.Limit{Events: h.id.events, Window: h.id.window}).Validate(); err != nil {
+		return err
+	}
+	if h.limited, err = counter(ctx.GetMetricsRegistry(), h.id.name); err != nil {
+		return err
+	}
+	h.zone, h.pooled = openZone(h.id), true
+	return nil
+}
+
+// Validate refuses what makes no sense.
+func (h *RateLimit) Validate() error {
+	if h.Ban < 0 {
+		return fmt.Errorf("ban must not be negative: %v", time.Duration(h.Ban))
+	}
+	return checkRespond(h.Respond)
+}
+
+func checkRespond(status int) error {
+	if status != 0 && (status < 400 || status > 699) {
+		return fmt.Errorf("respond takes a status from 400 to 699, not %d", status)
+	}
+	return nil
+}
+
+// Cleanup lets go of the zone.
+func (h *RateLimit) Cleanup() error {
+	if !h.pooled {
+		return nil
+	}
+	h.pooled = false
+	return closeZone(h.id)
+}
+
+// ServeSIP implements module.Handler.
+func (h *RateLimit) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
+	key, now := h.key(r), r.Received()
+	result := h.zone.Count(key, now)
+	if result == ratelimit.Within {
+		return next(w, r)
+	}
+	h.limited.Inc()
+	addr := r.Source().Addr()
+	switch {
+	case h.Ban > 0:
+		if h.bans.Ban(addr, time.Duration(h.Ban), h.zone.reason) {
+			h.log.banned(r, &h.id, time.Duration(h.Ban))
+		}
+	case result == ratelimit.Exceeded:
+		h.log.exceeded(r, &h.id)
+	}
+	if h.Ban > 0 || h.Respond == 0 || w.Status() != 0 {
+		r.Drop()
+		return nil
+	}
+	res := &module.Response{Status: h.Respond}
+	wait := h.zone.Wait(key, now)
+	res.AddHeader("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	return w.WriteResponse(res)
+}
+
+func (h *RateLimit) key(r *module.Request) uint64 {
+	if h.id.key == sourceKey {
+		return h.zone.AddrKey(r.Source().Addr())
+	}
+	return h.zone.Key(r.Replace(h.id.key))
+}
+
+// Interface guards
+var (
+	_ module.Handler     = (*RateLimit)(nil)
+	_ caddy.Provisioner  = (*RateLimit)(nil)
+	_ caddy.Validator    = (*RateLimit)(nil)
+	_ caddy.CleanerUpper = (*RateLimit)(nil)
+)

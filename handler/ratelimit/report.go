@@ -1,0 +1,77 @@
+package ratelimit
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/module"
+)
+
+// limitedTotal lives as long as the process, and each configuration registers it with its own registry.
+var limitedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: "caddy", Subsystem: "sip", Name: "rate_limited_total", Help: "Requests over a rate limit, by zone.",
+}, []string{"zone"})
+
+func counter(registry *prometheus.Registry, zone string) (prometheus.Counter, error) {
+	if registry != nil {
+		var registered prometheus.AlreadyRegisteredError
+		if err := registry.Register(limitedTotal); err != nil && !errors.As(err, &registered) {
+			return nil, err
+		}
+	}
+	return limitedTotal.WithLabelValues(zone), nil
+}
+
+// limitedLog tells of each source once, and of no more than one a second: whoever forges their packets' sources must not be able to fill a disk.
+type limitedLog struct {
+	logger    *zap.Logger
+	exceeding gate
+	banning   gate
+}
+
+func (l *limitedLog) exceeded(r *module.Request, id *zoneID) {
+	if more, ok := l.exceeding.open(); ok {
+		l.logger.Info("a source sends too much: requests are not served", describe(r, id, more)...)
+	}
+}
+
+func (l *limitedLog) banned(r *module.Request, id *zoneID, d time.Duration) {
+	if more, ok := l.banning.open(); ok {
+		l.logger.Warn("banned a source that sends too much", append(describe(r, id, more), zap.Duration("for", d))...)
+	}
+}
+
+func describe(r *module.Request, id *zoneID, more uint64) []zap.Field {
+	fields := []zap.Field{
+		zap.String("zone", id.name), zap.String("source", r.Source().String()), zap.String("transport", r.Transport()),
+		zap.Int("events", id.events), zap.Duration("window", id.window),
+	}
+	if id.key != sourceKey {
+		fields = append(fields, zap.String("key", r.Replace(id.key)))
+	}
+	if more > 0 {
+		fields = append(fields, zap.Uint64("suppressed", more))
+	}
+	return fields
+}
+
+// gate opens once a second.
+type gate struct {
+	next       atomic.Int64 // Unix time in nanoseconds
+	suppressed atomic.Uint64
+}
+
+// open tells whether the gate is open now, and how often it was not since it last was.
+func (g *gate) open() (suppressed uint64, ok bool) {
+	now := time.Now().UnixNano()
+	next := g.next.Load()
+	if now < next || !g.next.CompareAndSwap(next, now+int64(time.Second)) {
+		g.suppressed.Add(1)
+		return 0, false
+	}
+	return g.suppressed.Swap(0), true
+}
