@@ -117,6 +117,9 @@ func unanswered(w ResponseWriter, r *Request) error {
 		return w.WriteResponse(res)
 	case r.msg.Method == wire.REGISTER, self:
 		res := &Response{Status: 405}
+		if r.msg.Method == wire.OtherMethod {
+			res.Status = 501 // one that nobody here knows (RFC 3261 §21.5.2)
+		}
 		res.AddHeader("Allow", "OPTIONS")
 		return w.WriteResponse(res)
 	}

@@ -39,6 +39,7 @@ func TestUnanswered(t *testing.T) {
 			{"BYE", "sip:bob@example.com", in, "481 Call/Transaction Does Not Exist", ""},
 			{"CANCEL", "sip:bob@example.com", nil, "481 Call/Transaction Does Not Exist", ""},
 			{"FROBNICATE", "sip:bob@example.com", nil, "404 Not Found", ""},
+			{"FROBNICATE", "sip:example.com", nil, "501 Not Implemented", "OPTIONS"},
 			{"INVITE", "http://example.com/", nil, "416 Unsupported URI Scheme", ""},
 			{"INVITE", "urn:service:sos", nil, "416 Unsupported URI Scheme", ""},
 			{"INVITE", "sip:bob@example.com?Subject=x", nil, "400 Malformed Request-URI", ""},

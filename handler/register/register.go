@@ -115,6 +115,9 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	}
 	var key [128]byte
 	_, to := r.To()
+	if to.Scheme == wire.OtherScheme {
+		return module.HandlerError{Status: 400, Reason: "To Is Not a SIP URI"} // RFC 3261 §10.2
+	}
 	aor, ok := h.app.AppendAOR(key[:0], &to)
 	if !ok {
 		return module.Error(404, nil) // step 5

@@ -103,11 +103,11 @@ func TestWhichRequests(t *testing.T) {
 		{"by somebody else", edit("u7", "From: <sip:u7@example.com>", "From: <sip:boss@elsewhere.example>"), "200 OK", "u7@example.com", "REGISTER sip:example.com 200"},
 		{"To of another domain", edit("u8", "To: <sip:u8@example.com", "To: <sip:u8@elsewhere.example"), "404 Not Found", "", ""},
 		{"To without user", edit("u9", "To: <sip:u9@example.com", "To: <sip:example.com"), "404 Not Found", "", ""},
-		{"To that is malformed", edit("u9", "To: <sip:u9@example.com", "To: <sip:u9@example.com:x"), "404 Not Found", "", ""},
-		{"To with another scheme", edit("u9", "To: <sip:u9@example.com", "To: <mailto:u9@example.com"), "404 Not Found", "", ""},
+		{"To that is malformed", edit("u9", "To: <sip:u9@example.com", "To: <sip:u9@example.com:x"), "400 To Is Not a SIP URI", "", ""},
+		{"To with another scheme", edit("u9", "To: <sip:u9@example.com", "To: <mailto:u9@example.com"), "400 To Is Not a SIP URI", "", ""},
 		{"for another registrar", edit("u10", "REGISTER sip:example.com ", "REGISTER sip:elsewhere.example "), "405 Method Not Allowed", "", "REGISTER sip:elsewhere.example 0"},
 		{"another method", strings.ReplaceAll(request("u11", 1, contact), "REGISTER", "MESSAGE"), "405 Method Not Allowed", "", "MESSAGE sip:example.com 0"},
-		{"a method that looks like it", strings.ReplaceAll(request("u12", 1, contact), "REGISTER", "register"), "405 Method Not Allowed", "", "register sip:example.com 0"},
+		{"a method that looks like it", strings.ReplaceAll(request("u12", 1, contact), "REGISTER", "register"), "501 Not Implemented", "", "register sip:example.com 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, before := s.App().Location().Len()

@@ -52,7 +52,8 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 	}
 	value := m.headers[i-1].value
 	a, err := ParseNameAddr(m.bytes(value))
-	if err != nil {
+	// A comma outside quotes and brackets would make two values of it for some readers. It must not be forwarded (RFC 4475 §3.1.2.15).
+	if err != nil || nextComma(m.bytes(value)) < int(value.end-value.start) {
 		return false
 	}
 	for it := (Params{rest: a.Params}); it.Next(); {

@@ -43,11 +43,11 @@ var torture = map[string]struct {
 	"rfc4475/lwsruri.dat":    {status: 400, reason: "Malformed Start Line"},
 	"rfc4475/lwsstart.dat":   {status: 400, reason: "Malformed Start Line"},
 	"rfc4475/trws.dat":       {status: 400, reason: "Malformed Start Line"},
-	"rfc4475/escruri.dat":    {}, // headers in the Request-URI: for the server to refuse or to ignore
-	"rfc4475/baddate.dat":    {}, // nothing reads Date
-	"rfc4475/regbadct.dat":   {}, // the registrar refuses the Contact
-	"rfc4475/badaspec.dat":   {}, // tolerated
-	"rfc4475/baddn.dat":      {}, // tolerated
+	"rfc4475/escruri.dat":    {},                                                 // headers in the Request-URI: for the server to refuse or to ignore
+	"rfc4475/baddate.dat":    {},                                                 // nothing reads Date
+	"rfc4475/regbadct.dat":   {},                                                 // the registrar refuses the Contact
+	"rfc4475/badaspec.dat":   {},                                                 // tolerated
+	"rfc4475/baddn.dat":      {status: 400, reason: "Malformed or Missing From"}, // a comma, which must not be forwarded
 	"rfc4475/badvers.dat":    {status: 505, reason: "Version Not Supported"},
 	"rfc4475/mismatch01.dat": {status: 400, reason: "CSeq Method Does Not Match"},
 	"rfc4475/mismatch02.dat": {status: 400, reason: "CSeq Method Does Not Match"},
