@@ -17,6 +17,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/errorhandler"
 	_ "github.com/caddysip/caddysip/handler/header"
 	_ "github.com/caddysip/caddysip/handler/logappend"
+	_ "github.com/caddysip/caddysip/handler/ratelimit"
 	_ "github.com/caddysip/caddysip/handler/redirect"
 	_ "github.com/caddysip/caddysip/handler/respond"
 	_ "github.com/caddysip/caddysip/handler/rewrite"
