@@ -98,10 +98,27 @@ func (e *Engine) closeStorage() {
 			continue
 		}
 		delete(e.stores, identity)
-		if err := s.Close(); err != nil {
+		if err := closeInTime(s); err != nil {
 			storageErrors.Inc()
 			e.Logger().Error("closing a storage", zap.String("storage", identity), zap.Error(err))
 		}
+	}
+}
+
+// closeTime is how long a storage may take to close.
+const closeTime = 10 * time.Second
+
+// closeInTime closes a storage. One whose disk does not answer is left as it is: neither a stop nor a reload waits for it for ever.
+func closeInTime(s storage.Engine) error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	timer := time.NewTimer(closeTime)
+	defer timer.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("it did not answer within %v", closeTime)
 	}
 }
 

@@ -296,11 +296,7 @@ func TestBehindTooMuchToRemember(t *testing.T) {
 		for i := range behindShards * behindKeys * 2 {
 			b.Mark(fmt.Sprint(i))
 		}
-		n := 0
-		for i := range b.shards {
-			n += len(b.shards[i].keys)
-		}
-		if n > behindShards*behindKeys {
+		if n := b.marked(); n > behindShards*behindKeys {
 			t.Fatalf("remembers %d keys", n)
 		}
 		close(hold)
@@ -347,8 +343,8 @@ func TestBehindWritesLargeAmountsInParts(t *testing.T) {
 				t.Fatalf("one batch has %d values of %d bytes", len(keys), MaxValue)
 			}
 		}
-		if cap(b.data) > batchBytes+MaxValue {
-			t.Fatalf("keeps %d bytes", cap(b.data))
+		if n := cap(b.writer.data); n > batchBytes+MaxValue {
+			t.Fatalf("keeps %d bytes", n)
 		}
 	})
 }

@@ -1,0 +1,223 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// writer writes to one engine what a Behind is told, on a goroutine of its own. What it needs is not shared, so that one whose engine hangs can
+// be left alone.
+type writer struct {
+	b        *Behind
+	engine   Engine
+	ctx      context.Context // ends when the writer is to write what is pending, and end
+	end      context.CancelFunc
+	deadline time.Time // by which it is to have ended; set before ctx ends
+	done     chan struct{}
+	err      error        // why not everything was written; read when done is closed
+	taken    atomic.Int64 // keys that are being written
+
+	// Memory that is used again.
+	spare   [behindShards]map[string]struct{}
+	keys    []string
+	changes []Change
+	data    []byte
+}
+
+func newWriter(b *Behind, e Engine) *writer {
+	w := &writer{b: b, engine: e, done: make(chan struct{})}
+	w.ctx, w.end = context.WithCancel(context.Background())
+	go w.run()
+	return w
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for w.woken() && w.wait(behindDelay) {
+		err := w.flush(w.ctx)
+		if err == nil || w.ctx.Err() != nil {
+			continue
+		}
+		w.b.failed("writing to the storage; trying again", err)
+		if !w.wait(behindRetry - behindDelay) {
+			break
+		}
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), w.deadline)
+	defer cancel()
+	w.err = w.flush(ctx)
+}
+
+// finish has the writer write what is pending, and waits until it has, or its time is over.
+func (w *writer) finish() {
+	w.deadline = time.Now().Add(behindClose)
+	w.end()
+	timer := time.NewTimer(behindClose + behindRetry) // the engine needs a moment to notice
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		if w.err != nil {
+			w.lost(w.err)
+		}
+	case <-timer.C:
+		w.lost(fmt.Errorf("the storage did not answer within %v", behindClose))
+	}
+}
+
+// lost reports what is not written when the writer ends.
+func (w *writer) lost(err error) {
+	n := int(w.taken.Load())
+	if w.b.all.Load() {
+		w.b.source.Keys(func(string) { n++ })
+	} else {
+		n += w.b.marked()
+	}
+	w.b.source.Failed()
+	w.b.source.Logger().Error("not everything was written before the storage is closed; what is missing comes back when phones register again",
+		zap.String("bucket", w.b.source.Bucket), zap.Int("missing", n), zap.Error(err))
+}
+
+func (w *writer) woken() bool {
+	select {
+	case <-w.ctx.Done():
+		return false
+	case <-w.b.wake:
+		return true
+	}
+}
+
+func (w *writer) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-w.ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// flush writes what has changed. After an error what is not written yet is left for the next time.
+func (w *writer) flush(ctx context.Context) (err error) {
+	b := w.b
+	b.pending.Store(false)
+	all := b.all.Swap(false)
+	keys := w.take()
+	defer b.source.Written()
+	defer w.forget()
+	if all {
+		err = w.rewrite(ctx)
+	} else {
+		slices.Sort(keys) // neighbours share pages on the disk
+		keys, err = w.write(ctx, keys)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, key := range keys {
+		b.mark(key)
+	}
+	w.taken.Store(0)
+	if all {
+		b.all.Store(true)
+	}
+	b.awake()
+	return err
+}
+
+// take returns the keys that have changed, until it is called again.
+func (w *writer) take() []string {
+	keys := w.keys[:0]
+	for i := range w.b.shards {
+		s := &w.b.shards[i]
+		s.mu.Lock()
+		taken := s.keys
+		s.keys, w.spare[i] = w.spare[i], nil
+		s.mu.Unlock()
+		for key := range taken {
+			keys = append(keys, key)
+		}
+		// A map doesn't shrink: one that was large is not kept.
+		if len(taken) < 1024 {
+			clear(taken)
+			w.spare[i] = taken
+		}
+	}
+	w.keys = keys
+	return keys
+}
+
+// write writes the keys as they are now. It returns those that are left after an error.
+func (w *writer) write(ctx context.Context, keys []string) (left []string, err error) {
+	for len(keys) > 0 {
+		w.taken.Store(int64(len(keys)))
+		if err := ctx.Err(); err != nil {
+			return keys, err
+		}
+		n := 0
+		changes, data := w.changes[:0], w.data[:0]
+		for n < len(keys) && len(changes) < batchChanges && len(data) < batchBytes {
+			key := keys[n]
+			n++
+			c := Change{Bucket: w.b.source.Bucket, Key: key}
+			start := len(data)
+			data, c.Expires = w.b.source.Append(data, key)
+			if len(data) > start {
+				c.Value = data[start:len(data):len(data)]
+			}
+			if err := c.check(); err != nil {
+				w.b.failed("this is not kept", err)
+				continue
+			}
+			changes = append(changes, c)
+		}
+		w.changes, w.data = changes, data
+		if len(changes) > 0 {
+			if _, err := w.engine.Write(ctx, Batch{Changes: changes}); err != nil {
+				return keys, err
+			}
+		}
+		keys = keys[n:]
+	}
+	w.taken.Store(0)
+	return nil, nil
+}
+
+// forget lets go of what was written, but not of the memory unless it is much.
+func (w *writer) forget() {
+	clear(w.changes)
+	if cap(w.data) > batchBytes+MaxValue {
+		w.data = nil
+	}
+	clear(w.keys)
+	if cap(w.keys) > batchChanges {
+		w.keys = nil
+	}
+}
+
+// rewrite makes the engine have everything, and nothing else.
+func (w *writer) rewrite(ctx context.Context) error {
+	keys := make(map[string]struct{})
+	w.b.source.Keys(func(key string) { keys[key] = struct{}{} })
+	w.taken.Store(int64(len(keys)))
+	// What has gone is looked up like the rest, and found to have no value.
+	_, err := w.engine.Range(ctx, w.b.source.Bucket, "", func(e Entry) error {
+		keys[e.Key] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	list := make([]string, 0, len(keys))
+	for key := range keys {
+		list = append(list, key)
+	}
+	slices.Sort(list)
+	_, err = w.write(ctx, list)
+	return err
+}
