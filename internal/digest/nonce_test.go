@@ -1,0 +1,191 @@
+package digest
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// used returns what becomes of a nonce with a count and a request.
+func used(n *Nonces, nonce []byte, nc uint32, request uint64) string {
+	return [...]string{"accepted", "stale", "replayed"}[n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: nc}, time.Minute, request)]
+}
+
+func TestNonce(t *testing.T) {
+	n := NewNonces()
+	text := n.Append([]byte("x"), []byte("r"))[1:]
+	if len(text) != NonceLength || bytes.Equal(text, n.Append(nil, []byte("r"))) {
+		t.Errorf("%s", text)
+	}
+	want := func(what string, n *Nonces, nonce string, realm string) {
+		t.Helper()
+		if got := n.Use(&Credentials{Realm: []byte(realm), Nonce: []byte(nonce), NC: 1}, time.Minute, 1); got != Stale {
+			t.Errorf("%s: %d", what, got)
+		}
+	}
+	want("for another realm", n, string(text), "s")
+	want("of others", NewNonces(), string(text), "r")
+	want("empty", n, "", "r")
+	want("cut", n, string(text[1:]), "r")
+	want("with a line end", n, string(text[:8])+"\n"+string(text[9:]), "r")
+	for i := range text {
+		for _, c := range []byte("Ab_=\n\x00") {
+			if changed := bytes.Clone(text); changed[i] != c {
+				changed[i] = c
+				want("changed", n, string(changed), "r")
+			}
+		}
+	}
+	if got := used(n, text, 1, 1); got != "accepted" {
+		t.Error("the nonce itself is " + got)
+	}
+}
+
+func TestCounts(t *testing.T) {
+	for _, steps := range [][]string{
+		{"1 a accepted", "1 a accepted", "1 b replayed", "2 b accepted", "1 a accepted", "2 a replayed", "3 c accepted"},
+		{"5 e accepted", "3 c accepted", "4 d accepted", "3 x replayed", "5 x replayed", "4 d accepted", "1 a accepted"},
+		// Without qop a nonce is good for one request.
+		{"0 a accepted", "0 a accepted", "0 b replayed", "1 c accepted", "0 b replayed"},
+		// Who had a count is forgotten before the count is.
+		{"1 a accepted", "2 b accepted", "3 c accepted", "4 d accepted", "1 a accepted", "5 e accepted", "1 a replayed", "2 b accepted"},
+		{"1 a accepted", "64 b accepted", "2 c accepted", "65 d accepted", "1 e replayed", "66 f accepted", "2 g replayed", "3 h accepted"},
+		{"1 a accepted", "200 b accepted", "136 c replayed", "137 d accepted", "4294967295 e accepted", "200 b accepted", "200 c replayed", "4294967294 f accepted"},
+	} {
+		n := NewNonces()
+		nonce := n.Append(nil, []byte("r"))
+		for i, step := range steps {
+			var nc uint32
+			var request rune
+			var want string
+			if _, err := fmt.Sscanf(step, "%d %c %s", &nc, &request, &want); err != nil {
+				t.Fatal(err)
+			}
+			if got := used(n, nonce, nc, uint64(request)); got != want {
+				t.Errorf("%q, step %d: %s", steps, i, got)
+			}
+		}
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNonces()
+		nonce := n.Append(nil, []byte("r"))
+		for _, step := range []struct {
+			after time.Duration
+			nc    uint32
+			want  string
+		}{
+			{0, 1, "accepted"}, {32 * time.Second, 1, "accepted"}, {time.Millisecond, 1, "replayed"}, {0, 2, "accepted"},
+			{28*time.Second - time.Millisecond, 3, "accepted"}, {time.Millisecond, 4, "stale"}, {0, 1, "stale"},
+		} {
+			<-time.After(step.after)
+			if got := used(n, nonce, step.nc, 7); got != step.want {
+				t.Errorf("%v later count %d is %s, want %s", step.after, step.nc, got, step.want)
+			}
+		}
+		// Nor does a longer lifetime, which a reload may bring, make one good again.
+		if n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, 7) == Accepted {
+			t.Error("a replay is accepted after a reload")
+		}
+	})
+}
+
+// TestForgotten has more nonces than there is room for. None of those that were forgotten is good once more.
+func TestForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := NewNonces()
+		var first [][]byte
+		accepted, stale := 0, 0
+		unused := n.Append(nil, []byte("r"))
+		for i := range 3 * tableSets * tableWays {
+			if i%16 == 0 {
+				<-time.After(time.Millisecond)
+			}
+			nonce := n.Append(nil, []byte("r"))
+			if i%101 == 0 {
+				first = append(first, nonce)
+			}
+			switch n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, uint64(i)) {
+			case Accepted:
+				accepted++
+			case Stale:
+				stale++
+			}
+		}
+		// Those that are used at once are taken, however many there are.
+		if stale > accepted/1000 {
+			t.Errorf("%d accepted, %d stale", accepted, stale)
+		}
+		<-time.After(time.Minute) // none is a retransmission
+		count := make(map[Use]int)
+		for _, nonce := range first {
+			count[n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, 0)]++
+		}
+		if count[Accepted] > 0 || count[Stale] < len(first)/2 || count[Replayed] == 0 {
+			t.Errorf("of %d used ones: %v", len(first), count)
+		}
+		if got := n.Use(&Credentials{Realm: []byte("r"), Nonce: unused, NC: 1}, time.Hour, 0); got != Stale {
+			t.Errorf("one from the beginning that was not used: %d", got)
+		}
+	})
+}
+
+// TestConcurrent uses each count from several goroutines: one gets it.
+func TestConcurrent(t *testing.T) {
+	n := NewNonces()
+	nonce := n.Append(nil, []byte("r"))
+	var accepted atomic.Int32
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for nc := range uint32(40) {
+				if used(n, nonce, nc+1, uint64(g)) == "accepted" {
+					accepted.Add(1)
+				}
+				n.Append(nil, []byte("r"))
+			}
+		})
+	}
+	wg.Wait()
+	if got := accepted.Load(); got != 40 {
+		t.Errorf("%d of 40 counts were accepted", got)
+	}
+}
+
+func FuzzNonce(f *testing.F) {
+	n := NewNonces()
+	f.Add(n.Append(nil, []byte("s")))
+	f.Add([]byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
+	f.Fuzz(func(t *testing.T, nonce []byte) {
+		if got := used(n, nonce, 1, 1); got != "stale" {
+			t.Errorf("%q is %s", nonce, got)
+		}
+	})
+}
+
+func BenchmarkNonce(b *testing.B) {
+	n, realm := NewNonces(), []byte("example.com")
+	var room [NonceLength]byte
+	b.Run("make", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			n.Append(room[:0], realm)
+		}
+	})
+	b.Run("use", func(b *testing.B) {
+		c := Credentials{Realm: realm, Nonce: n.Append(room[:0], realm)}
+		b.ReportAllocs()
+		for b.Loop() {
+			if c.NC++; n.Use(&c, time.Hour, rand.Uint64()) != Accepted {
+				b.Fatal("not accepted")
+			}
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package digest
+
+import "sync"
+
+// What is remembered of nonces: the table has a fixed size, about 6 MB, which is touched only as far as it is used. Where there is no room the nonce
+// that was made first goes, and with it every older one whose use cannot be told from no use any more: these count as stale.
+const (
+	tableSets = 1 << 13
+	tableWays = 8
+
+	// windowSize is by how much a count may be overtaken by others: requests over UDP arrive in any order.
+	windowSize = 64
+
+	// recentUses is of how many counts it is remembered which request had them.
+	recentUses = 4
+
+	// A request is sent again for 64*T1 at the longest (RFC 3261 §17.1), in milliseconds.
+	retransmission = 32_000
+)
+
+// table remembers which counts of which nonces were used.
+type table struct {
+	sets []set
+}
+
+type set struct {
+	mu      sync.Mutex
+	horizon uint64 // when the last nonce was made that may have been forgotten
+	windows [tableWays]window
+}
+
+// window is what is known of a nonce.
+type window struct {
+	id, made uint64 // made is 0 where there is none
+	seen     uint64 // bit i: count high-i was used
+	high     uint32
+	recent   [recentUses]use // by count
+}
+
+// use says which request had a count.
+type use struct {
+	request uint64
+	count   uint32
+	at      uint32 // milliseconds, as many as fit
+}
+
+func (t *table) init() { t.sets = make([]set, tableSets) }
+
+// use marks a count of a nonce as used.
+func (t *table) use(id, made uint64, count uint32, request, now uint64) Use {
+	s := &t.sets[id%tableSets]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.find(id, made)
+	if w == nil {
+		if w = s.room(made); w == nil {
+			return Stale
+		}
+		*w = window{id: id, made: made, high: count}
+	}
+	u := use{request, count, uint32(now)}
+	old := &w.recent[count%recentUses]
+	if w.mark(count) {
+		*old = u
+		return Accepted
+	}
+	if old.count == count && old.request == request && u.at-old.at <= retransmission {
+		return Accepted
+	}
+	return Replayed
+}
+
+// find returns what is known of a nonce, nil when that is nothing.
+func (s *set) find(id, made uint64) *window {
+	for i := range s.windows {
+		if w := &s.windows[i]; w.id == id && w.made == made {
+			return w
+		}
+	}
+	return nil
+}
+
+// room returns a window for a nonce that is not known, nil when it may have been known before.
+func (s *set) room(made uint64) *window {
+	oldest := &s.windows[0]
+	for i := range s.windows {
+		if w := &s.windows[i]; w.made < oldest.made {
+			oldest = w
+		}
+	}
+	if made <= s.horizon || made <= oldest.made {
+		return nil
+	}
+	s.horizon = max(s.horizon, oldest.made)
+	return oldest
+}
+
+// mark tells whether a count is new, and marks it as used. One that is too far behind counts as used.
+func (w *window) mark(count uint32) bool {
+	if count > w.high {
+		w.seen <<= min(count-w.high, windowSize)
+		w.high = count
+	}
+	behind := w.high - count
+	if behind >= windowSize || w.seen&(1<<behind) != 0 {
+		return false
+	}
+	w.seen |= 1 << behind
+	return true
+}
