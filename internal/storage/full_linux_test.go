@@ -1,0 +1,119 @@
+package storage
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// fullFile names the file of the process whose files must not grow.
+const fullFile = "CADDYSIP_TEST_FULL_FILE"
+
+// TestBoltFull has a disk without room, over and over: a limit on the size of files, which ends where a full disk does. It is set for a process of
+// its own.
+func TestBoltFull(t *testing.T) {
+	if path := os.Getenv(fullFile); path != "" {
+		signal.Ignore(syscall.SIGXFSZ)
+		fillUp(t, path)
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestBoltFull$", "-test.v")
+	child.Env = append(os.Environ(), fullFile+"="+filepath.Join(t.TempDir(), "sip.db"))
+	out, err := child.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestBoltFull") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func limitFiles(t *testing.T, size uint64) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	limit.Cur = min(size, limit.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fillUp(t *testing.T, path string) {
+	b := openBolt(t, path)
+	defer closeBolt(t, b)
+	written := 0
+	write := func() error {
+		var changes []Change
+		for i := range 100 {
+			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", written+i), Value: []byte(strings.Repeat("v", 300))})
+		}
+		_, err := b.Write(t.Context(), Batch{Changes: changes})
+		if err == nil {
+			written += len(changes)
+		}
+		return err
+	}
+	count := func() int {
+		n := 0
+		if _, err := b.Range(t.Context(), "things", "", func(en Entry) error {
+			if want := fmt.Sprintf("key%06d", n); en.Key != want || len(en.Value) != 300 {
+				return fmt.Errorf("%s with %d bytes, want %s", en.Key, len(en.Value), want)
+			}
+			n++
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	failures := 0
+	for round := range 30 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Where it ends is within what bbolt has set aside as well as at its end.
+		limitFiles(t, uint64(info.Size())-uint64(round%3)*uint64(os.Getpagesize())*4)
+		for range 10 {
+			err := write()
+			if err == nil {
+				continue
+			}
+			failures++
+			if !strings.Contains(err.Error(), "file too large") || strings.Contains(err.Error(), "damaged") {
+				t.Fatalf("round %d: %v", round, err)
+			}
+			if n := count(); n != written {
+				t.Fatalf("round %d: after an error %d keys are there, want %d", round, n, written)
+			}
+		}
+		limitFiles(t, unix.RLIM_INFINITY)
+		for range 3 {
+			if err := write(); err != nil {
+				t.Fatalf("round %d: there is room again, and: %v", round, err)
+			}
+		}
+		if n := count(); n != written {
+			t.Fatalf("round %d: %d keys are there, want %d", round, n, written)
+		}
+	}
+	if failures < 50 {
+		t.Errorf("the disk was full %d times only", failures)
+	}
+	if err := b.db.View(func(tx *bolt.Tx) error {
+		for err := range tx.Check() {
+			return err
+		}
+		return nil
+	}); err != nil {
+		t.Errorf("bbolt finds wrong: %v", err)
+	}
+	t.Logf("%d errors, %d keys", failures, written)
+}
