@@ -84,10 +84,10 @@ func New() *Engine {
 	e.Location = location.New(location.Options{OnChange: e.registrations.Mark})
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
-		MaxMessage: wire.MaxSize,
-		Refuse:     e.Bans.Banned,
-		Dropped:    func(reason string) { Dropped(reason).Inc() },
-		Traffic:    countTraffic,
+		Limits:  transport.Limits{Message: wire.MaxSize},
+		Refuse:  e.Bans.Banned,
+		Dropped: func(reason string) { Dropped(reason).Inc() },
+		Traffic: countTraffic,
 	})
 	return e
 }

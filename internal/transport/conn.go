@@ -71,7 +71,7 @@ func (c *Conn) queue(b []byte) error {
 	if c.out == nil {
 		c.out = writeBuffers.Get().(*[]byte)
 	}
-	if len(*c.out)+c.flying+len(b) > max(maxQueue, c.m.opts.MaxMessage) {
+	if len(*c.out)+c.flying+len(b) > max(maxQueue, c.flow.Limits().Message) {
 		c.mu.Unlock()
 		c.m.opts.Dropped(DropQueueFull)
 		c.abort(ErrQueueFull)

@@ -16,15 +16,16 @@ type connKey struct {
 // conns are the connections of a Manager, accepted and dialed alike: a request for a phone that has connected to us goes
 // over its own connection (RFC 5626 §5.3).
 type conns struct {
-	mu      sync.RWMutex
-	closed  bool
-	all     map[*Conn]struct{}
-	byPeer  map[connKey]*Conn // the latest one; without those that are closing
-	sources map[netip.Addr]int
-	readers sync.WaitGroup
+	mu       sync.RWMutex
+	closed   bool
+	all      map[*Conn]struct{}
+	byPeer   map[connKey]*Conn // the latest one; without those that are closing
+	accepted map[*Listener]*accepted
+	dialed   int
+	readers  sync.WaitGroup
 }
 
-// source is what MaxConnsPerSource counts by: an IPv6 host has a whole /64 to call from.
+// source is what Limits.ConnsPerSource counts by: an IPv6 host has a whole /64 to call from.
 func source(remote netip.AddrPort) netip.Addr {
 	ip := remote.Addr().WithZone("")
 	if ip.Is6() {
@@ -44,21 +45,23 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 	if t.closed {
 		return nil, ErrClosed
 	}
-	if limit := m.opts.MaxConns; limit > 0 && len(t.all) >= limit {
-		m.opts.Dropped(DropConnLimit)
-		return nil, ErrLimit
-	}
-	if flow.Listener != nil {
+	if flow.Listener == nil {
+		if limit := m.opts.MaxDialed; limit > 0 && t.dialed >= limit {
+			m.opts.Dropped(DropConnLimit)
+			return nil, ErrLimit
+		}
+		t.dialed++
+	} else {
 		if m.opts.Refuse(flow.Remote.Addr()) {
 			m.opts.Dropped(DropBanned)
 			return nil, ErrRefused
 		}
 		from := source(flow.Remote)
-		if limit := m.opts.MaxConnsPerSource; limit > 0 && t.sources[from] >= limit {
-			m.opts.Dropped(DropSourceLimit)
+		if reason := t.room(flow.Listener, from); reason != "" {
+			m.opts.Dropped(reason)
 			return nil, ErrLimit
 		}
-		t.sources[from]++
+		t.enter(flow.Listener, from)
 	}
 	t.all[c] = struct{}{}
 	t.byPeer[connKey{flow.Network, flow.Remote}] = c
@@ -81,12 +84,10 @@ func (t *conns) release(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, c)
-	if c.flow.Listener == nil {
-		return
-	}
-	from := source(c.flow.Remote)
-	if t.sources[from]--; t.sources[from] <= 0 {
-		delete(t.sources, from)
+	if l := c.flow.Listener; l != nil {
+		t.leave(l, source(c.flow.Remote))
+	} else {
+		t.dialed--
 	}
 }
 
@@ -122,7 +123,7 @@ func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
 	defer t.mu.RUnlock()
 	// Most sources have no connection, and banning many of them must not cost a look at all the connections of others each time.
 	if p.IsSingleIP() && p.Addr().Is4() || p.Bits() == 64 {
-		if t.sources[p.Addr()] == 0 {
+		if !t.connected(p.Addr()) {
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // Listener is a listening address: on UDP one or more sockets that share it, otherwise one socket that accepts
@@ -14,6 +15,7 @@ type Listener struct {
 	addr     netip.AddrPort
 	wildcard bool
 	routes   routes
+	limits   atomic.Pointer[Limits]
 
 	shared bool // the port is another listener's as well, which is leaving
 

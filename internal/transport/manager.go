@@ -40,7 +40,7 @@ func NewManager(h Handler, opts Options) *Manager {
 	m := &Manager{handler: h, opts: opts.withDefaults(), dials: make(map[connKey]*dialing)}
 	m.conns.all = make(map[*Conn]struct{})
 	m.conns.byPeer = make(map[connKey]*Conn)
-	m.conns.sources = make(map[netip.Addr]int)
+	m.conns.accepted = make(map[*Listener]*accepted)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }

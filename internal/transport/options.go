@@ -8,20 +8,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// Options are the limits of a Manager. The zero value has the defaults; a negative limit or duration means none.
+// Options are the settings of a Manager. The zero value has the defaults; a negative limit or duration means none.
 type Options struct {
-	// MaxMessage is the size in bytes of the largest message taken. Default 64 KiB.
-	MaxMessage int
-	// MessageTimeout is how long a whole message may take on a stream, from its first byte to its last. Default 30 s.
-	MessageTimeout time.Duration
-	// IdleTimeout closes a stream on which nothing arrived between messages for that long. Default none.
-	IdleTimeout time.Duration
+	// Limits are those of listeners that were given none of their own, and of connections that were dialed.
+	Limits Limits
 	// WriteTimeout is how long a stream may take to accept what is queued. Default 10 s.
 	WriteTimeout time.Duration
-	// MaxConnsPerSource limits accepted connections from one IPv4 address or IPv6 /64. Default 4096.
-	MaxConnsPerSource int
-	// MaxConns limits connections in all, accepted and dialed. Default 65536.
-	MaxConns int
+	// MaxDialed limits connections that were dialed. Default 65536.
+	MaxDialed int
 	// UDPSockets is how many sockets, each with its reader, share a UDP address on Linux. Default GOMAXPROCS.
 	UDPSockets int
 	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
@@ -44,7 +38,7 @@ type Options struct {
 const (
 	DropKeepAlive      = "keepalive"         // a datagram of CR, LF and NUL only
 	DropShort          = "short"             // a datagram too short for any SIP message
-	DropTooLarge       = "too_large"         // a datagram over MaxMessage
+	DropTooLarge       = "too_large"         // a datagram or a message of a stream over its limit
 	DropFraming        = "framing"           // a stream that cannot be cut into messages
 	DropMessageTimeout = "message_timeout"   // a stream message not complete in time
 	DropIdleTimeout    = "idle_timeout"      // a silent stream
@@ -53,23 +47,17 @@ const (
 	DropSendBuffer     = "send_buffer"       // a datagram that found the send buffer full
 	DropQueueFull      = "queue_full"        // a stream whose peer reads too slowly
 	DropWriteError     = "write_error"       // a stream that could not be written, or not in time
-	DropConnLimit      = "connections"       // a connection over MaxConns
-	DropSourceLimit    = "source_connection" // a connection over MaxConnsPerSource
+	DropConnLimit      = "connections"       // a connection over Limits.Conns, or MaxDialed
+	DropSourceLimit    = "source_connection" // a connection over Limits.ConnsPerSource
 	DropBanned         = "banned"            // a connection that Refuse refused
 )
 
 func (o Options) withDefaults() Options {
-	defaultTo(&o.MaxMessage, 64<<10)
-	defaultTo(&o.MessageTimeout, 30*time.Second)
+	o.Limits = o.Limits.withDefaults()
 	defaultTo(&o.WriteTimeout, 10*time.Second)
-	defaultTo(&o.MaxConnsPerSource, 4096)
-	defaultTo(&o.MaxConns, 65536)
+	defaultTo(&o.MaxDialed, 65536)
 	defaultTo(&o.UDPSockets, runtime.GOMAXPROCS(0))
 	defaultTo(&o.ReadBuffer, 8<<20)
-	if o.MaxMessage < 0 {
-		// Memory is never without a limit. This is the largest body that a Content-Length may announce.
-		o.MaxMessage = maxContentLength
-	}
 	if o.UDPSockets < 0 {
 		o.UDPSockets = 1
 	}

@@ -43,15 +43,20 @@ func (r *reader) run() error {
 		n, err := r.c.nc.Read(r.buf[r.end:])
 		r.end += n
 		if n > 0 {
-			messages, bad := r.messages()
+			limit := r.c.flow.Limits().Message // one for this round, so that there is always room for what is not too large
+			messages, bad := r.messages(limit)
 			opts.Traffic(r.c.flow.Network, true, messages, n)
 			r.outbox.flush()
 			if bad != nil {
-				opts.Dropped(DropFraming)
+				if bad.Status == 400 {
+					opts.Dropped(DropFraming)
+				} else {
+					opts.Dropped(DropTooLarge)
+				}
 				r.unread = true
 				return bad
 			}
-			r.makeRoom()
+			r.makeRoom(limit)
 		}
 		switch {
 		case err == nil:
@@ -70,14 +75,14 @@ func (r *reader) run() error {
 // deadline sets how long to wait for more. A message has one deadline from its first byte, which more bytes don't move, so
 // that dripping them keeps nothing open.
 func (r *reader) deadline() {
-	opts := &r.c.m.opts
+	limits := r.c.flow.Limits()
 	within := r.end > r.start
 	if within && r.timed {
 		return
 	}
-	wait := opts.IdleTimeout
+	wait := limits.IdleTimeout
 	if within {
-		wait = opts.MessageTimeout
+		wait = limits.MessageTimeout
 	}
 	r.timed = within
 	switch {
@@ -91,7 +96,7 @@ func (r *reader) deadline() {
 }
 
 // messages hands every complete message to the handler, and tells how many there were.
-func (r *reader) messages() (n int, bad *FrameError) {
+func (r *reader) messages(limit int) (n int, bad *FrameError) {
 	for {
 		r.keepAlive()
 		data := r.buf[r.start:r.end]
@@ -99,12 +104,12 @@ func (r *reader) messages() (n int, bad *FrameError) {
 			return n, nil
 		}
 		r.pinging = false
-		size, bad := r.framer.scan(data, r.c.m.opts.MaxMessage)
+		size, bad := r.framer.scan(data, limit)
 		if bad != nil {
 			if r.framer.head > 0 {
 				data = data[:r.framer.head]
 			}
-			r.deliver(data[:min(len(data), r.c.m.opts.MaxMessage)], bad)
+			r.deliver(data[:min(len(data), limit)], bad)
 			return n, bad
 		}
 		if size == 0 {
@@ -153,14 +158,14 @@ func (r *reader) keepAlive() {
 }
 
 // makeRoom moves what is not complete to the front, and gives it more room if it needs that. At rest the buffer is small again.
-func (r *reader) makeRoom() {
+func (r *reader) makeRoom(limit int) {
 	rest := r.buf[r.start:r.end]
 	size := len(r.buf)
 	switch {
 	case len(rest) == 0:
 		size = minRead
 	case len(rest) == size:
-		size = min(2*size, max(r.c.m.opts.MaxMessage, minRead))
+		size = min(2*size, max(limit, minRead))
 	}
 	if size != len(r.buf) {
 		r.buf = make([]byte, size)

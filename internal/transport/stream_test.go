@@ -151,8 +151,12 @@ func TestTCPFramingError(t *testing.T) {
 		if err := wait(t, closed, "ConnClosed"); err != error(frame) {
 			t.Errorf("closed: %v", err)
 		}
-		if len(events) > 0 || d.of(DropFraming) != 1 {
-			t.Errorf("%d more messages, %d errors counted", len(events), d.of(DropFraming))
+		reason := DropFraming
+		if tc.status != 400 {
+			reason = DropTooLarge
+		}
+		if len(events) > 0 || d.of(reason) != 1 || d.of(DropFraming)+d.of(DropTooLarge) != 1 {
+			t.Errorf("%d more messages, %d errors counted", len(events), d.of(reason))
 		}
 	}
 }
@@ -161,7 +165,7 @@ func TestTCPLimits(t *testing.T) {
 	var d drops
 	closed := make(chan error, 10)
 	m := start(t, funcs{message: echo, closed: func(_ *Conn, err error) { closed <- err }},
-		Options{MaxConns: 3, MaxConnsPerSource: 2, Dropped: d.count})
+		Options{Limits: Limits{Conns: 3, ConnsPerSource: 2}, MaxDialed: 1, Dropped: d.count})
 	l := listen(t, m, TCP, "127.0.0.1:0")
 	var kept []net.Conn
 	for range 2 {
@@ -288,13 +292,13 @@ func TestReadBufferShrinks(t *testing.T) {
 	for r.end = len(r.buf); len(r.buf) < 64<<10; r.end = len(r.buf) {
 		r.buf[0] = 'x'
 		before := len(r.buf)
-		r.makeRoom()
+		r.makeRoom(64 << 10)
 		if len(r.buf) != 2*before || r.buf[0] != 'x' || r.end != before {
 			t.Fatalf("from %d to %d", before, len(r.buf))
 		}
 	}
 	r.start = r.end
-	r.makeRoom()
+	r.makeRoom(64 << 10)
 	if len(r.buf) != minRead || r.start != 0 || r.end != 0 {
 		t.Errorf("at rest the buffer has %d bytes", len(r.buf))
 	}

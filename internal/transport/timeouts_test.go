@@ -65,7 +65,7 @@ func TestMessageTimeout(t *testing.T) {
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops
-		m := NewManager(funcs{message: echo}, Options{IdleTimeout: time.Minute, Dropped: d.count})
+		m := NewManager(funcs{message: echo}, Options{Limits: Limits{IdleTimeout: time.Minute}, Dropped: d.count})
 		peer, c := pipe(t, m)
 		begin := time.Now()
 		for range 3 {

@@ -37,7 +37,7 @@ func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, loca
 	case len(data) < minDatagram:
 		l.m.opts.Dropped(DropShort)
 		return
-	case len(data) > l.m.opts.MaxMessage:
+	case len(data) > l.Limits().Datagram:
 		l.m.opts.Dropped(DropTooLarge)
 		return
 	}

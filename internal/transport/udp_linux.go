@@ -239,7 +239,7 @@ func (b *udpBatch) writeSlots(fd uintptr) bool {
 func (s *udpSocket) serve() {
 	l := s.l
 	v := newVector(batchSize)
-	size := min(l.m.opts.MaxMessage, maxDatagram)
+	const size = maxDatagram
 	buf := make([]byte, batchSize*size)
 	for i := range batchSize {
 		v.expect(i, buf[i*size:(i+1)*size])

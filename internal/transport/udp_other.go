@@ -50,7 +50,7 @@ func (b *udpBatch) flush() {}
 // serve reads until the socket is closed.
 func (s *udpSocket) serve() {
 	l := s.l
-	buf := make([]byte, min(l.m.opts.MaxMessage+1, maxDatagram))
+	buf := make([]byte, maxDatagram)
 	outbox := &Outbox{arena: new([arenaSize]byte), batch: &udpBatch{s}, listener: l}
 	in := l.newInbound(outbox)
 	for failures := 0; ; {

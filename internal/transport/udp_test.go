@@ -140,7 +140,7 @@ func TestUDPDrops(t *testing.T) {
 	var d drops
 	got := make(chan string, 10)
 	m := start(t, funcs{message: func(in *Inbound) { got <- string(in.Data) }},
-		Options{MaxMessage: 1000, UDPSockets: 1, Dropped: d.count})
+		Options{Limits: Limits{Datagram: 1000}, UDPSockets: 1, Dropped: d.count})
 	l := listen(t, m, UDP, "127.0.0.1:0")
 	c := client(t, "127.0.0.1:0")
 	for _, s := range []string{"\r\n\r\n", "\x00\x00\x00\x00", "\n", "", "hello", msg("big", 1000), strings.Repeat("x", 60000), "\r\n\r\n" + msg("ok", 0)} {
