@@ -58,10 +58,40 @@ const (
 	required = username | realm | nonce | uri | response
 )
 
-// Parse reads the value of one header field line. On an error Realm is set if it was read before.
+// RealmOf returns the realm that credentials are for, nil when they are of another scheme or cannot be read up to it.
+func RealmOf(value []byte) []byte {
+	rest, ok := cutScheme(value)
+	for n := 0; ok && n < MaxParams; n++ {
+		var name, text []byte
+		if name, text, rest, ok = param(separators(rest)); ok && lookup(name) == realm {
+			return text
+		}
+	}
+	return nil
+}
+
+// cutScheme returns what follows the scheme, and whether that is Digest.
+func cutScheme(value []byte) ([]byte, bool) {
+	const scheme = "Digest"
+	if len(value) <= len(scheme) || !wire.EqualFold(value[:len(scheme)], scheme) || !blank(value[len(scheme)]) {
+		return nil, false
+	}
+	return value[len(scheme):], true
+}
+
+// separators returns b without the commas and white space that it starts with.
+func separators(b []byte) []byte {
+	for len(b) > 0 && (blank(b[0]) || b[0] == ',') {
+		b = b[1:]
+	}
+	return b
+}
+
+// Parse reads the value of one header field line.
 func (c *Credentials) Parse(value []byte) error {
 	*c = Credentials{Algorithm: MD5}
-	if len(value) < len("Digest ") || !wire.EqualFold(value[:len("Digest")], "Digest") || !blank(value[len("Digest")]) {
+	rest, ok := cutScheme(value)
+	if !ok {
 		return ErrScheme
 	}
 	if len(value) > MaxLength {
@@ -69,12 +99,8 @@ func (c *Credentials) Parse(value []byte) error {
 	}
 	found := 0
 	var hash []byte
-	rest := value[len("Digest"):]
 	for n := 0; ; n++ {
-		for len(rest) > 0 && (blank(rest[0]) || rest[0] == ',') {
-			rest = rest[1:]
-		}
-		if len(rest) == 0 {
+		if rest = separators(rest); len(rest) == 0 {
 			break
 		}
 		if n == MaxParams {

@@ -125,6 +125,18 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+func TestRealmOf(t *testing.T) {
+	for text, want := range map[string]string{
+		least: "r", rfc7616: "http-auth@example.org", `Digest ,x=1,, Realm = "a\"b", realm="c"`: `a"b`, `Digest realm=r`: "r", `Digest realm="r", "`: "r",
+		"": "", "Digest": "", `Basic realm="r"`: "", `Digestrealm="r"`: "", `Digest x, realm="r"`: "", `Digest "realm="r"`: "",
+		"Digest " + strings.Repeat("x=1,", MaxParams-1) + "realm=r": "r", "Digest " + strings.Repeat("x=1,", MaxParams) + "realm=r": "",
+	} {
+		if got := string(RealmOf([]byte(text))); got != want {
+			t.Errorf("%.200s: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // FuzzParse holds credentials that were read against what was read of them when they are written again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(rfc7616))
@@ -136,6 +148,10 @@ func FuzzParse(f *testing.F) {
 		before := string(text)
 		var c Credentials
 		err := c.Parse(text)
+		realm := RealmOf(text)
+		if err == nil && string(realm) != string(c.Realm) {
+			t.Errorf("the realm of %q is %q, not %q", text, c.Realm, realm)
+		}
 		if string(text) != before {
 			t.Fatal("the text was changed")
 		}

@@ -8,23 +8,26 @@ import (
 	"encoding/binary"
 	"hash"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 )
 
-// A nonce is when it was made, in milliseconds, a random number, and a signature over both and the realm.
+// A nonce is when it was made, in milliseconds, a random number, the port that it was sent to, and a signature over these, the IP address that it was
+// sent to, and the realm. So whoever brings it back has received what was sent there: that address is not forged.
 const (
 	timeSize  = 6
 	idSize    = 8
-	macSize   = 10 // bytes; nobody guesses 80 bits over a network
-	nonceSize = timeSize + idSize + macSize
+	portSize  = 2
+	macSize   = 11 // bytes; nobody guesses 88 bits over a network
+	nonceSize = timeSize + idSize + portSize + macSize
 
 	// NonceLength is the length of a nonce as it is written.
 	NonceLength = nonceSize / 3 * 4
 )
 
 // Nonces makes nonces and takes them back. Making one costs no memory: it carries its signature. The key is the process's own, because what was used
-// is remembered by the process alone: a nonce of an earlier process, or of another server, counts as stale, and clients get a new one.
+// is remembered by the process alone: a nonce of an earlier process, or of another server, is none of ours, and clients get a new one.
 type Nonces struct {
 	key   [32]byte
 	start time.Time
@@ -47,6 +50,7 @@ var Shared = sync.OnceValue(NewNonces)
 type signer struct {
 	hash hash.Hash
 	text [nonceSize]byte
+	addr [16]byte
 	sum  [sha256.Size]byte
 }
 
@@ -58,9 +62,11 @@ func (n *Nonces) get() *signer {
 }
 
 // sign returns the signature of the nonce in s.text.
-func (s *signer) sign(realm []byte) []byte {
+func (s *signer) sign(addr netip.Addr, realm []byte) []byte {
 	s.hash.Reset()
-	s.hash.Write(s.text[:timeSize+idSize])
+	s.hash.Write(s.text[:nonceSize-macSize])
+	s.addr = addr.As16()
+	s.hash.Write(s.addr[:])
 	s.hash.Write(realm)
 	return s.hash.Sum(s.sum[:0])[:macSize]
 }
@@ -68,32 +74,43 @@ func (s *signer) sign(realm []byte) []byte {
 // now returns the time since the start, in milliseconds. It is never 0, and no change of the machine's clock moves it.
 func (n *Nonces) now() uint64 { return uint64(time.Since(n.start).Milliseconds()) + 1 }
 
-// Append appends a new nonce for a realm.
-func (n *Nonces) Append(dst, realm []byte) []byte {
+// Append appends a new nonce for a realm, which is going to be sent to an address.
+func (n *Nonces) Append(dst, realm []byte, to netip.AddrPort) []byte {
 	s := n.get()
 	defer n.pool.Put(s)
 	b := s.text[:]
 	binary.BigEndian.PutUint64(b, n.now()<<16)
 	binary.BigEndian.PutUint64(b[timeSize:], mathrand.Uint64())
-	copy(b[timeSize+idSize:], s.sign(realm))
+	binary.BigEndian.PutUint16(b[timeSize+idSize:], to.Port())
+	copy(b[nonceSize-macSize:], s.sign(to.Addr(), realm))
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
-// read returns what a nonce says, and whether it is one of ours for the realm.
-func (n *Nonces) read(text, realm []byte) (id, made uint64, ok bool) {
-	if len(text) != NonceLength {
-		return 0, 0, false
+// Nonce is a nonce of ours that came back from the IP address that it was sent to.
+type Nonce struct {
+	Port uint16 // that it was sent to
+
+	id, made uint64
+}
+
+// Read reads the nonce of credentials that came from an address. ok is false when we didn't send it there, for their realm.
+func (n *Nonces) Read(c *Credentials, from netip.AddrPort) (nonce Nonce, ok bool) {
+	if len(c.Nonce) != NonceLength {
+		return Nonce{}, false
 	}
 	s := n.get()
 	defer n.pool.Put(s)
 	b := s.text[:]
-	if size, err := base64.RawURLEncoding.Decode(b, text); err != nil || size != nonceSize {
-		return 0, 0, false
+	if size, err := base64.RawURLEncoding.Decode(b, c.Nonce); err != nil || size != nonceSize {
+		return Nonce{}, false
 	}
-	if !hmac.Equal(s.sign(realm), b[timeSize+idSize:]) {
-		return 0, 0, false
+	if !hmac.Equal(s.sign(from.Addr(), c.Realm), b[nonceSize-macSize:]) {
+		return Nonce{}, false
 	}
-	return binary.BigEndian.Uint64(b[timeSize:]), binary.BigEndian.Uint64(b) >> 16, true
+	nonce.made = binary.BigEndian.Uint64(b) >> 16
+	nonce.id = binary.BigEndian.Uint64(b[timeSize:])
+	nonce.Port = binary.BigEndian.Uint16(b[timeSize+idSize:])
+	return nonce, true
 }
 
 // Use is what becomes of credentials whose response is right.
@@ -103,21 +120,20 @@ const (
 	// Accepted: the nonce is good, and its count is new, or used by the same request, which came once more.
 	Accepted Use = iota
 
-	// Stale: the nonce is none of ours, too old, or nobody can tell any more what it was used for. The client is to take a new one, for which it need
-	// not ask its user (RFC 7616 §3.3).
+	// Stale: the nonce is too old, or nobody can tell any more what it was used for. The client is to take a new one, for which it need not ask its user
+	// (RFC 7616 §3.3).
 	Stale
 
 	// Replayed: another request had the nonce with this count. A client that counts badly takes a new nonce as well.
 	Replayed
 )
 
-// Use marks the nonce of credentials as used with their count by a request, which is given by a hash of all of it. It must be called only when the
-// response was found right, so that nobody without a password takes memory. lifetime is how long a nonce is good.
-func (n *Nonces) Use(c *Credentials, lifetime time.Duration, request uint64) Use {
-	id, made, ok := n.read(c.Nonce, c.Realm)
+// Use marks a nonce as used with a count by a request, which is given by a hash of all of it and its source. It must be called only when the response
+// was found right, so that nobody without a password takes memory. lifetime is how long a nonce is good.
+func (n *Nonces) Use(nonce Nonce, count uint32, request uint64, lifetime time.Duration) Use {
 	now := n.now()
-	if !ok || now > made+uint64(lifetime.Milliseconds()) {
+	if now >= nonce.made+uint64(lifetime.Milliseconds()) {
 		return Stale
 	}
-	return n.used.use(id, made, c.NC, request, now)
+	return n.used.use(nonce.id, nonce.made, count, request, now)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,38 +12,52 @@ import (
 	"time"
 )
 
-// used returns what becomes of a nonce with a count and a request.
-func used(n *Nonces, nonce []byte, nc uint32, request uint64) string {
-	return [...]string{"accepted", "stale", "replayed"}[n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: nc}, time.Minute, request)]
+var realmR, peer = []byte("r"), netip.MustParseAddrPort("192.0.2.7:5060")
+
+// bring returns what becomes of a nonce with a count and a request.
+func bring(n *Nonces, text []byte, count uint32, request uint64, lifetime time.Duration) string {
+	nonce, ok := n.Read(&Credentials{Realm: realmR, Nonce: text}, peer)
+	if !ok {
+		return "not ours"
+	}
+	return [...]string{"accepted", "stale", "replayed"}[n.Use(nonce, count, request, lifetime)]
+}
+
+func used(n *Nonces, text []byte, count uint32, request uint64) string {
+	return bring(n, text, count, request, time.Minute)
 }
 
 func TestNonce(t *testing.T) {
 	n := NewNonces()
-	text := n.Append([]byte("x"), []byte("r"))[1:]
-	if len(text) != NonceLength || bytes.Equal(text, n.Append(nil, []byte("r"))) {
+	text := n.Append([]byte("x"), realmR, peer)[1:]
+	if len(text) != NonceLength || bytes.Equal(text, n.Append(nil, realmR, peer)) {
 		t.Errorf("%s", text)
 	}
-	want := func(what string, n *Nonces, nonce string, realm string) {
+	refused := func(what string, n *Nonces, nonce, realm, from string) {
 		t.Helper()
-		if got := n.Use(&Credentials{Realm: []byte(realm), Nonce: []byte(nonce), NC: 1}, time.Minute, 1); got != Stale {
-			t.Errorf("%s: %d", what, got)
+		if got, ok := n.Read(&Credentials{Realm: []byte(realm), Nonce: []byte(nonce)}, netip.MustParseAddrPort(from)); ok || got != (Nonce{}) {
+			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	want("for another realm", n, string(text), "s")
-	want("of others", NewNonces(), string(text), "r")
-	want("empty", n, "", "r")
-	want("cut", n, string(text[1:]), "r")
-	want("with a line end", n, string(text[:8])+"\n"+string(text[9:]), "r")
+	refused("for another realm", n, string(text), "s", peer.String())
+	refused("from another address", n, string(text), "r", "192.0.2.8:5060")
+	refused("of others", NewNonces(), string(text), "r", peer.String())
+	refused("empty", n, "", "r", peer.String())
+	refused("cut", n, string(text[1:]), "r", peer.String())
+	refused("with a line end", n, string(text[:8])+"\n"+string(text[9:]), "r", peer.String())
 	for i := range text {
 		for _, c := range []byte("Ab_=\n\x00") {
 			if changed := bytes.Clone(text); changed[i] != c {
 				changed[i] = c
-				want("changed", n, string(changed), "r")
+				refused("changed", n, string(changed), "r", peer.String())
 			}
 		}
 	}
-	if got := used(n, text, 1, 1); got != "accepted" {
-		t.Error("the nonce itself is " + got)
+	for _, from := range []string{peer.String(), "192.0.2.7:1", "[::ffff:192.0.2.7]:5060"} {
+		got, ok := n.Read(&Credentials{Realm: realmR, Nonce: text}, netip.MustParseAddrPort(from))
+		if !ok || got.Port != 5060 {
+			t.Errorf("from %s: %+v, %t", from, got, ok)
+		}
 	}
 }
 
@@ -58,7 +73,7 @@ func TestCounts(t *testing.T) {
 		{"1 a accepted", "200 b accepted", "136 c replayed", "137 d accepted", "4294967295 e accepted", "200 b accepted", "200 c replayed", "4294967294 f accepted"},
 	} {
 		n := NewNonces()
-		nonce := n.Append(nil, []byte("r"))
+		nonce := n.Append(nil, realmR, peer)
 		for i, step := range steps {
 			var nc uint32
 			var request rune
@@ -76,7 +91,7 @@ func TestCounts(t *testing.T) {
 func TestLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNonces()
-		nonce := n.Append(nil, []byte("r"))
+		nonce := n.Append(nil, realmR, peer)
 		for _, step := range []struct {
 			after time.Duration
 			nc    uint32
@@ -91,8 +106,8 @@ func TestLifetime(t *testing.T) {
 			}
 		}
 		// Nor does a longer lifetime, which a reload may bring, make one good again.
-		if n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, 7) == Accepted {
-			t.Error("a replay is accepted after a reload")
+		if got := bring(n, nonce, 1, 7, time.Hour); got != "replayed" {
+			t.Error("after a reload a replay is " + got)
 		}
 	})
 }
@@ -103,19 +118,19 @@ func TestForgotten(t *testing.T) {
 		n := NewNonces()
 		var first [][]byte
 		accepted, stale := 0, 0
-		unused := n.Append(nil, []byte("r"))
+		unused := n.Append(nil, realmR, peer)
 		for i := range 3 * tableSets * tableWays {
 			if i%16 == 0 {
 				<-time.After(time.Millisecond)
 			}
-			nonce := n.Append(nil, []byte("r"))
+			nonce := n.Append(nil, realmR, peer)
 			if i%101 == 0 {
 				first = append(first, nonce)
 			}
-			switch n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, uint64(i)) {
-			case Accepted:
+			switch bring(n, nonce, 1, uint64(i), time.Hour) {
+			case "accepted":
 				accepted++
-			case Stale:
+			case "stale":
 				stale++
 			}
 		}
@@ -124,15 +139,15 @@ func TestForgotten(t *testing.T) {
 			t.Errorf("%d accepted, %d stale", accepted, stale)
 		}
 		<-time.After(time.Minute) // none is a retransmission
-		count := make(map[Use]int)
+		count := make(map[string]int)
 		for _, nonce := range first {
-			count[n.Use(&Credentials{Realm: []byte("r"), Nonce: nonce, NC: 1}, time.Hour, 0)]++
+			count[bring(n, nonce, 1, 0, time.Hour)]++
 		}
-		if count[Accepted] > 0 || count[Stale] < len(first)/2 || count[Replayed] == 0 {
+		if count["accepted"] > 0 || count["stale"] < len(first)/2 || count["replayed"] == 0 {
 			t.Errorf("of %d used ones: %v", len(first), count)
 		}
-		if got := n.Use(&Credentials{Realm: []byte("r"), Nonce: unused, NC: 1}, time.Hour, 0); got != Stale {
-			t.Errorf("one from the beginning that was not used: %d", got)
+		if got := bring(n, unused, 1, 0, time.Hour); got != "stale" {
+			t.Errorf("one from the beginning that was not used: %s", got)
 		}
 	})
 }
@@ -140,7 +155,7 @@ func TestForgotten(t *testing.T) {
 // TestConcurrent uses each count from several goroutines: one gets it.
 func TestConcurrent(t *testing.T) {
 	n := NewNonces()
-	nonce := n.Append(nil, []byte("r"))
+	nonce := n.Append(nil, realmR, peer)
 	var accepted atomic.Int32
 	var wg sync.WaitGroup
 	for g := range 8 {
@@ -149,7 +164,7 @@ func TestConcurrent(t *testing.T) {
 				if used(n, nonce, nc+1, uint64(g)) == "accepted" {
 					accepted.Add(1)
 				}
-				n.Append(nil, []byte("r"))
+				n.Append(nil, realmR, peer)
 			}
 		})
 	}
@@ -161,10 +176,10 @@ func TestConcurrent(t *testing.T) {
 
 func FuzzNonce(f *testing.F) {
 	n := NewNonces()
-	f.Add(n.Append(nil, []byte("s")))
-	f.Add([]byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
+	f.Add(n.Append(nil, []byte("s"), peer))
+	f.Add([]byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
 	f.Fuzz(func(t *testing.T, nonce []byte) {
-		if got := used(n, nonce, 1, 1); got != "stale" {
+		if got := used(n, nonce, 1, 1); got != "not ours" {
 			t.Errorf("%q is %s", nonce, got)
 		}
 	})
@@ -176,14 +191,16 @@ func BenchmarkNonce(b *testing.B) {
 	b.Run("make", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			n.Append(room[:0], realm)
+			n.Append(room[:0], realm, peer)
 		}
 	})
 	b.Run("use", func(b *testing.B) {
-		c := Credentials{Realm: realm, Nonce: n.Append(room[:0], realm)}
+		c := Credentials{Realm: realm, Nonce: n.Append(room[:0], realm, peer)}
 		b.ReportAllocs()
 		for b.Loop() {
-			if c.NC++; n.Use(&c, time.Hour, rand.Uint64()) != Accepted {
+			c.NC++
+			nonce, ok := n.Read(&c, peer)
+			if !ok || n.Use(nonce, c.NC, rand.Uint64(), time.Hour) != Accepted {
 				b.Fatal("not accepted")
 			}
 		}
