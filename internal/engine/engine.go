@@ -42,8 +42,9 @@ type Generation struct {
 	Dispatcher Dispatcher
 	Listen     []Address
 	Logger     *zap.Logger
-	Storage    storage.Storage // where registrations are kept; nil: nowhere
-	Grace      time.Duration   // how long listeners that this generation removes go on
+	Limits     []*transport.Limits // of each of Listen, in this order; nil, or a nil one: the defaults
+	Storage    storage.Storage     // where registrations are kept; nil: nowhere
+	Grace      time.Duration       // how long listeners that this generation removes go on
 
 	// Listeners are the open sockets, in the order of Listen. Attach sets it.
 	Listeners []*transport.Listener
@@ -129,6 +130,7 @@ func (e *Engine) Attach(g *Generation) error {
 	}
 	e.useStorage(g) // what the first packet changes is written there
 	e.takeBack(g)
+	g.limit()
 	e.stack = append(e.stack, g)
 	e.setLeaving()
 	e.current.Store(g)
@@ -151,6 +153,9 @@ func (e *Engine) Detach(g *Generation) {
 		top = e.stack[n-1]
 	}
 	e.current.Store(top)
+	if top != nil {
+		top.limit()
+	}
 	e.releaseListeners(g, rollback)
 	e.setLeaving()
 	e.useStorage(top)
@@ -180,9 +185,13 @@ func (e *Engine) recovered(p any) {
 }
 
 func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
-	err := m.Parse(in.Data)
-	if in.Err != nil && err == nil {
-		err = &wire.ParseError{Status: 400, Reason: "Malformed Message"}
+	headers := in.Flow.Limits().Headers
+	if headers == 0 {
+		headers = wire.DefaultHeaders
+	}
+	err := m.ParseWithin(in.Data, headers)
+	if in.Err != nil {
+		err = frameError(in.Err, err)
 	}
 	if err != nil {
 		e.refuse(in, m, err)
@@ -216,7 +225,13 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 
 // refuse answers a request that cannot be read, statelessly, if it can be answered at all.
 func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
-	droppedMalformed.Inc()
+	switch {
+	case in.Err != nil: // the transport has counted it
+	case err == wire.ErrTooManyHeaders:
+		droppedHeaders.Inc()
+	default:
+		droppedMalformed.Inc()
+	}
 	var perr *wire.ParseError
 	if !errors.As(err, &perr) || !m.Answerable() {
 		return
@@ -224,6 +239,23 @@ func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
 	f := ResponseFlow(m, in.Flow)
 	b := m.AppendResponse(in.Outbox.Buffer(), perr.Status, perr.Reason, in.Flow.Remote, &wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
 	_ = in.Outbox.Send(f, b)
+}
+
+// frameError returns what to answer to a message that its stream was given up for. What is wrong with the message itself may say more.
+func frameError(err, parsed error) error {
+	var frame *transport.FrameError
+	if !errors.As(err, &frame) {
+		return parsed
+	}
+	switch {
+	case frame.Status == 413:
+		return &wire.ParseError{Status: 413, Reason: "Request Entity Too Large"}
+	case frame.Status == 513:
+		return &wire.ParseError{Status: 513, Reason: "Message Too Large"}
+	case parsed != nil:
+		return parsed
+	}
+	return &wire.ParseError{Status: 400, Reason: "Malformed Message"}
 }
 
 // ConnClosed implements transport.Handler.

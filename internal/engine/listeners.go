@@ -52,6 +52,17 @@ func (e *Engine) openListeners(g *Generation) error {
 	return nil
 }
 
+// limit puts the limits of g in force on its listeners. The caller holds the lock.
+func (g *Generation) limit() {
+	for i, l := range g.Listeners {
+		var limits *transport.Limits
+		if g.Limits != nil {
+			limits = g.Limits[i]
+		}
+		l.SetLimits(limits)
+	}
+}
+
 // takeBack ends the grace period of those listeners that g wants again. The caller holds the lock.
 func (e *Engine) takeBack(g *Generation) {
 	for _, a := range g.Listen {

@@ -24,6 +24,7 @@ var (
 	})
 
 	droppedMalformed = Dropped("malformed")
+	droppedHeaders   = Dropped("headers")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
 	droppedRetired   = Dropped("no_listener")

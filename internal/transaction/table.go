@@ -44,8 +44,8 @@ type Options struct {
 	T2 time.Duration
 	// T4 is how long a message stays in the network. Default 5 s.
 	T4 time.Duration
-	// Max limits the transactions in all. Default 1,000,000. The CANCEL of an INVITE that is held already is let in
-	// all the same.
+	// Max limits the transactions in all, where the limits of the flow's listener don't. Default DefaultMax. The CANCEL of an
+	// INVITE that is held already is let in all the same.
 	Max int
 	// Proven tells whether what is sent to a UDP address is received by whoever uses that address as a source. nil: always.
 	Proven func(transport.Flow) bool
@@ -59,6 +59,9 @@ type Options struct {
 	// call, so that the stack is there. When it is nil, the panic goes on.
 	Recovered func(value any)
 }
+
+// DefaultMax is how many transactions there may be.
+const DefaultMax = 1_000_000
 
 // Event is something worth counting.
 type Event uint8
@@ -111,7 +114,7 @@ func NewTable(o Options) *Table {
 	defaultTo(&o.T1, 500*time.Millisecond)
 	defaultTo(&o.T2, 4*time.Second)
 	defaultTo(&o.T4, 5*time.Second)
-	defaultTo(&o.Max, 1_000_000)
+	defaultTo(&o.Max, DefaultMax)
 	if o.Proven == nil {
 		o.Proven = func(transport.Flow) bool { return true }
 	}
@@ -242,7 +245,7 @@ func (t *Table) shard(hash uint64) *shard { return &t.shards[hash>>58] }
 func (t *Table) insert(x transaction, limited bool) error {
 	c := x.base()
 	c.hash = t.hash(c.key)
-	if n := t.count.Add(1); limited && n > int64(t.opts.Max) {
+	if n := t.count.Add(1); limited && n > t.limit(c) {
 		t.count.Add(-1)
 		t.opts.Count(Full)
 		return ErrFull
@@ -267,6 +270,14 @@ func (t *Table) insert(x transaction, limited bool) error {
 	c.chain = s.all[c.hash]
 	s.all[c.hash] = x
 	return nil
+}
+
+// limit is how many transactions there may be when another one is made for a flow.
+func (t *Table) limit(c *core) int64 {
+	if l := c.flow.Listener; l != nil && l.Limits().Transactions > 0 {
+		return int64(l.Limits().Transactions)
+	}
+	return int64(t.opts.Max)
 }
 
 func (t *Table) remove(x transaction) {

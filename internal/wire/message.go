@@ -10,8 +10,11 @@ import "slices"
 // MaxSize is the largest message, in bytes. Offsets are kept in 16 bits.
 const MaxSize = 65535
 
-// MaxHeaders is the largest number of header field lines in a message.
-const MaxHeaders = 128
+// MaxHeaders is the largest number of header field lines in a message. Their places are kept in a byte.
+const MaxHeaders = 250
+
+// DefaultHeaders is how many of them are taken from the network where nothing else is said. It leaves room for those that a proxy adds.
+const DefaultHeaders = 128
 
 // usualHeaders is how many lines a message has room for at first.
 const usualHeaders = 32
@@ -58,7 +61,8 @@ type Message struct {
 	cseqMethod          span
 	headers             []header
 	first, last         [numHeaderIDs]uint8 // place of a field's first and last line, plus one
-	repeats             bool                // a field that has a HeaderID is there more than once
+	headersMax          uint8
+	repeats             bool // a field that has a HeaderID is there more than once
 	body                uint16
 	contentLength       int // -1: none
 }

@@ -20,7 +20,6 @@ var (
 	errVersion    = &ParseError{505, "Version Not Supported"}
 	errHeaderLine = &ParseError{400, "Malformed Header Line"}
 	errNoEnd      = &ParseError{400, "Headers Without End"}
-	errTooMany    = &ParseError{400, "Too Many Headers"}
 	errParams     = &ParseError{400, "Too Many Parameters"}
 	errTooLarge   = &ParseError{413, "Message Too Large"}
 	errBadVia     = &ParseError{400, "Malformed or Missing Via"}
@@ -35,10 +34,17 @@ var (
 	errDuplicate  = &ParseError{400, "Duplicate Header"}
 )
 
+// ErrTooManyHeaders is what Parse and ParseWithin return when the lines are more than they take.
+var ErrTooManyHeaders = &ParseError{400, "Too Many Headers"}
+
 // Parse reads raw, which it may change in place (folded lines are unfolded), into m. A body longer than Content-Length says is cut
 // off, a shorter one is an error (RFC 3261 §18.3). The error is a *ParseError; Parse goes on after the first one as far as it can, so that a
 // refusal reaches the client.
-func (m *Message) Parse(raw []byte) error {
+func (m *Message) Parse(raw []byte) error { return m.ParseWithin(raw, MaxHeaders) }
+
+// ParseWithin is Parse for a message that may have no more than so many header field lines.
+func (m *Message) ParseWithin(raw []byte, headers int) error {
+	m.headersMax = uint8(min(headers, MaxHeaders))
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
 		raw = raw[1:] // RFC 3261 §7.5
 	}
@@ -224,8 +230,8 @@ func (m *Message) addLine(start, end int) *ParseError {
 	for stop > value && isLWS(raw[stop-1]) {
 		stop--
 	}
-	if len(m.headers) == MaxHeaders {
-		return errTooMany
+	if len(m.headers) == int(m.headersMax) {
+		return ErrTooManyHeaders
 	}
 	n := len(m.headers)
 	if n == cap(m.headers) {
