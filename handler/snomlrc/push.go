@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/transaction"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
@@ -76,9 +77,35 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 		Body:        body,
 	})
 	p := &push{logger: h.logger, phone: f.Remote, light: l.Light.Light}
-	if _, err := e.Transactions.NewClient(request, f, p, out); err != nil {
+	var o transaction.ClientOptions
+	if !h.proven(r) {
+		o.MaxRetransmits = transaction.UnprovenRetransmits
+	}
+	if _, err := e.Transactions.NewClient(request, f, p, out, o); err != nil {
 		p.OnFailure(nil, err)
 	}
+}
+
+// proven tells whether the call comes from where the phone is: one that has answered us or authenticated within the hour, or has registered from
+// there. Else the source may be forged, and the MESSAGE is not repeated for as long as RFC 3261 §17.1.2.2 says: nobody gets more than a few from us that he
+// didn't ask for.
+func (h *SnomLRC) proven(r *module.Request) bool {
+	if h.app.Engine().Proven(r.Flow()) {
+		return true
+	}
+	_, from := r.From()
+	var key [128]byte
+	aor, ok := h.app.AppendAOR(key[:0], &from)
+	if !ok {
+		return false
+	}
+	var room [8]*location.Binding
+	for _, b := range h.app.Location().Lookup(aor, room[:0]) {
+		if b.Network() == r.Flow().Network && b.Source() == r.Source() {
+			return true
+		}
+	}
+	return false
 }
 
 // contact returns the Contact URI with all its parameters; what cannot stand in a Request-URI is left away (RFC 3261 §19.1.1).
