@@ -34,7 +34,16 @@ func OpenBolt(path string) (*Bolt, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the storage file: %w", err)
 	}
-	db, file, err := openFile(path)
+	created := false
+	b, err := openBoltFile(path, &created)
+	if err != nil && created {
+		_ = os.Remove(path) // half a file would be taken for a damaged one
+	}
+	return b, err
+}
+
+func openBoltFile(path string, created *bool) (*Bolt, error) {
+	db, file, err := openFile(path, created)
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +56,35 @@ func OpenBolt(path string) (*Bolt, error) {
 	return b, nil
 }
 
+// errEmpty: a file that this server has made has never been empty. One that has become so is not to be taken for a new one in silence.
+var errEmpty = errors.New("there is nothing in it")
+
+// create opens the file, or makes it when there is none.
+func create(path string, flag int, mode os.FileMode) (file *os.File, created bool, err error) {
+	file, err = os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, mode)
+	if !errors.Is(err, fs.ErrExist) {
+		return file, err == nil, err
+	}
+	file, err = os.OpenFile(path, flag&^os.O_CREATE, mode)
+	if err != nil {
+		return nil, false, err
+	}
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		_ = file.Close()
+		return nil, false, errEmpty
+	}
+	return file, false, nil
+}
+
 // openFile opens the file, whatever is in it.
-func openFile(path string) (db *bolt.DB, file *os.File, err error) {
+func openFile(path string, created *bool) (db *bolt.DB, file *os.File, err error) {
 	err = catch(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:      lockTimeout,
 			FreelistType: bolt.FreelistMapType,
 			NoStatistics: true,
 			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-				file, err = os.OpenFile(name, flag, mode)
+				file, *created, err = create(name, flag, mode)
 				return file, err
 			},
 		})

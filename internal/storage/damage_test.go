@@ -17,6 +17,7 @@ func TestBoltDamaged(t *testing.T) {
 	whole := fillBolt(t, filepath.Join(dir, "whole.db"), 2000)
 	page := os.Getpagesize()
 	for name, data := range map[string][]byte{
+		"nothing":          {},
 		"text":             []byte("hello, I am no database\n"),
 		"zeros":            make([]byte, 100_000),
 		"noise":            noise(100_000),
@@ -27,6 +28,7 @@ func TestBoltDamaged(t *testing.T) {
 		"both metas gone":  append(make([]byte, 2*page), whole[2*page:]...),
 		"pages are noise":  append(bytes.Clone(whole[:2*page]), noise(len(whole)-2*page)...),
 		"pages are zeros":  append(bytes.Clone(whole[:2*page]), make([]byte, len(whole)-2*page)...),
+		"a tail of zeros":  zeroed(whole, usedBytes(t, whole)/2, len(whole)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sip.db")
@@ -45,37 +47,54 @@ func TestBoltDamaged(t *testing.T) {
 	}
 }
 
-// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, and reads what was written or an error.
+// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, reads what was written or an error, and never takes the file for
+// an empty one.
 func TestBoltDamagedAnywhere(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sip.db")
-	whole := fillBolt(t, path, 1000)
+	whole := fillBolt(t, filepath.Join(t.TempDir(), "sip.db"), 300)
 	page := os.Getpagesize()
-	refused := 0
-	for p := range usedBytes(t, whole) / page {
-		data := bytes.Clone(whole)
-		copy(data[p*page:], noise(page))
-		path := filepath.Join(dir, fmt.Sprint(p, ".db"))
-		write(t, path, data)
-		b, err := OpenBolt(path)
-		if err != nil {
-			refused++
-			continue
-		}
-		_, err = b.Range(t.Context(), "things", "", func(en Entry) error {
-			if len(en.Value) != 100 {
-				return fmt.Errorf("%q has %d bytes", en.Key, len(en.Value))
+	for name, damage := range map[string]struct {
+		of   func(at int) []byte
+		torn bool // what is left of the page looks like one, and bbolt has no checksums
+	}{
+		"noise": {func(at int) []byte {
+			return append(append(bytes.Clone(whole[:at]), noise(page)...), whole[at+page:]...)
+		}, false},
+		"zeros":            {func(at int) []byte { return zeroed(whole, at, at+page) }, false},
+		"zeros to the end": {func(at int) []byte { return zeroed(whole, at, len(whole)) }, false},
+		"cut":              {func(at int) []byte { return whole[:at] }, false},
+		"torn":             {func(at int) []byte { return zeroed(whole, at+page/2, at+page) }, true},
+		"torn at a sector": {func(at int) []byte { return zeroed(whole, at+512, at+page) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := 0
+			for p := range usedBytes(t, whole) / page {
+				path := filepath.Join(t.TempDir(), "sip.db")
+				write(t, path, damage.of(p*page))
+				b, err := OpenBolt(path)
+				if err != nil {
+					if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it away") {
+						t.Errorf("page %d: the error does not say what to do: %v", p, err)
+					}
+					refused++
+					continue
+				}
+				n := 0
+				_, err = b.Range(t.Context(), "things", "", func(en Entry) error {
+					if n++; len(en.Value) != 100 && !damage.torn {
+						return fmt.Errorf("%q has %d bytes", en.Key, len(en.Value))
+					}
+					return nil
+				})
+				if err != nil && !damage.torn || err == nil && n == 0 {
+					t.Errorf("page %d: opened with %d entries, and then: %v", p, n, err)
+				}
+				_, _ = b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
+				closeBolt(t, b)
 			}
-			return nil
+			if refused == 0 && !damage.torn {
+				t.Error("no damage was found")
+			}
 		})
-		if err != nil {
-			t.Errorf("page %d: opened, and then: %v", p, err)
-		}
-		_, _ = b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
-		closeBolt(t, b)
-	}
-	if refused == 0 {
-		t.Error("no damage was found")
 	}
 }
 
@@ -183,6 +202,13 @@ func usedBytes(t *testing.T, data []byte) int {
 		t.Fatal(err)
 	}
 	return int(size)
+}
+
+// zeroed returns data in which a part has become zeros.
+func zeroed(data []byte, from, to int) []byte {
+	data = bytes.Clone(data)
+	clear(data[from:to])
+	return data
 }
 
 func noise(n int) []byte {

@@ -22,6 +22,7 @@ const fullFile = "CADDYSIP_TEST_FULL_FILE"
 func TestBoltFull(t *testing.T) {
 	if path := os.Getenv(fullFile); path != "" {
 		signal.Ignore(syscall.SIGXFSZ)
+		beginFull(t, path)
 		fillUp(t, path)
 		return
 	}
@@ -43,6 +44,23 @@ func limitFiles(t *testing.T, size uint64) {
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// beginFull has no room for a new file: nothing is left of it that would stop the next start.
+func beginFull(t *testing.T, path string) {
+	for _, size := range []int{0, 1, os.Getpagesize(), 4*os.Getpagesize() + 1} {
+		limitFiles(t, uint64(size))
+		if b, err := OpenBolt(path); err == nil {
+			b.Close()
+			t.Fatalf("a file was made in %d bytes", size)
+		} else if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "file too large") || strings.Contains(err.Error(), "damaged") {
+			t.Errorf("in %d bytes: %v", size, err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("in %d bytes: a file is left", size)
+		}
+	}
+	limitFiles(t, unix.RLIM_INFINITY)
 }
 
 func fillUp(t *testing.T, path string) {

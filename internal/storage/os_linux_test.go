@@ -28,6 +28,8 @@ func TestBoltDamagedFileIsLetGo(t *testing.T) {
 		t.Fatal("what is gone was read")
 	}
 	closeBolt(t, b)
+	wantRefused(t, path, "damaged", "nothing in it")
+	write(t, path, whole)
 	openBolt(t, path)
 }
 
