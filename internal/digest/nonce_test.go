@@ -98,7 +98,7 @@ func TestLifetime(t *testing.T) {
 			want  string
 		}{
 			{0, 1, "accepted"}, {32 * time.Second, 1, "accepted"}, {time.Millisecond, 1, "replayed"}, {0, 2, "accepted"},
-			{28*time.Second - time.Millisecond, 3, "accepted"}, {time.Millisecond, 4, "stale"}, {0, 1, "stale"},
+			{28*time.Second - 2*time.Millisecond, 3, "accepted"}, {time.Millisecond, 4, "stale"}, {0, 1, "stale"},
 		} {
 			<-time.After(step.after)
 			if got := used(n, nonce, step.nc, 7); got != step.want {
