@@ -88,7 +88,7 @@ func (l *List) Ban(addr netip.Addr, d time.Duration, reason string) bool {
 
 // Set bans a prefix for d, whatever was said about it before, and tells whether it was not banned before.
 func (l *List) Set(source netip.Prefix, d time.Duration, reason string) bool {
-	return l.set(canonical(source), d, reason, false)
+	return l.set(Canonical(source), d, reason, false)
 }
 
 func (l *List) set(source netip.Prefix, d time.Duration, reason string, keepLonger bool) bool {
@@ -127,7 +127,7 @@ func (l *List) Remove(source netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prune(time.Now())
-	b := l.get(canonical(source))
+	b := l.get(Canonical(source))
 	if b == nil {
 		return false
 	}
@@ -159,7 +159,7 @@ func (l *List) Banned(addr netip.Addr) bool {
 
 // Get returns the ban of a prefix.
 func (l *List) Get(source netip.Prefix) (Entry, bool) {
-	b := l.get(canonical(source))
+	b := l.get(Canonical(source))
 	if b == nil || !time.Now().Before(b.Until) {
 		return Entry{}, false
 	}
@@ -261,8 +261,8 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// canonical gives a prefix the one form it has in the list.
-func canonical(p netip.Prefix) netip.Prefix {
+// Canonical gives a prefix the one form it has in the list.
+func Canonical(p netip.Prefix) netip.Prefix {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
 	}
