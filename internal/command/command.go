@@ -1,0 +1,23 @@
+// Package command provides the command "sip": what operates a running server, and what prepares its configuration.
+package command
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "sip",
+		Usage: "<command>",
+		Short: "Operates a running SIP server",
+		Long: `
+Operates a running SIP server through Caddy's admin API.
+
+The API is looked for at its default address, or at the one given with
+--address, or at the one that the configuration given with --config names.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(bans(), ban(), unban())
+		},
+	})
+}
