@@ -21,7 +21,7 @@ type banned struct {
 	Until  time.Time `json:"until"`
 }
 
-func bans() *cobra.Command {
+func bansCommand() *cobra.Command {
 	return jsonFlag(adminFlags(&cobra.Command{
 		Use:       "bans [list]",
 		Short:     "Lists the banned sources",
@@ -44,7 +44,7 @@ func bans() *cobra.Command {
 	}))
 }
 
-func ban() *cobra.Command {
+func banCommand() *cobra.Command {
 	cmd := jsonFlag(adminFlags(&cobra.Command{
 		Use:   "ban <address>|<prefix>",
 		Short: "Bans a source: all it sends is dropped, its connections are closed",
@@ -76,7 +76,7 @@ A ban ends with the server, if it doesn't end before.`,
 	return cmd
 }
 
-func unban() *cobra.Command {
+func unbanCommand() *cobra.Command {
 	return adminFlags(&cobra.Command{
 		Use:   "unban <address>|<prefix>",
 		Short: "Ends the ban of a source",

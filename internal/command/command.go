@@ -17,7 +17,7 @@ Operates a running SIP server through Caddy's admin API.
 The API is looked for at its default address, or at the one given with
 --address, or at the one that the configuration given with --config names.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(bans(), ban(), unban())
+			cmd.AddCommand(bansCommand(), banCommand(), unbanCommand())
 		},
 	})
 }
