@@ -211,6 +211,22 @@ func TestBanOfAPrefix(t *testing.T) {
 	outside.Nothing()
 }
 
+// TestBanIPv6 bans the /64 that an address is of.
+func TestBanIPv6(t *testing.T) {
+	s := server{handlertest.StartOn(t, handlertest.FreeAddrOf(t, "::1"), "rate_limit {\nevents 2\nwindow 1h\nban 1h\n}\nrespond 200")}
+	p := s.TCP()
+	for range 2 {
+		s.send(p, "MESSAGE", "alice")
+		p.Expect("SIP/2.0 200")
+	}
+	s.send(p, "MESSAGE", "alice")
+	p.Closed()
+	s.TCP().Closed()
+	if all := s.App().Engine().Bans.All(); len(all) != 1 || all[0].Source != netip.MustParsePrefix("::/64") {
+		t.Errorf("banned are %v", all)
+	}
+}
+
 func TestReload(t *testing.T) {
 	text := func(options string) string { return "rate_limit {\nwindow 1h\n" + options + "\n}\nrespond 200" }
 	s := start(t, text("events 1"))
