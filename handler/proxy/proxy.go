@@ -176,10 +176,15 @@ func check(m *module.Message, loop uint64) error {
 
 // badExtension refuses what Proxy-Require asks for: we have no extensions (RFC 3261 §16.3 step 5).
 func badExtension(w module.ResponseWriter, m *module.Message) error {
-	res := &module.Response{Status: 420}
+	var tags []byte // in one line: a line for each would make an answer many times as long as the request
 	for v := m.Values(wire.ProxyRequire); v.Next(); {
-		res.Header = wire.AppendHeader(res.Header, "Unsupported", v.Value())
+		if tags != nil {
+			tags = append(tags, ", "...)
+		}
+		tags = append(tags, v.Value()...)
 	}
+	res := &module.Response{Status: 420}
+	res.Header = wire.AppendHeader(res.Header, "Unsupported", tags)
 	return w.WriteResponse(res)
 }
 

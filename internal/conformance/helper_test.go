@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	_ "github.com/caddyserver/caddy/v2/modules/logging" // logs to files
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/header"
@@ -27,7 +30,7 @@ import (
 const patience = 10 * time.Second
 
 // reasons are all that caddy_sip_dropped_total counts here.
-var reasons = []string{"malformed", "stray_response", "framing", "keepalive", "short", "too_large", "message_timeout", "queue_full", "write_error"}
+var reasons = []string{"malformed", "stray_response", "framing", "headers", "keepalive", "short", "too_large", "message_timeout", "queue_full", "write_error"}
 
 // drops tells what has been dropped since it was called.
 func drops(s *handlertest.Server) func() map[string]int {
@@ -87,6 +90,22 @@ func request(method, uri string, lines ...string) string {
 		}
 	}
 	return method + " " + uri + " SIP/2.0\n" + strings.Join(head, "\n") + "\n\n"
+}
+
+// withLog runs a server with an access log, and returns what has been logged.
+func withLog(t *testing.T, level, directives string) (*handlertest.Server, func() string) {
+	t.Helper()
+	addr := handlertest.FreeAddr(t)
+	file := filepath.Join(t.TempDir(), "log")
+	s := handlertest.StartCaddyfile(t, addr, fmt.Sprintf("{\n\tadmin off\n\tlog {\n\t\tlevel %s\n\t\toutput file %s\n\t\tformat json\n\t}\n"+
+		"\tsip {\n\t\t%s {\n\t\t\tlog\n%s\n\t\t}\n\t}\n}\n", level, file, addr, directives))
+	return s, func() string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
 }
 
 // register makes p the phone of a user.

@@ -60,7 +60,7 @@ func malformed(reason string) outcome {
 
 // unframed is refused, and then the connection is closed: nobody can tell where the next message starts.
 func unframed(reason string) outcome {
-	return outcome{what: "refused", status: "400 " + reason, counts: []string{"malformed", "framing"}, closes: true}
+	return outcome{what: "refused", status: "400 " + reason, counts: []string{"framing"}, closes: true}
 }
 
 // dropped is not answered.

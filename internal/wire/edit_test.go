@@ -138,7 +138,7 @@ func TestAddHeader(t *testing.T) {
 		t.Errorf("%q, want\n%q", got, want)
 	}
 	lf := mustParse(t, []byte(strings.ReplaceAll(string(request()), "\r\n", "\n")))
-	if got := edited(t, lf, func(e *Edits) { e.AddHeader(lf, "X-A", "1") }); !strings.HasSuffix(got, "Content-Length: 0\nX-A: 1\r\n\n") {
+	if got := edited(t, lf, func(e *Edits) { e.AddHeader(lf, "X-A", "1") }); !strings.HasSuffix(got, "Content-Length: 0\r\nX-A: 1\r\n\r\n") {
 		t.Errorf("%q", got)
 	}
 }

@@ -19,7 +19,7 @@ const DefaultHeaders = 128
 // usualHeaders is how many lines a message has room for at first.
 const usualHeaders = 32
 
-// MaxParams is the largest number of parameters in one header field line.
+// MaxParams is the largest number of parameters, and of headers of URIs, in the Request-URI and in one header field line.
 const MaxParams = 64
 
 type span struct{ start, end uint16 }
@@ -63,6 +63,7 @@ type Message struct {
 	first, last         [numHeaderIDs]uint8 // place of a field's first and last line, plus one
 	headersMax          uint8
 	repeats             bool // a field that has a HeaderID is there more than once
+	bareLF              bool // a line of the header ends in LF alone
 	body                uint16
 	contentLength       int // -1: none
 }

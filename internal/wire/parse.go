@@ -37,7 +37,8 @@ var (
 // ErrTooManyHeaders is what Parse and ParseWithin return when the lines are more than they take.
 var ErrTooManyHeaders = &ParseError{400, "Too Many Headers"}
 
-// Parse reads raw, which it may change in place (folded lines are unfolded), into m. A body longer than Content-Length says is cut
+// Parse reads raw, which it may change in place (folded lines are unfolded), into m. Lines that end in LF alone are read as well, but then Raw is a
+// copy in which they end in CRLF: for somebody further on they might be no lines. A body longer than Content-Length says is cut
 // off, a shorter one is an error (RFC 3261 §18.3). The error is a *ParseError; Parse goes on after the first one as far as it can, so that a
 // refusal reaches the client.
 func (m *Message) Parse(raw []byte) error { return m.ParseWithin(raw, MaxHeaders) }
@@ -56,10 +57,28 @@ func (m *Message) ParseWithin(raw []byte, headers int) error {
 	if len(raw) > MaxSize {
 		return errTooLarge
 	}
+	if err == nil && m.bareLF {
+		err = m.endLines()
+	}
 	if err != nil {
 		return err
 	}
 	return nil
+}
+
+// endLines parses the message anew, with CRLF at the end of each line of the header.
+func (m *Message) endLines() *ParseError {
+	head, body := m.Raw[:m.body], m.Raw[m.body:]
+	raw := make([]byte, 0, len(m.Raw)+bytes.Count(head, []byte{'\n'}))
+	for line := range bytes.Lines(head) {
+		raw = append(append(raw, bytes.TrimRight(line, "\r\n")...), '\r', '\n')
+	}
+	raw = append(raw, body...)
+	if len(raw) > MaxSize {
+		return errTooLarge
+	}
+	m.reset(raw)
+	return m.parse()
 }
 
 // reset leaves the header lines of the message before as they are; n says that there are none.
@@ -69,7 +88,7 @@ func (m *Message) reset(raw []byte) {
 	m.Via = ViaValue{}
 	m.method, m.uri, m.reason, m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}, span{}, span{}, span{}
 	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
-	m.headers, m.repeats, m.body, m.contentLength = m.headers[:0], false, 0, -1
+	m.headers, m.repeats, m.bareLF, m.body, m.contentLength = m.headers[:0], false, false, 0, -1
 }
 
 // parse returns the first error.
@@ -143,6 +162,7 @@ func (m *Message) startLine(line []byte) *ParseError {
 // line ends so far.
 func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 	raw := m.Raw
+	m.bareLF = crs == 0
 	for {
 		n := bytes.IndexByte(raw[pos:], '\n')
 		if n < 0 {
@@ -154,13 +174,14 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 		end := lineEnd(raw, pos, eol)
 		if end == pos {
 			m.body = uint16(eol + 1)
+			m.bareLF = m.bareLF || end == eol
 			// A carriage return within a line would be a line end for some readers.
 			if bytes.Count(raw[:eol], []byte{'\r'}) != crs+eol-end {
 				m.blankCRs()
 				return errHeaderLine
 			}
-			// Every parameter has a semicolon, so counting those bounds the work of whoever reads them.
-			if first == nil && bytes.Count(raw[:eol], []byte{';'}) > MaxParams && m.crowded() {
+			// Every parameter has a semicolon and every header of a URI an ampersand, so counting those bounds the work of whoever reads them.
+			if first == nil && crowded(raw[:eol]) && m.crowded() {
 				return errParams
 			}
 			return first
@@ -181,6 +202,7 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 			end = lineEnd(raw, start, eol)
 		}
 		crs += eol - end
+		m.bareLF = m.bareLF || end == eol
 		if err := m.addLine(pos, end); err != nil && first == nil {
 			first = err
 		}
@@ -197,14 +219,21 @@ func (m *Message) blankCRs() {
 	}
 }
 
-// crowded tells whether a line has too many parameters.
+// crowded tells whether the Request-URI or a header line has too many parameters.
 func (m *Message) crowded() bool {
+	if crowded(m.bytes(m.uri)) {
+		return true
+	}
 	for i := range m.headers {
-		if bytes.Count(m.bytes(m.headers[i].value), []byte{';'}) > MaxParams {
+		if crowded(m.bytes(m.headers[i].value)) {
 			return true
 		}
 	}
 	return false
+}
+
+func crowded(b []byte) bool {
+	return bytes.Count(b, []byte{';'}) > MaxParams || bytes.Count(b, []byte{'&'}) > MaxParams
 }
 
 // addLine records the line from start up to end, where its line end begins.

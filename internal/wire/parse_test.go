@@ -110,6 +110,9 @@ func TestParseErrors(t *testing.T) {
 		{request("From: sip:a@example.com;tag="), "400 Malformed or Missing From", false},
 		{request("To: sip:a@example.com;tag"), "400 Malformed or Missing To", false},
 		{request("To: sip:a@example.com;tag=a;x;TAG=b"), "400 Malformed or Missing To", false},
+		{request("From: <sip:a@example.com>;tag=a, <sip:b@example.com>"), "400 Malformed or Missing From", false},
+		{request("To: Bob, B <sip:a@example.com>"), "400 Malformed or Missing To", false},
+		{request("To: \"Bob, B\" <sip:a,b@example.com>;x=\",\""), "", false},
 
 		{request("CSeq: 2147483647 OPTIONS"), "", false},
 		{request("CSeq: 00000000000000000000000001 OPTIONS"), "", false},
@@ -150,6 +153,10 @@ func TestParseErrors(t *testing.T) {
 
 		{request("+Subject: " + strings.Repeat(";", MaxParams)), "", false},
 		{request("+Subject: " + strings.Repeat(";", MaxParams+1)), "400 Too Many Parameters", false},
+		{request("+Contact: <sip:a?" + strings.Repeat("&", MaxParams) + ">"), "", false},
+		{request("+Contact: <sip:a?" + strings.Repeat("&", MaxParams+1) + ">"), "400 Too Many Parameters", false},
+		{request("OPTIONS sip:a" + strings.Repeat(";x", MaxParams) + " SIP/2.0"), "", false},
+		{request("OPTIONS sip:a" + strings.Repeat(";x", MaxParams+1) + " SIP/2.0"), "400 Too Many Parameters", false},
 		{request("+X: " + strings.Repeat("1\r\nX: ", MaxHeaders-8)), "", false},
 		{request("+X: " + strings.Repeat("1\r\nX: ", MaxHeaders-7)), "400 Too Many Headers", false},
 		{request(long), "413 Message Too Large", false},
@@ -198,11 +205,27 @@ func TestParseLineEnds(t *testing.T) {
 	for _, raw := range []string{
 		"\r\n\r\n\n" + string(request()), // RFC 3261 §7.5
 		strings.ReplaceAll(string(request()), "\r\n", "\n"),
+		strings.Replace(string(request()), "\r\n", "\n", 1),
+		strings.Replace(string(request()), "\r\nCSeq", "\nCSeq", 1),
+		strings.Replace(string(request()), "\r\n\r\n", "\r\n\n", 1),
+		strings.Replace(string(request()), "\r\n\r\n", "\n\n", 1),
 	} {
 		m := mustParse(t, []byte(raw))
-		if m.Method != OPTIONS || m.MaxForwards != 70 || string(m.Header(CallID)) != "1@192.0.2.20" {
-			t.Errorf("%q", raw)
+		if m.Method != OPTIONS || m.MaxForwards != 70 || string(m.Header(CallID)) != "1@192.0.2.20" || string(m.Raw) != string(request()) {
+			t.Errorf("%q became %q", raw, m.Raw)
 		}
+	}
+	// The body is nobody's to change.
+	m := mustParse(t, []byte(strings.ReplaceAll(string(request("Content-Length: 9", "+Subject: a\n\tb")), "\r\n", "\n")+"\nVia: x\r\n\n"))
+	if want := string(request("Content-Length: 9", "+Subject: a \tb")) + "\nVia: x\r\n"; string(m.Raw) != want || string(m.Body()) != "\nVia: x\r\n" {
+		t.Errorf("%q, want %q", m.Raw, want)
+	}
+	long := strings.ReplaceAll(string(request("+Subject: "+strings.Repeat("x", MaxSize-len(request("+Subject: "))))), "\r\n", "\n")
+	if err := m.Parse([]byte(long)); err != nil || len(m.Raw) != MaxSize {
+		t.Errorf("%v, %d bytes", err, len(m.Raw))
+	}
+	if err := m.Parse([]byte(strings.Replace(long, "xx", "xxx", 1))); err == nil || err.Error() != "413 Message Too Large" {
+		t.Errorf("%v, and the copy would be too large", err)
 	}
 }
 
