@@ -1,6 +1,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/transaction"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 )
@@ -79,10 +81,18 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 	if c := s.logger.Check(level, "request failed"); c != nil {
 		c.Write(zap.Error(he), zap.Object("request", (*loggedRequest)(r)))
 	}
-	if w.Status() == 0 {
-		_ = Respond(w, he.Status, he.Reason)
+	if w.Status() != 0 {
+		return
 	}
+	res := &Response{Status: he.Status, Reason: he.Reason}
+	if errors.Is(he.Err, transaction.ErrFull) {
+		res.AddHeader("Retry-After", RetryAfter)
+	}
+	_ = w.WriteResponse(res)
 }
+
+// RetryAfter is how many seconds a client is to wait when there is no room for another transaction (RFC 3261 §21.5.4).
+const RetryAfter = "5"
 
 // guard runs f and turns a panic into an error: one bad request must not end the server.
 func guard(w ResponseWriter, r *Request, f Next) (err error) {

@@ -32,6 +32,9 @@ type Server struct {
 	// Makes an access log: one entry a request, when its final response is sent. Default: no log.
 	Logs *ServerLogs `json:"logs,omitempty"`
 
+	// What others can make the server do and hold. Default: each limit's own.
+	Limits *Limits `json:"limits,omitempty"`
+
 	authenticates bool
 	believers     []string // the handlers that take a sender's word
 
@@ -112,6 +115,12 @@ func (a *App) listenAddresses() error {
 		if len(s.Listen) == 0 {
 			return fmt.Errorf("server %s: no address to listen on", name)
 		}
+		if s.Limits != nil {
+			if err := s.Limits.Validate(); err != nil {
+				return fmt.Errorf("server %s: %w", name, err)
+			}
+		}
+		limits := s.Limits.listener()
 		for _, text := range s.Listen {
 			list, err := ParseListenAddress(text)
 			if err != nil {
@@ -125,6 +134,7 @@ func (a *App) listenAddresses() error {
 				}
 				owner[addr] = name
 				a.generation.Listen = append(a.generation.Listen, addr)
+				a.generation.Limits = append(a.generation.Limits, limits)
 				a.owners = append(a.owners, s)
 			}
 		}

@@ -19,7 +19,6 @@ type branch struct {
 	at      hop
 	client  *transaction.Client // nil before the request is sent
 	timerC  *transaction.Timer
-	breadth int  // Max-Breadth; 0: as it is
 	heard   bool // there was a provisional response
 	expired bool // timer C has fired
 	over    bool // there is a final response, or will be none
@@ -130,6 +129,7 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 	}
 	client, err := c.p.app.Engine().Transactions.NewClient(request, f, b, out)
 	if err != nil {
+		c.full = c.full || errors.Is(err, transaction.ErrFull)
 		b.unreachable(503, err, out)
 		return
 	}

@@ -33,6 +33,7 @@ type responseContext struct {
 	over      bool // a final response was sent, or none will be: only 2xx follow
 	stopped   bool // no further target is tried
 	cancelled bool
+	full      bool // there was no room for a transaction
 	best      best
 
 	// The first branch has its place here: most often there is no other.
@@ -61,6 +62,7 @@ func (c *responseContext) relay() error {
 	} else {
 		c.p.app.Engine().Transactions.AfterFunc(tryingDelay, c.trying)
 	}
+	c.shareBreadth()
 	c.next(out)
 	return nil
 }
@@ -87,10 +89,12 @@ func (c *responseContext) next(out *transport.Outbox) {
 		}
 		group := c.targets[:n]
 		c.targets = c.targets[n:]
-		breadth, ok := c.breadth(n)
-		if !ok {
-			c.best.consider(nil, 440, "")
-			continue
+		if c.share > 0 {
+			if c.left < n*c.share {
+				c.best.consider(nil, 440, "")
+				continue
+			}
+			c.left -= n * c.share
 		}
 		c.pending += n
 		for i := range group {
@@ -100,7 +104,7 @@ func (c *responseContext) next(out *transport.Outbox) {
 			} else {
 				b = new(branch)
 			}
-			b.c, b.target, b.breadth = c, &group[i], breadth
+			b.c, b.target = c, &group[i]
 			c.branches = append(c.branches, b)
 			b.start(out)
 		}
@@ -108,22 +112,29 @@ func (c *responseContext) next(out *transport.Outbox) {
 }
 
 // maxBreadth says into how many requests at a time this one may still be forked on its whole way (RFC 5393 §5): without it, users who register each
-// other as their contacts could make one request a million.
+// other as their contacts could make one request a million. We let nobody have more than what RFC 5393 §5.3.3 gives a request that says nothing.
 const (
 	maxBreadth     = "Max-Breadth"
 	defaultBreadth = 60
 )
 
-// breadth returns the share of each of n branches, 0 when nothing has to be said about it. ok is false when they are too many.
-func (c *responseContext) breadth(n int) (share int, ok bool) {
-	if n == 1 {
-		return 0, true
+// shareBreadth gives each target its part of the request's Max-Breadth. RFC 5393 lets targets that are tried one after the other each have the whole of it.
+// Here they share it as well, because a circle of users who each have two contacts would go on doubling otherwise, if only one at a time. What was
+// configured to follow when another target fails is no fork.
+func (c *responseContext) shareBreadth() {
+	n := len(c.targets)
+	if n < 2 || c.failover {
+		return
 	}
-	left := defaultBreadth
+	c.left = defaultBreadth
 	if v, found := c.r.Message().HeaderNamed(maxBreadth); found {
-		left, _ = strconv.Atoi(string(v))
+		given, err := strconv.ParseUint(string(v), 10, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			given = 0
+		}
+		c.left = int(min(given, defaultBreadth))
 	}
-	return left / n, left >= n
+	c.share = max(1, c.left/n)
 }
 
 // finish sends the final response when all branches have ended (RFC 3261 §16.7 step 6).
@@ -134,6 +145,10 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	}
 	res := c.best.response()
 	res.Outbox = out
+	if c.full && c.best.status == 503 {
+		res.Status = 503 // it is us who are overloaded
+		res.AddHeader("Retry-After", module.RetryAfter)
+	}
 	switch {
 	case c.method == wire.ACK:
 	case c.method != wire.INVITE && res.Status == 408: // too late to be of use to anybody (RFC 4320 §4.2)

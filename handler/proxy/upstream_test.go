@@ -146,3 +146,18 @@ func TestUnreachable(t *testing.T) {
 	alice.request("ACK", "sip:12@far.example", "To: <sip:12@far.example>;tag=1", "Call-ID: 2")
 	alice.Nothing()
 }
+
+// TestNoRoom has room for the transaction of the request, and none for that of the forwarded one: it is us who are overloaded.
+func TestNoRoom(t *testing.T) {
+	s, alice, up := upstreams(t, "", "limits {\n transactions 1\n}\nproxy @calls sip:{1} sip:{2}")
+	alice.invite("sip:12@far.example")
+	res := alice.Expect("SIP/2.0 503")
+	same(t, "Retry-After", res.Header("Retry-After"), "5")
+	alice.request("INVITE", "sip:13@far.example", "Call-ID: another")
+	res = alice.Expect("SIP/2.0 503")
+	same(t, "Retry-After", res.Header("Retry-After"), "5")
+	alice.Nothing()
+	up[0].Nothing()
+	up[1].Nothing()
+	same(t, "transactions", s.App().Engine().Transactions.Len(), 1)
+}

@@ -1,0 +1,100 @@
+package module
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// Limits bound what others can make a server do and hold. A reload that changes them applies to the next datagram, connection and request,
+// and to the next message of connections that are open; it closes none. What is refused is counted in caddy_sip_dropped_total, by reason.
+type Limits struct {
+	// The largest datagram, in bytes. Larger ones are dropped (reason too_large). 256 to 65536. Default: 65536.
+	Datagram int `json:"datagram,omitempty"`
+
+	// The largest message on a stream, in bytes. A larger one is answered 413, or 513 when its header alone is larger, and the connection is closed
+	// (reason too_large). 256 to 65536, of which the last byte can't be used. Default: 65536.
+	Message int `json:"message,omitempty"`
+
+	// How many header field lines a message may have. One with more is answered 400 (reason headers). 8 to 240. Default: 128.
+	Headers int `json:"headers,omitempty"`
+
+	// How long a whole message may take on a stream, from its first byte to its last. A connection on which one takes longer is closed
+	// (reason message_timeout). Default: 30 seconds.
+	MessageTimeout caddy.Duration `json:"message_timeout,omitempty"`
+
+	// How long a connection may say nothing between messages, keep-alives included, before it is closed (reason idle_timeout). Phones that keep no
+	// connection alive can't be called then. Default: for ever.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// How many connections the server accepts at a time, on all its addresses. Further ones are closed at once (reason connections).
+	// Default: 65536.
+	Connections int `json:"connections,omitempty"`
+
+	// The same for connections from one IPv4 address or IPv6 /64 (reason source_connection). Default: 4096.
+	ConnectionsPerSource int `json:"connections_per_source,omitempty"`
+
+	// How many transactions may be held, those of other servers counted in, when a request needs another one. It is answered 503 with
+	// Retry-After (counted in caddy_sip_transaction_events_total, event full). Default: 1000000.
+	Transactions int `json:"transactions,omitempty"`
+}
+
+const (
+	minMessage = 256
+	maxMessage = 64 << 10
+	minHeaders = 8
+	maxHeaders = wire.MaxHeaders - 10 // a proxy adds some
+)
+
+// Validate checks the limits. Those that are zero have their defaults.
+func (l *Limits) Validate() error {
+	for _, n := range [...]struct {
+		name            string
+		value, min, max int
+		unit            string
+	}{
+		{"datagram", l.Datagram, minMessage, maxMessage, " bytes"},
+		{"message", l.Message, minMessage, maxMessage, " bytes"},
+		{"headers", l.Headers, minHeaders, maxHeaders, ""},
+		{"connections", l.Connections, 1, 0, ""},
+		{"connections_per_source", l.ConnectionsPerSource, 1, 0, ""},
+		{"transactions", l.Transactions, 1, 0, ""},
+	} {
+		switch {
+		case n.value == 0:
+		case n.max == 0 && n.value < n.min:
+			return fmt.Errorf("limits: %s %d: it must be at least %d", n.name, n.value, n.min)
+		case n.max != 0 && (n.value < n.min || n.value > n.max):
+			return fmt.Errorf("limits: %s %d: it must be %d to %d%s", n.name, n.value, n.min, n.max, n.unit)
+		}
+	}
+	if l.MessageTimeout < 0 || l.IdleTimeout < 0 {
+		return fmt.Errorf("limits: message_timeout %s and idle_timeout %s must not be negative", time.Duration(l.MessageTimeout), time.Duration(l.IdleTimeout))
+	}
+	return nil
+}
+
+// listener returns the limits as the listeners take them; l may be nil.
+func (l *Limits) listener() *transport.Limits {
+	if l == nil {
+		l = new(Limits)
+	}
+	message := l.Message
+	if message == 0 || message > wire.MaxSize {
+		message = wire.MaxSize
+	}
+	return transport.NewLimits(transport.Limits{
+		Datagram:       l.Datagram,
+		Message:        message,
+		Headers:        l.Headers,
+		MessageTimeout: time.Duration(l.MessageTimeout),
+		IdleTimeout:    time.Duration(l.IdleTimeout),
+		Conns:          l.Connections,
+		ConnsPerSource: l.ConnectionsPerSource,
+		Transactions:   l.Transactions,
+	})
+}
