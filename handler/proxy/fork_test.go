@@ -84,7 +84,7 @@ func TestSequential(t *testing.T) {
 			s, alice, phones := house(t, "register\n"+test.directives, test.q1, test.q2)
 			alice.invite(s.URI("bob"))
 			invite := phones[0].Expect("INVITE")
-			none(t, invite, "Max-Breadth")
+			same(t, "Max-Breadth", invite.Header("Max-Breadth"), "30") // so that a circle of users ends
 			phones[1].Nothing()
 			phones[0].Answer(invite, "486 Busy Here", "t0")
 			phones[0].Expect("ACK")
@@ -205,6 +205,32 @@ func TestMaxBreadth(t *testing.T) {
 		p.Expect("ACK")
 		p.Nothing()
 	}
+	for _, given := range []string{"1000000", "99999999999999999999999", "61"} { // nobody gets more than the default
+		alice.request("MESSAGE", s.URI("bob"), "Max-Breadth: "+given, "Call-ID: "+given)
+		for _, p := range phones {
+			m := p.Expect("MESSAGE")
+			same(t, "Max-Breadth", strings.Join(m.Headers("Max-Breadth"), "|"), "30")
+			p.Answer(m, "486 Busy Here", "t")
+		}
+		alice.Expect("SIP/2.0 486")
+	}
+	for _, given := range []string{"0", "-1", "many"} {
+		alice.request("MESSAGE", s.URI("bob"), "Max-Breadth: "+given, "Call-ID: "+given)
+		alice.Expect("SIP/2.0 440")
+		phones[0].Nothing()
+		phones[1].Nothing()
+	}
+}
+
+// TestMaxBreadthSequential tries as many, one after the other, as the request may still become.
+func TestMaxBreadthSequential(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1", "0.5")
+	alice.request("MESSAGE", s.URI("bob"), "Max-Breadth: 1")
+	m := phones[0].Expect("MESSAGE")
+	same(t, "Max-Breadth", strings.Join(m.Headers("Max-Breadth"), "|"), "1")
+	phones[0].Answer(m, "486 Busy Here", "t")
+	alice.Expect("SIP/2.0 486 Busy Here\r\n")
+	phones[1].Nothing()
 }
 
 // TestInstance rings a phone with two flows once (RFC 5626 §5.3).

@@ -43,9 +43,9 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 			e.Text = appendRecordRoute(e.Text, user, in.Network, came)
 		}
 	}
-	if b.breadth > 0 {
+	if c.share > 0 {
 		e.DeleteHeader(m, maxBreadth)
-		e.AddHeader(m, maxBreadth, strconv.Itoa(b.breadth))
+		e.AddHeader(m, maxBreadth, strconv.Itoa(c.share))
 	}
 	c.rewriteRoute(e, m, b.target)
 	e.EnsureContentLength(m)

@@ -35,6 +35,8 @@ type responseContext struct {
 	cancelled bool
 	full      bool // there was no room for a transaction
 	best      best
+	share     int // Max-Breadth of each branch; 0: as it is
+	left      int // of the request's Max-Breadth, when share is not 0
 
 	// The first branch has its place here: most often there is no other.
 	first branch
