@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,5 +153,36 @@ func BenchmarkBanned(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	l := New(Options{Max: 50})
+	always := addr("203.0.113.1")
+	l.Ban(always, 1000*time.Hour, "")
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 500 {
+				a := netip.AddrFrom4([4]byte{192, 0, byte(g), byte(i)})
+				l.Ban(a, time.Hour, "")
+				l.Set(netip.PrefixFrom(a, 8+i%25), time.Hour, "")
+				if !l.Banned(always) {
+					t.Error("who is banned for the longest time was let in")
+				}
+				l.Unban(a)
+				l.Get(Source(a))
+				if all := l.All(); len(all) > 50 {
+					t.Errorf("%d bans, want 50 at most", len(all))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, e := range l.All() {
+		l.Remove(e.Source)
+	}
+	if l.Len() != 0 || l.Banned(always) || len(*l.lengths[0].Load()) != 0 {
+		t.Error("all bans were ended, and some are there")
 	}
 }
