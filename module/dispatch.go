@@ -75,7 +75,7 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 	}
 	he := asHandlerError(err)
 	level := zapcore.DebugLevel
-	if he.Status >= 500 && he.Status < 600 && he.Status != 503 {
+	if he.Status >= 500 && he.Status < 600 && he.Status != 503 && !clientGone(err) {
 		level = zapcore.ErrorLevel
 	}
 	if c := s.logger.Check(level, "request failed"); c != nil {
@@ -93,6 +93,11 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 
 // RetryAfter is how many seconds a client is to wait when there is no room for another transaction (RFC 3261 §21.5.4).
 const RetryAfter = "5"
+
+// clientGone tells whether an error is only that a client is not there any more, or reads nothing: any client can make as many of those as it likes.
+func clientGone(err error) bool {
+	return errors.Is(err, transport.ErrClosed) || errors.Is(err, transport.ErrQueueFull)
+}
 
 // guard runs f and turns a panic into an error: one bad request must not end the server.
 func guard(w ResponseWriter, r *Request, f Next) (err error) {
