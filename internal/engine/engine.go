@@ -214,6 +214,9 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		droppedIdle.Inc()
 		return
 	}
+	if begins(m) && !e.admit(in, m) {
+		return
+	}
 	if g.Dispatcher.ServeRequest(in, m) || e.serveLeaving(in, m) {
 		return
 	}

@@ -27,6 +27,8 @@ var (
 	droppedHeaders   = Dropped("headers")
 	droppedStray     = Dropped("stray_response")
 	droppedIdle      = Dropped("no_configuration")
+	refusedBusy      = Dropped("overload_refused")
+	droppedBusy      = Dropped("overload")
 	droppedRetired   = Dropped("no_listener")
 	droppedBanned    = Dropped(transport.DropBanned)
 )

@@ -130,6 +130,15 @@ func (s *server) metric(t *testing.T, name string) float64 {
 	return 0
 }
 
+// metricOr0 is metric for one that may not be there yet.
+func (s *server) metricOr0(t *testing.T, name string) float64 {
+	t.Helper()
+	if !strings.Contains(s.metrics(t), name+" ") {
+		return 0
+	}
+	return s.metric(t, name)
+}
+
 // waitMetric waits until a metric has a value.
 func (s *server) waitMetric(t *testing.T, name string, want float64) {
 	t.Helper()

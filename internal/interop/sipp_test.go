@@ -37,6 +37,7 @@ func (s *server) sipp(t *testing.T, scenario, port string, tr transport, options
 	p := &sipp{log: filepath.Join(dir, "messages.log")}
 	errors := filepath.Join(dir, "errors.log")
 	args := []string{s.addr, "-sf", scenarioFile(scenario), "-i", "127.0.0.1", "-p", port, "-t", tr.option, "-nostdin",
+		"-watchdog_interval", "0", // it ends by itself when it gets too little of the processor
 		"-timeout", fmt.Sprintf("%.0fs", patience.Seconds()), "-timeout_error",
 		"-trace_msg", "-message_file", p.log, "-trace_err", "-error_file", errors}
 	t.Cleanup(func() {

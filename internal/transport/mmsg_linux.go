@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -10,8 +11,8 @@ import (
 
 const (
 	nameSize = unix.SizeofSockaddrInet6
-	// controlSize has room for both kinds of packet information, which a dual-stack socket gives for IPv4.
-	controlSize = 80
+	// controlSize has room for both kinds of packet information, which a dual-stack socket gives for IPv4, a timestamp and a count.
+	controlSize = 144
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -105,6 +106,26 @@ func (v *vector) local(i int) (local netip.Addr) {
 		}
 	}
 	return local
+}
+
+// arrival is when the datagram in slot i arrived, and how many the socket had lost by then for want of room; zero if the kernel didn't say.
+func (v *vector) arrival(i int) (at time.Time, lost uint32) {
+	rest := v.controls[i][:min(int(v.hdrs[i].Controllen), controlSize)]
+	for len(rest) > 0 {
+		hdr, data, next, err := unix.ParseOneSocketControlMessage(rest)
+		if err != nil {
+			break
+		}
+		rest = next
+		switch {
+		case hdr.Level != unix.SOL_SOCKET:
+		case hdr.Type == unix.SO_TIMESTAMPNS_NEW && len(data) >= 16:
+			at = time.Unix(int64(binary.NativeEndian.Uint64(data)), int64(binary.NativeEndian.Uint64(data[8:])))
+		case hdr.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+			lost = binary.NativeEndian.Uint32(data)
+		}
+	}
+	return at, lost
 }
 
 // putName writes a socket address and returns its length. A socket of the IPv6 family wants IPv4 mapped.

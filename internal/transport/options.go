@@ -42,6 +42,7 @@ const (
 	DropFraming        = "framing"           // a stream that cannot be cut into messages
 	DropMessageTimeout = "message_timeout"   // a stream message not complete in time
 	DropIdleTimeout    = "idle_timeout"      // a silent stream
+	DropReceiveBuffer  = "receive_buffer"    // a datagram that found the receive buffer full
 	DropReadError      = "read_error"        // a socket error while reading
 	DropSendError      = "send_error"        // a datagram that the kernel refused
 	DropSendBuffer     = "send_buffer"       // a datagram that found the send buffer full

@@ -106,6 +106,17 @@ type Inbound struct {
 	// Err is a *FrameError if the stream cannot be followed any further. Data then holds the start line and headers
 	// as far as they were read, and the connection is closed once what the handler sent is written.
 	Err error
+
+	load *load // nil where it isn't known
+}
+
+// Admit tells what to do with this request if it is one that begins something new: when more has been arriving for some time than can be handled, a
+// part of them has to be refused. It is asked once for each such request.
+func (in *Inbound) Admit() Admission {
+	if in.load == nil {
+		return Admit
+	}
+	return in.load.admit()
 }
 
 // Handler receives what arrives.

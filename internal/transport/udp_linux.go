@@ -87,6 +87,9 @@ func (s *udpSocket) setOptions(fd int) error {
 	if size := s.l.m.opts.ReadBuffer; size > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	}
+	// Both are for noticing that too much arrives. An old kernel doesn't know the first, and then it isn't noticed.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 	if !s.l.wildcard {
 		return nil
 	}
@@ -142,6 +145,14 @@ func (s *udpSocket) send(remote, local netip.AddrPort, b []byte) error {
 			return o.errno
 		}
 	}
+}
+
+// localOf is the address that the datagram in slot i was sent to.
+func (s *udpSocket) localOf(v *vector, i int) netip.Addr {
+	if !s.l.wildcard {
+		return s.l.addr.Addr()
+	}
+	return v.local(i)
 }
 
 // pending tells whether an error may belong to an earlier datagram: the kernel reports ICMP on the next call.
@@ -246,6 +257,8 @@ func (s *udpSocket) serve() {
 	}
 	outbox := &Outbox{arena: new([arenaSize]byte), batch: newBatch(s), listener: l}
 	in := l.newInbound(outbox)
+	in.load = new(load)
+	var lost uint32
 
 	var n int
 	var errno unix.Errno
@@ -273,13 +286,22 @@ func (s *udpSocket) serve() {
 			continue
 		}
 		failures = 0
+		if n == batchSize || in.load.watched() {
+			at, all := v.arrival(n - 1)
+			if now := time.Now(); !at.IsZero() {
+				in.load.observe(now, now.Sub(at), all > lost)
+			}
+			for ; lost < all; lost++ {
+				l.m.opts.Dropped(DropReceiveBuffer)
+			}
+		}
 		bytes := 0
 		for i := range n {
 			bytes += int(v.hdrs[i].n)
 			if v.hdrs[i].Flags&unix.MSG_TRUNC != 0 {
 				l.m.opts.Dropped(DropTooLarge)
 			} else {
-				l.receive(in, buf[i*size:i*size+int(v.hdrs[i].n)], v.remote(i), v.local(i))
+				l.receive(in, buf[i*size:i*size+int(v.hdrs[i].n)], v.remote(i), s.localOf(v, i))
 			}
 			v.reset(i)
 		}
