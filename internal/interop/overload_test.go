@@ -55,7 +55,7 @@ func TestOverload(t *testing.T) {
 	var flood sync.WaitGroup
 	var sent atomic.Int64
 	flood.Go(func() { sent.Store(s.flood(t, done)) })
-	phone := s.asker(t, s.addr, "phone", udp, 10)
+	phone := s.asker(t, s.addr, "phone", udp, 10_000)
 	flood.Go(func() { keepAsking([]*asker{phone}, 100, done) })
 	var slowest time.Duration
 	for end := time.Now().Add(*floodTime); time.Now().Before(end); {
