@@ -5,6 +5,7 @@ package caddysip
 
 import (
 	_ "github.com/caddysip/caddysip/caddyfile"
+	_ "github.com/caddysip/caddysip/handler/digestauth"
 	_ "github.com/caddysip/caddysip/handler/errorhandler"
 	_ "github.com/caddysip/caddysip/handler/header"
 	_ "github.com/caddysip/caddysip/handler/logappend"

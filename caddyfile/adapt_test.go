@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	sipcaddyfile "github.com/caddysip/caddysip/caddyfile"
+	_ "github.com/caddysip/caddysip/handler/digestauth"
 	_ "github.com/caddysip/caddysip/handler/errorhandler"
 	_ "github.com/caddysip/caddysip/handler/header"
 	_ "github.com/caddysip/caddysip/handler/logappend"

@@ -1,0 +1,107 @@
+package digestauth
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
+)
+
+// TestChallenge has requests without credentials. None gets any further.
+func TestChallenge(t *testing.T) {
+	s := start(t, "")
+	for _, transport := range []string{"udp", "tcp"} {
+		alice, bob := newPhone(t, s, transport, "alice"), registered(t, s, transport, "bob")
+		for _, test := range []struct{ method, uri, status, field string }{
+			{"REGISTER", "sip:127.0.0.1", "401 Unauthorized", "WWW-Authenticate"},
+			{"OPTIONS", "sip:127.0.0.1", "401 Unauthorized", "WWW-Authenticate"},
+			{"REGISTER", "sip:example.org", "407 Proxy Authentication Required", "Proxy-Authenticate"},
+			{"INVITE", uri("bob"), "407 Proxy Authentication Required", "Proxy-Authenticate"},
+			{"MESSAGE", uri("bob"), "407 Proxy Authentication Required", "Proxy-Authenticate"},
+			{"SUBSCRIBE", uri("nobody"), "407 Proxy Authentication Required", "Proxy-Authenticate"},
+			{"INVITE", "sip:bob@example.org", "407 Proxy Authentication Required", "Proxy-Authenticate"},
+			{"BOGUS", uri("bob"), "407 Proxy Authentication Required", "Proxy-Authenticate"},
+		} {
+			counts(t, s, func() {
+				res := alice.ask(alice.request(test.method, test.uri), test.status)
+				got := res.Headers(test.field)
+				// The same nonce for both: the client uses one of them.
+				want := regexp.MustCompile(`^Digest realm="caddysip", nonce="([\w-]{36})", algorithm=SHA-256, qop="auth"\|` +
+					`Digest realm="caddysip", nonce="([\w-]{36})", algorithm=MD5, qop="auth"$`)
+				nonce := want.FindStringSubmatch(strings.Join(got, "|"))
+				if nonce == nil || nonce[1] != nonce[2] {
+					t.Errorf("%s %s: %q", test.method, test.uri, got)
+				}
+				n := strings.Count(res.Text, "-Authenticate:")
+				same(t, "challenges", n, 2)
+			}, "challenged")
+		}
+		same(t, "bindings of alice", bindings(s, "alice@localhost"), 0)
+		for _, p := range []*phone{alice, bob} {
+			c := p.challenged("OPTIONS", "sip:127.0.0.1") // nothing else is there
+			same(t, "realm", c.Realm, "caddysip")
+		}
+	}
+	same(t, "transactions", s.App().Engine().Transactions.Len(), 0)
+}
+
+// TestOffers has which algorithms are offered, and in which order.
+func TestOffers(t *testing.T) {
+	md5, sha256 := strings.Repeat("0", 32), strings.Repeat("0", 64)
+	for _, test := range []struct{ options, agent, want string }{
+		{"user alice secret-alice", "", "SHA-256 MD5"},
+		{"user alice secret-alice", "User-Agent: snomD785/10.1.159.12", "MD5 SHA-256"},
+		{"user alice secret-alice", "User-Agent: baresip", "SHA-256 MD5"},
+		{"user alice secret-alice\nalgorithm SHA-256 MD5", "User-Agent: snom370/8.7.5.48", "SHA-256 MD5"},
+		{"user alice secret-alice\nalgorithm md5", "", "MD5"},
+		{"user alice secret-alice\nalgorithm MD5 sha-512-256 SHA-256", "", "MD5 SHA-512-256 SHA-256"},
+		{"user alice secret-alice\nuser bob MD5:" + md5, "", "MD5"},
+		{"user alice secret-alice\nuser bob SHA-256:" + sha256, "", "SHA-256"},
+		{"user alice MD5:" + md5 + " SHA-256:" + sha256, "", "SHA-256 MD5"},
+		{"user alice MD5:" + md5 + "\nuser bob SHA-256:" + sha256, "", "SHA-256 MD5"},
+		{"user alice SHA-512-256:" + sha256, "", "SHA-256 MD5"}, // it has to be named to be offered
+		{"user alice MD5:" + md5 + "\nalgorithm SHA-256 MD5", "", "SHA-256 MD5"},
+	} {
+		t.Run(test.options+test.agent, func(t *testing.T) {
+			s := handlertest.Start(t, "digest_auth {\n"+test.options+"\n}")
+			p := newPhone(t, s, "udp", "alice")
+			var headers []string
+			if test.agent != "" {
+				headers = append(headers, test.agent)
+			}
+			var got []string
+			for _, c := range challenges(t, p.ask(p.register(headers...), "401")) {
+				got = append(got, c.Algorithm)
+			}
+			same(t, "offered", strings.Join(got, " "), test.want)
+			// What is not offered is not taken, whoever has a hash for it.
+			c := p.challenged("REGISTER", "sip:127.0.0.1")
+			for _, a := range []string{"MD5", "SHA-256", "SHA-512-256"} {
+				if !strings.Contains(" "+test.want+" ", " "+a+" ") {
+					c.Algorithm = a
+					counts(t, s, func() { p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", 1)), "401") }, "challenged")
+				}
+			}
+		})
+	}
+}
+
+// TestNeverChallenged has what cannot be challenged (RFC 3261 §22.1). The handlers that follow decide.
+func TestNeverChallenged(t *testing.T) {
+	s := start(t, "")
+	bob := registered(t, s, "udp", "bob")
+	alice := newPhone(t, s, "udp", "alice")
+	counts(t, s, func() {
+		alice.ask(alice.request("CANCEL", uri("bob")), "481 ")
+		alice.Send(alice.request("ACK", uri("bob"), "Authorization: "+strings.Repeat(",", 5000)))
+		ack := bob.Expect("ACK ")
+		same(t, "Authorization", len(ack.Headers("Authorization")), 1) // nobody knows what it is
+	})
+	// The credentials of its INVITE go no further than those of the INVITE (RFC 3261 §22.1).
+	c := alice.challenged("INVITE", uri("bob"))
+	alice.Send(alice.request("ACK", uri("bob"), alice.answers(c, "INVITE", uri("bob"), 1), `Proxy-Authorization-Info: x`))
+	ack := bob.Expect("ACK ")
+	same(t, "Proxy-Authorization", len(ack.Headers("Proxy-Authorization")), 0)
+	same(t, "Proxy-Authorization-Info", len(ack.Headers("Proxy-Authorization-Info")), 1)
+}

@@ -1,0 +1,252 @@
+// Package digestauth has the handler that lets only users with a password pass.
+package digestauth
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/routetoken"
+	"github.com/caddysip/caddysip/module"
+)
+
+func init() {
+	caddy.RegisterModule(&DigestAuth{})
+}
+
+// The defaults.
+const (
+	// DefaultRealm is the realm where no domain is configured.
+	DefaultRealm = "caddysip"
+
+	// DefaultNonceLifetime is as long as a registration lasts with the registrar's defaults, so that phones that use a nonce for several requests, as
+	// Snom's and those with pjsip do, can refresh it without being challenged.
+	DefaultNonceLifetime = 10 * time.Minute
+
+	DefaultFailures = 20
+	DefaultWindow   = time.Minute
+	DefaultBan      = 5 * time.Minute
+)
+
+// What users may be.
+const (
+	IdentityOwn = "own"
+	IdentityAny = "any"
+)
+
+// DigestAuth challenges requests, and lets those pass that come back with the right credentials (RFC 3261 §22, RFC 8760).
+//
+// ACK and CANCEL pass, for they cannot be challenged, and so does what belongs to a call that was set up through the server. Credentials for the realm
+// are taken out of every request that passes.
+type DigestAuth struct {
+	// The realm, which users' passwords are for; it must not change when their hashes are configured. Placeholders are allowed.
+	// Default: the first of the domains that are served; without any, caddysip.
+	Realm string `json:"realm,omitempty"`
+
+	// The users with their credentials.
+	Users []User `json:"users,omitempty"`
+
+	// A file with a line user:realm:algorithm:HA1 for each user and algorithm, as "caddysip sip hash-password" prints them. It is read again when it
+	// changes. Lines for other realms are passed over. Placeholders are allowed.
+	UsersFile string `json:"users_file,omitempty"`
+
+	// Modules that know users. Of users, the file and these, in this order, the first that knows a user counts.
+	ProvidersRaw []json.RawMessage `json:"providers,omitempty" caddy:"namespace=sip.authentication.providers inline_key=provider"`
+
+	// The algorithms to offer, MD5, SHA-256 and SHA-512-256, the preferred one first. Default: SHA-256 and MD5, as far as the configured hashes
+	// allow it for all users; Snom phones get MD5 first.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// For how long a nonce is good. Default: 10 minutes.
+	NonceLifetime caddy.Duration `json:"nonce_lifetime,omitempty"`
+
+	// Who a user may say to be, in From, and in To of a REGISTER: own, the address-of-record with the user's name, or any. Default: own.
+	Identity string `json:"identity,omitempty"`
+
+	// So many wrong answers within the window have their source banned; negative: none is. Default: 20.
+	Failures int `json:"failures,omitempty"`
+
+	// The time in which failures are counted. Default: 1 minute.
+	FailureWindow caddy.Duration `json:"failure_window,omitempty"`
+
+	// How long a source is banned. Default: 5 minutes.
+	Ban caddy.Duration `json:"ban,omitempty"`
+
+	app       *module.App
+	logger    *zap.Logger
+	realm     []byte
+	domain    string // that users belong to; empty: to any that is served
+	order     []digest.Algorithm
+	nonces    *digest.Nonces
+	tokens    routetoken.Signer
+	list      *directory
+	file      *usersFile
+	providers []module.AuthenticationProvider
+	blocking  bool // one of the providers may block
+	dummy     [digest.NumAlgorithms]string
+	limit     *limit // nil: nobody is banned
+}
+
+// CaddyModule returns the Caddy module information.
+func (*DigestAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.digest_auth", New: func() caddy.Module { return new(DigestAuth) }}
+}
+
+// Provision reads the users.
+func (h *DigestAuth) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	server, err := module.ServerFrom(ctx)
+	if err != nil {
+		return err
+	}
+	h.app = server.App()
+	h.tokens.Secret = h.app.Secret
+	h.nonces = digest.Shared()
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	repl := caddy.NewReplacer()
+	if err := h.provisionRealm(repl); err != nil {
+		return err
+	}
+	if err := h.provisionOptions(); err != nil {
+		return err
+	}
+	if err := h.provisionUsers(ctx, repl); err != nil {
+		return err
+	}
+	server.Authenticates()
+	return nil
+}
+
+// provisionRealm finds out what the realm is, and whether users belong to one domain.
+func (h *DigestAuth) provisionRealm(repl *caddy.Replacer) error {
+	name := repl.ReplaceKnown(h.Realm, "")
+	switch {
+	case h.Realm != "" && name == "":
+		return fmt.Errorf("the realm %s is empty", h.Realm)
+	case name == "" && len(h.app.Domains) > 0:
+		name = h.app.Domains[0]
+	case name == "":
+		name = DefaultRealm
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }) {
+		return fmt.Errorf("realm %q: it must have no quotes, backslashes or control characters", name)
+	}
+	h.realm = []byte(name)
+	if h.Realm != "" {
+		h.domain = domainOf(h.app, name)
+	}
+	return nil
+}
+
+func (h *DigestAuth) provisionOptions() error {
+	h.NonceLifetime = cmp.Or(h.NonceLifetime, caddy.Duration(DefaultNonceLifetime))
+	h.Identity = cmp.Or(h.Identity, IdentityOwn)
+	for _, name := range h.Algorithms {
+		a, err := parseAlgorithm(name)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(h.order, a) {
+			return fmt.Errorf("the algorithm %s is there twice", a)
+		}
+		h.order = append(h.order, a)
+	}
+	for a := range h.dummy {
+		h.dummy[a] = digest.HA1(digest.Algorithm(a), "nobody", "nowhere", "nothing")
+	}
+	if h.Failures < 0 {
+		return nil
+	}
+	var err error
+	h.limit, err = newLimit(h.app.Engine().Bans, h.logger, cmp.Or(h.Failures, DefaultFailures),
+		cmp.Or(time.Duration(h.FailureWindow), DefaultWindow), cmp.Or(time.Duration(h.Ban), DefaultBan))
+	return err
+}
+
+// provisionUsers loads all that knows users.
+func (h *DigestAuth) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) (err error) {
+	if len(h.Users) == 0 && h.UsersFile == "" && len(h.ProvidersRaw) == 0 {
+		return errors.New("there are no users: name some with user, in a users_file, or by a provider")
+	}
+	if h.list, err = newList(h.Users, string(h.realm), repl, h.logger); err != nil {
+		return err
+	}
+	h.missing(h.list, "")
+	h.providers = append(h.providers, h.list)
+	if h.UsersFile != "" {
+		h.file = &usersFile{path: repl.ReplaceKnown(h.UsersFile, ""), realm: string(h.realm), logger: h.logger, loaded: h.missing}
+		if err := h.file.load(); err != nil {
+			return err
+		}
+		h.providers = append(h.providers, h.file)
+	}
+	if h.ProvidersRaw != nil {
+		loaded, err := ctx.LoadModule(h, "ProvidersRaw")
+		if err != nil {
+			return fmt.Errorf("loading the providers: %w", err)
+		}
+		for _, m := range loaded.([]any) {
+			p, ok := m.(module.AuthenticationProvider)
+			if !ok {
+				return fmt.Errorf("%T knows no users: its module is in the namespace sip.authentication.providers, but it has no HA1", m)
+			}
+			_, inline := m.(module.NonblockingProvider)
+			h.blocking = h.blocking || !inline
+			h.providers = append(h.providers, p)
+		}
+	}
+	if h.file != nil {
+		h.file.watch()
+	}
+	return nil
+}
+
+// missing warns of users who cannot use what was configured to be offered.
+func (h *DigestAuth) missing(d *directory, file string) {
+	for _, a := range h.order {
+		if user := d.without(a); user != "" {
+			h.logger.Warn("an algorithm is offered that users have no hash for: whoever chooses it is refused", zap.Stringer("algorithm", a),
+				zap.String("user", user), zap.String("users_file", file))
+		}
+	}
+}
+
+// Validate checks the options.
+func (h *DigestAuth) Validate() error {
+	if h.NonceLifetime < caddy.Duration(time.Second) || h.NonceLifetime > caddy.Duration(24*time.Hour) {
+		return fmt.Errorf("nonce_lifetime must be from 1 second to 24 hours, not %v", time.Duration(h.NonceLifetime))
+	}
+	if h.FailureWindow < 0 || h.Ban < 0 {
+		return errors.New("the times of failures and ban must not be negative")
+	}
+	if h.Identity != IdentityOwn && h.Identity != IdentityAny {
+		return fmt.Errorf("identity %q: it is %s or %s", h.Identity, IdentityOwn, IdentityAny)
+	}
+	return nil
+}
+
+// Cleanup stops watching the file. Requests that are under way keep what was read of it.
+func (h *DigestAuth) Cleanup() error {
+	if h.file != nil {
+		h.file.stop()
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner  = (*DigestAuth)(nil)
+	_ caddy.Validator    = (*DigestAuth)(nil)
+	_ caddy.CleanerUpper = (*DigestAuth)(nil)
+	_ module.Handler     = (*DigestAuth)(nil)
+)

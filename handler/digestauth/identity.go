@@ -1,0 +1,75 @@
+package digestauth
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+// mayBe tells whether a user may act as From says, and register who is in To. A realm that is the name of a domain binds its users to that domain, else
+// the user 101 of one customer could be the user 101 of another; where the realm is no domain, or none was given, they are users of all that are served.
+func (h *DigestAuth) mayBe(user string, r *module.Request) bool {
+	if h.Identity == IdentityAny {
+		return true
+	}
+	_, from := r.From()
+	if !h.is(user, &from) {
+		return false
+	}
+	if r.Message().Method != wire.REGISTER {
+		return true
+	}
+	_, to := r.To()
+	return h.is(user, &to)
+}
+
+// is tells whether a URI names a user. A user's name with a domain in it stands for the whole address-of-record.
+func (h *DigestAuth) is(user string, u *module.URI) bool {
+	var room [128]byte
+	aor, ours := h.app.AppendAOR(room[:0], u)
+	at := bytes.LastIndexByte(aor, '@')
+	if !ours || at < 0 {
+		return false
+	}
+	name, domain := aor[:at], aor[at+1:]
+	if own := strings.LastIndexByte(user, '@'); own >= 0 {
+		return string(name) == user[:own] && string(domain) == domainOf(h.app, user[own+1:])
+	}
+	return string(name) == user && (h.domain == "" || string(domain) == h.domain)
+}
+
+// domainOf returns a host as it is in an address-of-record, empty when it is no domain of ours.
+func domainOf(app *module.App, host string) string {
+	u := module.URI{Scheme: wire.SIP, User: []byte("x"), Host: []byte(host)}
+	aor, ours := app.AppendAOR(nil, &u)
+	if !ours {
+		return ""
+	}
+	return string(aor[len("x@"):])
+}
+
+// sameURI tells whether credentials were made for the request's URI (RFC 7616 §3.4.6). Clients write it with other parameters, or without the port, and
+// give any of our names and addresses for another: what counts is who is called, and where.
+func (h *DigestAuth) sameURI(c *digest.Credentials, r *module.Request) bool {
+	to := r.URI()
+	if bytes.Equal(c.URI, to.Raw) {
+		return true
+	}
+	u, err := wire.ParseURI(c.URI)
+	if err != nil || (u.Scheme == wire.TEL) != (to.Scheme == wire.TEL) || u.Scheme == wire.OtherScheme {
+		return false
+	}
+	var room [2][128]byte
+	if !bytes.Equal(wire.AppendUnescaped(room[0][:0], u.User), wire.AppendUnescaped(room[1][:0], to.User)) {
+		return false
+	}
+	return wire.EqualFold(u.Host, to.Host) || h.app.IsLocal(u.Host) && h.app.IsLocal(to.Host)
+}
+
+func addressOf(r *module.Request, id wire.HeaderID) []byte {
+	_, u := r.Address(id)
+	return append(append(bytes.Clone(u.User), '@'), u.Host...)
+}

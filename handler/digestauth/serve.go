@@ -1,0 +1,209 @@
+package digestauth
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+// lookupTime is how long providers may take: the client is repeating its request meanwhile.
+const lookupTime = 10 * time.Second
+
+// ServeSIP implements module.Handler.
+func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
+	if w.Status() != 0 || r.AuthUser() != "" || h.passes(r) {
+		return h.pass(w, r, next)
+	}
+	line, ok := h.credentials(r)
+	if !ok {
+		outcomes.challenged.Inc()
+		return h.challenge(w, r, false)
+	}
+	if !h.blocking {
+		return h.check(w, r, next, line)
+	}
+	// The request's bytes move when it is kept.
+	r.Go(w, func() error {
+		line, _ := h.credentials(r)
+		return h.check(w, r, next, line)
+	})
+	return nil
+}
+
+// passes tells whether a request needs no credentials. An ACK cannot be answered, and a CANCEL cannot be sent again: these are never challenged
+// (RFC 3261 §22.1). What belongs to a call that was set up through here may come from its other end, which need not be a user.
+func (h *DigestAuth) passes(r *module.Request) bool {
+	switch m := r.Message(); {
+	case m.Method == wire.ACK, m.Method == wire.CANCEL:
+		return true
+	case m.Method == wire.REGISTER || !r.InDialog():
+		return false
+	default:
+		routes, err := h.tokens.ReadRoutes(m, r.URI(), h.app)
+		return err == nil && routes.WithinCall(h.app)
+	}
+}
+
+// pass gives a request to the next handler, without the credentials that are for us: they are nobody else's business (RFC 3261 §22.3).
+func (h *DigestAuth) pass(w module.ResponseWriter, r *module.Request, next module.Next) error {
+	m := r.Message()
+	if m.Has(wire.Authorization) || m.Has(wire.ProxyAuthorization) {
+		err := r.Edit(func(e *module.Edits, m *module.Message) {
+			for _, id := range [...]wire.HeaderID{wire.Authorization, wire.ProxyAuthorization} {
+				for it := m.Lines(id.String()); it.Next(); {
+					if string(digest.RealmOf(it.Value())) == string(h.realm) {
+						e.Replace(it.Span())
+					}
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return next(w, r)
+}
+
+// credentials returns the first line with credentials for our realm.
+func (h *DigestAuth) credentials(r *module.Request) ([]byte, bool) {
+	id := wire.ProxyAuthorization
+	if h.forUs(r) {
+		id = wire.Authorization
+	}
+	for it := r.Message().Lines(id.String()); it.Next(); {
+		if string(digest.RealmOf(it.Value())) == string(h.realm) {
+			return it.Value(), true
+		}
+	}
+	return nil, false
+}
+
+// forUs tells whether a request is for this server as a registrar or user agent, and not for anybody who is reached through it as a proxy: then it
+// is challenged with 401, else with 407 (RFC 3261 §22.2, §22.3).
+func (h *DigestAuth) forUs(r *module.Request) bool {
+	u := r.URI()
+	return h.app.IsLocal(u.Host) && (r.Message().Method == wire.REGISTER || len(u.User) == 0)
+}
+
+var errURI = errors.New("the credentials are for another Request-URI")
+
+// check lets a request with credentials pass, or refuses it.
+func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next module.Next, line []byte) error {
+	var c digest.Credentials
+	if err := c.Parse(line); err != nil {
+		return h.malformed(r, err)
+	}
+	if !h.offers(c.Algorithm) {
+		outcomes.challenged.Inc()
+		return h.challenge(w, r, false)
+	}
+	nonce, ok := h.nonces.Read(&c, r.Source())
+	if !ok {
+		// Whoever has not received a nonce of ours may be anybody, and gets no answer to whether the password is right, which would be one to guesses
+		// that nobody counts. The client learns that the nonce was no good (RFC 7616 §3.3), and asks with a new one.
+		outcomes.stale.Inc()
+		return h.challenge(w, r, true)
+	}
+	user := string(c.Username)
+	right, err := h.verify(&c, user, r.Message().MethodName())
+	switch {
+	case err != nil:
+		return err
+	case !right:
+		return h.wrong(w, r, user)
+	case !h.sameURI(&c, r):
+		return h.malformed(r, errURI)
+	}
+	switch h.nonces.Use(nonce, c.NC, identify(r), time.Duration(h.NonceLifetime)) {
+	case digest.Stale:
+		outcomes.stale.Inc()
+		return h.challenge(w, r, true)
+	case digest.Replayed:
+		outcomes.replayed.Inc()
+		h.refused(r, "credentials that were used before", user)
+		return h.challenge(w, r, true)
+	}
+	if nonce.Port == r.Source().Port() {
+		h.app.Engine().Prove(r.Flow())
+	}
+	if !h.mayBe(user, r) {
+		outcomes.forbidden.Inc()
+		h.refused(r, "a user pretends to be somebody else", user, zap.ByteString("from", addressOf(r, wire.From)),
+			zap.ByteString("to", addressOf(r, wire.To)))
+		return module.Error(403, nil)
+	}
+	outcomes.accepted.Inc()
+	r.SetAuthUser(user)
+	return h.pass(w, r, next)
+}
+
+// verify tells whether the response is right. It takes as long for a user who isn't known as for a wrong password.
+func (h *DigestAuth) verify(c *digest.Credentials, user string, method []byte) (bool, error) {
+	ctx := context.Background()
+	if h.blocking {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookupTime)
+		defer cancel()
+	}
+	ha1 := ""
+	for _, p := range h.providers {
+		found, err := p.HA1(ctx, user, string(h.realm), c.Algorithm.String())
+		if ha1 != "" {
+			continue // asked all the same, so that the time does not tell who knows the user
+		}
+		if err != nil {
+			return false, err
+		}
+		ha1 = found
+	}
+	known := len(ha1) == 2*c.Algorithm.Size()
+	if !known {
+		ha1 = h.dummy[c.Algorithm]
+	}
+	return c.Verify(ha1, method) && known, nil
+}
+
+// wrong refuses a request whose response is wrong.
+func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user string) error {
+	outcomes.wrong.Inc()
+	h.refused(r, "a wrong password, or a user who is not known", user)
+	if h.limit != nil && h.limit.failed(r) {
+		r.Drop()
+		return nil
+	}
+	return h.challenge(w, r, false)
+}
+
+func (h *DigestAuth) malformed(r *module.Request, err error) error {
+	outcomes.malformed.Inc()
+	if c := h.logger.Check(zap.DebugLevel, "malformed credentials"); c != nil {
+		c.Write(zap.Error(err), zap.Stringer("source", r.Source()))
+	}
+	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
+}
+
+// refused logs who was refused, without anything that a password could be guessed from.
+func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Field) {
+	if c := h.logger.Check(zap.InfoLevel, why); c != nil {
+		c.Write(append(more, zap.String("user", user), zap.Stringer("source", r.Source()), zap.String("transport", r.Transport()),
+			zap.String("method", r.Method()))...)
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+// identify returns a hash of a request and where it came from, the same for a retransmission and for nothing else.
+func identify(r *module.Request) uint64 {
+	var hash maphash.Hash
+	hash.SetSeed(seed)
+	maphash.WriteComparable(&hash, r.Source())
+	hash.Write(r.Message().Raw)
+	return hash.Sum64()
+}

@@ -1,0 +1,145 @@
+package digestauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/module"
+)
+
+// User is a user with either a password or hashes of it.
+type User struct {
+	// The name; with a domain, as in 101@example.com, the user is that address-of-record alone. Placeholders are allowed.
+	Name string `json:"name"`
+
+	// The password. Placeholders are allowed.
+	Password string `json:"password,omitempty"`
+
+	// In place of the password: the hashes of name:realm:password in hexadecimal, by the names of their algorithms. Placeholders are allowed.
+	HA1 map[string]string `json:"ha1,omitempty"`
+}
+
+// algorithms is a set of algorithms, as bits.
+type algorithms uint
+
+const (
+	allAlgorithms algorithms = 1<<digest.NumAlgorithms - 1
+	allUsual      algorithms = 1<<digest.SHA256 | 1<<digest.MD5
+)
+
+func (s algorithms) has(a digest.Algorithm) bool { return s&(1<<a) != 0 }
+
+// hashes are what is known of a user, by algorithm.
+type hashes [digest.NumAlgorithms]string
+
+// directory is a set of users of one realm. It doesn't change once it is there.
+type directory struct {
+	users  map[string]*hashes
+	common algorithms // those that all users have
+}
+
+func newDirectory() *directory {
+	return &directory{users: make(map[string]*hashes), common: allAlgorithms}
+}
+
+// done notes which algorithms all users have.
+func (d *directory) done() {
+	for _, u := range d.users {
+		for a := digest.MD5; a < digest.NumAlgorithms; a++ {
+			if u[a] == "" {
+				d.common &^= 1 << a
+			}
+		}
+	}
+}
+
+// without returns a user who has no hash of an algorithm, empty when all have one.
+func (d *directory) without(a digest.Algorithm) string {
+	if d.common.has(a) {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.users)) {
+		if d.users[name][a] == "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// HA1 implements module.AuthenticationProvider.
+func (d *directory) HA1(_ context.Context, user, _, algorithm string) (string, error) {
+	if u := d.users[user]; u != nil {
+		return u[digest.ParseAlgorithm(algorithm)], nil
+	}
+	return "", nil
+}
+
+// checkName refuses what cannot be a user's name.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a user has no name")
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }):
+		return fmt.Errorf("user %q: the name must have no colon and no control characters", name)
+	}
+	return nil
+}
+
+// shortPassword is what a password has to have at least, in characters, to be none that is warned of.
+const shortPassword = 6
+
+// newList makes a directory of the users of a configuration. No error and no log entry has anything of a password in it.
+func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logger) (*directory, error) {
+	d := newDirectory()
+	for i := range users {
+		u := &users[i]
+		name := repl.ReplaceKnown(u.Name, "")
+		if err := checkName(name); err != nil {
+			return nil, err
+		}
+		if d.users[name] != nil {
+			return nil, fmt.Errorf("user %s is there twice", name)
+		}
+		password := repl.ReplaceKnown(u.Password, "")
+		switch {
+		case u.Password != "" && u.HA1 != nil:
+			return nil, fmt.Errorf("user %s has a password and hashes: one of the two is enough", name)
+		case password == "" && u.HA1 == nil:
+			return nil, fmt.Errorf("user %s has no password, or its placeholders are empty", name)
+		case u.HA1 == nil && (password == name || utf8.RuneCountInString(password) < shortPassword):
+			logger.Warn("a password is easily guessed: it is the user's name, or very short", zap.String("user", name))
+		}
+		known := new(hashes)
+		d.users[name] = known
+		for a := digest.MD5; a < digest.NumAlgorithms && u.HA1 == nil; a++ {
+			known[a] = digest.HA1(a, name, realm, password)
+		}
+		for algorithm, text := range u.HA1 {
+			a, err := parseAlgorithm(algorithm)
+			if err != nil {
+				return nil, fmt.Errorf("user %s: %w", name, err)
+			}
+			if text = repl.ReplaceKnown(text, ""); !digest.ValidHA1(a, text) {
+				return nil, fmt.Errorf("user %s: the hash by %s must be %d hexadecimal digits, as caddysip sip hash-password prints it", name, a, 2*a.Size())
+			}
+			known[a] = strings.ToLower(text)
+		}
+	}
+	d.done()
+	return d, nil
+}
+
+// Interface guards
+var (
+	_ module.AuthenticationProvider = (*directory)(nil)
+	_ module.AuthenticationProvider = (*usersFile)(nil)
+)
