@@ -56,6 +56,7 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
+	o.Proven, o.Prove = app.Engine().Proven, app.Engine().Prove
 	app.Engine().Transactions.Close()
 	app.Engine().Transactions = transaction.NewTable(o)
 	return nil
