@@ -104,8 +104,11 @@ func (b *branch) OnFailure(client *transaction.Client, err error) {
 		return
 	}
 	status := 503
-	if errors.Is(err, transaction.ErrTimeout) {
+	switch {
+	case errors.Is(err, transaction.ErrTimeout):
 		status = 408
+	case b.target.flow:
+		status = 480 // the connection that the phone has registered by has gone, as if it had before
 	}
 	b.failed(nil, status, nil)
 }

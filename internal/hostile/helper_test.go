@@ -2,6 +2,8 @@ package hostile
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -167,4 +169,45 @@ func eventually(t testing.TB, what string, done func() bool) {
 func nothingLeft(t testing.TB, s *handlertest.Server) {
 	t.Helper()
 	eventually(t, "all transactions to end", func() bool { return s.App().Engine().Transactions.Len() == 0 })
+}
+
+func listenTCP(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// accepted is a connection that the server has made.
+type accepted struct {
+	net.Conn
+	t testing.TB
+}
+
+func accept(t testing.TB, l net.Listener) accepted {
+	t.Helper()
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return accepted{c, t}
+}
+
+// expect reads what must come next.
+func (a accepted) expect(start string) {
+	a.t.Helper()
+	if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		a.t.Fatal(err)
+	}
+	got := make([]byte, len(start))
+	if _, err := io.ReadFull(a, got); err != nil || string(got) != start {
+		a.t.Fatalf("got %q, %v, want %q", got, err, start)
+	}
 }
