@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -131,15 +130,14 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 func (h *DigestAuth) provisionRealm(repl *caddy.Replacer) error {
 	name := repl.ReplaceKnown(h.Realm, "")
 	switch {
-	case h.Realm != "" && name == "":
-		return fmt.Errorf("the realm %s is empty", h.Realm)
-	case name == "" && len(h.app.Domains) > 0:
+	case h.Realm != "": // which may have become empty
+	case len(h.app.Domains) > 0:
 		name = h.app.Domains[0]
-	case name == "":
+	default:
 		name = DefaultRealm
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' || r == '\\' }) {
-		return fmt.Errorf("realm %q: it must have no quotes, backslashes or control characters", name)
+	if err := digest.CheckRealm(name); err != nil {
+		return err
 	}
 	h.realm = []byte(name)
 	if h.Realm != "" {

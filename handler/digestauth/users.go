@@ -2,12 +2,10 @@ package digestauth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -83,27 +81,13 @@ func (d *directory) HA1(_ context.Context, user, _, algorithm string) (string, e
 	return "", nil
 }
 
-// checkName refuses what cannot be a user's name.
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("a user has no name")
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }):
-		return fmt.Errorf("user %q: the name must have no colon and no control characters", name)
-	}
-	return nil
-}
-
-// shortPassword is what a password has to have at least, in characters, to be none that is warned of.
-const shortPassword = 6
-
 // newList makes a directory of the users of a configuration. No error and no log entry has anything of a password in it.
 func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logger) (*directory, error) {
 	d := newDirectory()
 	for i := range users {
 		u := &users[i]
 		name := repl.ReplaceKnown(u.Name, "")
-		if err := checkName(name); err != nil {
+		if err := digest.CheckUser(name); err != nil {
 			return nil, err
 		}
 		if d.users[name] != nil {
@@ -115,7 +99,7 @@ func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logge
 			return nil, fmt.Errorf("user %s has a password and hashes: one of the two is enough", name)
 		case password == "" && u.HA1 == nil:
 			return nil, fmt.Errorf("user %s has no password, or its placeholders are empty", name)
-		case u.HA1 == nil && (password == name || utf8.RuneCountInString(password) < shortPassword):
+		case u.HA1 == nil && digest.Weak(name, password):
 			logger.Warn("a password is easily guessed: it is the user's name, or very short", zap.String("user", name))
 		}
 		known := new(hashes)

@@ -140,7 +140,7 @@ func (f *usersFile) stop() {
 }
 
 // parseUsers reads lines of user:realm:algorithm:HA1. A realm may have colons in it, as IPv6 addresses do. Empty lines, and those that start with #, say
-// nothing. An error tells file and line, and nothing that stands there.
+// nothing. An error tells file and line, and nothing of a hash.
 func parseUsers(path string, content []byte, realm string) (*directory, error) {
 	d := newDirectory()
 	lines := bufio.NewScanner(bytes.NewReader(content))
@@ -161,8 +161,8 @@ func parseUsers(path string, content []byte, realm string) (*directory, error) {
 		last = strings.LastIndexByte(rest, ':')
 		of, algorithm := rest[:last], digest.ParseAlgorithm(rest[last+1:])
 		switch {
-		case checkName(name) != nil:
-			return nil, fmt.Errorf("%s:%d: the user's name is empty or has control characters", path, n)
+		case digest.CheckUser(name) != nil:
+			return nil, fmt.Errorf("%s:%d: %w", path, n, digest.CheckUser(name))
 		case algorithm == digest.Other:
 			return nil, fmt.Errorf("%s:%d: the algorithm is not MD5, SHA-256 or SHA-512-256", path, n)
 		case !digest.ValidHA1(algorithm, hash):

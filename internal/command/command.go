@@ -10,14 +10,15 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sip",
 		Usage: "<command>",
-		Short: "Operates a running SIP server",
+		Short: "Operates a running SIP server, and prepares its configuration",
 		Long: `
-Operates a running SIP server through Caddy's admin API.
+Operates a running SIP server through Caddy's admin API, and prepares its
+configuration.
 
 The API is looked for at its default address, or at the one given with
 --address, or at the one that the configuration given with --config names.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(bansCommand(), banCommand(), unbanCommand())
+			cmd.AddCommand(bansCommand(), banCommand(), unbanCommand(), hashPasswordCommand())
 		},
 	})
 }
