@@ -4,6 +4,7 @@ package register
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -149,7 +150,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	case err != nil:
 		return err
 	}
-	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], m, s.result.Bindings)}
+	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], m, s.result.Bindings, h.room(r))}
 	if flow && supports(m, outboundTag) {
 		s.response.AddHeader("Require", outboundTag) // RFC 5626 §6
 	}
@@ -176,9 +177,23 @@ func (h *Register) limit(contacts []location.ContactUpdate) bool {
 	return true
 }
 
-// header appends what the answer tells: all bindings and how long they still last (step 8), and the Path that was recorded (RFC 3327 §5.3).
-func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Binding) []byte {
+// unprovenRoom is how many bytes of contacts a UDP source gets to read that may be forged.
+const unprovenRoom = 1 << 10
+
+// room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a short query from a forged source, for a user whose
+// contacts are many and long, would send somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as that.
+func (h *Register) room(r *module.Request) int {
+	if h.app.Engine().Proven(r.Flow()) {
+		return math.MaxInt
+	}
+	return max(unprovenRoom, len(r.Message().Raw))
+}
+
+// header appends what the answer tells: all bindings for which there is room and how long they still last (step 8), and the Path that was recorded
+// (RFC 3327 §5.3).
+func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Binding, room int) []byte {
 	for _, b := range bindings {
+		start := len(dst)
 		dst = append(dst, "Contact: <"...)
 		dst = append(dst, b.Contact()...)
 		dst = append(dst, ">;expires="...)
@@ -196,6 +211,9 @@ func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Bi
 			dst = strconv.AppendUint(dst, uint64(id), 10)
 		}
 		dst = append(dst, '\r', '\n')
+		if len(dst) > room {
+			dst = dst[:start]
+		}
 	}
 	for v := m.Values(wire.Path); v.Next(); {
 		dst = append(dst, "Path: "...)
