@@ -16,6 +16,7 @@ import (
 //		retries      <n>
 //		fork         parallel|sequential
 //		record_route on|off
+//		allow_buttons
 //	}
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
@@ -28,6 +29,13 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := p.targets(d); err != nil {
 				return err
 			}
+			continue
+		}
+		if option == "allow_buttons" {
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			p.AllowButtons = true
 			continue
 		}
 		var value string
@@ -59,7 +67,7 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			on := value == "on"
 			p.RecordRoute = &on
 		default:
-			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork and record_route", option)
+			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route and allow_buttons", option)
 		}
 	}
 	return nil

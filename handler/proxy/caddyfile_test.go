@@ -16,6 +16,8 @@ func TestCaddyfile(t *testing.T) {
 		{"proxy {\ntimeout 30s\nretries 0\nfork sequential\nrecord_route off\n}",
 			`{"timeout":30000000000,"retries":0,"fork":"sequential","record_route":false}`, ""},
 		{"proxy {\nfork parallel\nrecord_route on\n}", `{"fork":"parallel","record_route":true}`, ""},
+		{"proxy sip:a.example {\nallow_buttons\n}", `{"to":["sip:a.example"],"allow_buttons":true}`, ""},
+		{"proxy {\nallow_buttons yes\n}", "", "argument"},
 		{"proxy a.example", "", "write it as sip:host"},
 		{"proxy sips:a.example", "", "only sip: URIs over udp and tcp"},
 		{"proxy sip:a.example;transport=tls", "", "only sip: URIs over udp and tcp"},

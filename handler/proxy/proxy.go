@@ -54,6 +54,10 @@ type Proxy struct {
 	// Whether further requests of a call go through the server as well. Default: true.
 	RecordRoute *bool `json:"record_route,omitempty"`
 
+	// Whether requests with an application/x-buttons document are relayed: they set the keys of Snom phones, and the phones take them from anybody.
+	// Default: false, they are refused with 403.
+	AllowButtons bool `json:"allow_buttons,omitempty"`
+
 	app      *module.App
 	server   *module.Server
 	logger   *zap.Logger
@@ -140,6 +144,9 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	}
 	if err := check(m, c.loop); err != nil {
 		return p.refuse(m, err)
+	}
+	if !p.AllowButtons && hasButtons(m) {
+		return p.refuse(m, module.HandlerError{Status: 403, Reason: "Buttons Not Allowed"})
 	}
 	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
 		return badExtension(w, m)
