@@ -61,6 +61,7 @@ type Engine struct {
 	Bans         *ban.List
 
 	current  atomic.Pointer[Generation]
+	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
 	leaving  atomic.Pointer[map[*transport.Listener]*Generation]
 	messages sync.Pool
 	recent   recent
@@ -109,7 +110,11 @@ func (e *Engine) Destruct() error {
 
 // Logger returns the logger of the configuration in force.
 func (e *Engine) Logger() *zap.Logger {
-	if g := e.current.Load(); g != nil && g.Logger != nil {
+	g := e.current.Load()
+	if g == nil {
+		g = e.parting.Load()
+	}
+	if g != nil && g.Logger != nil {
 		return g.Logger
 	}
 	return zap.NewNop()
@@ -152,6 +157,8 @@ func (e *Engine) Detach(g *Generation) {
 	if n := len(e.stack); n > 0 {
 		top = e.stack[n-1]
 	}
+	e.parting.Store(g)
+	defer e.parting.Store(nil)
 	e.current.Store(top)
 	if top != nil {
 		top.limit()
