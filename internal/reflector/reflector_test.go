@@ -142,7 +142,7 @@ func kinds(all []handlertest.Message) string {
 // most is how many bytes an answer may have more than its request: what the standard asks for, and what the request had in compact form.
 const (
 	mostAnswer    = 200
-	mostChallenge = 500     // a 401 or 407 with two challenges
+	mostChallenge = 400     // a 401 or 407 with two challenges
 	mostContacts  = 1 << 10 // the contacts in a 200 to REGISTER
 )
 
@@ -319,5 +319,26 @@ func TestThirdParty(t *testing.T) {
 		if all := got(third); len(all) > 0 {
 			t.Errorf("%s: somebody else gets %s:\n%s", name, kinds(all), all[0].Text)
 		}
+	}
+}
+
+// TestChallenge has a server that asks who somebody is.
+func TestChallenge(t *testing.T) {
+	s := start(t, "digest_auth {\n realm "+strings.Repeat("long.", 5)+"example.com\n user 101 \"a password of 101\"\n}\nsnom_lrc\nregister\nproxy")
+	for _, test := range []struct{ text, want string }{
+		{request("INVITE", s.URI("433"), "m:<sip:a@b>", "User-Agent:snom"), "1 × 407"},
+		{request("REGISTER", "sip:"+s.Addr.String(), "t:<"+s.URI("101")+">"), "1 × 401"},
+		{request("OPTIONS", "sip:"+s.Addr.String()), "1 × 401"},
+		{request("MESSAGE", s.URI("101")), "1 × 407"},
+		{request("MESSAGE", s.URI("101"), `Proxy-Authorization:Digest username="101",realm="x",nonce="y",uri="z",response="0"`), "1 × 407"},
+	} {
+		p := s.UDP()
+		in := send(p, test.text)
+		settle(s)
+		probe := got(p) // which is challenged as well, and none of them
+		if k := kinds(probe); k != test.want {
+			t.Errorf("%.30s: came %s, want %s", test.text, k, test.want)
+		}
+		cost(t, in, probe)
 	}
 }
