@@ -31,7 +31,7 @@ func describeRegistration(aor string, bindings []*location.Binding) registration
 	for i, b := range bindings {
 		agent, _ := snom.ParseUserAgent(b.UserAgent())
 		reg.Bindings[i] = binding{
-			Contact:   string(withoutPassword([]byte(b.Contact()))),
+			Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
 			Source:    b.Source().String(),
 			Transport: b.Network().String(),
 			UserAgent: b.UserAgent(),

@@ -1,7 +1,6 @@
 package module
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +73,7 @@ type loggedRequest Request
 func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	r := (*Request)(l)
 	enc.AddString("method", r.Method())
-	enc.AddByteString("uri", withoutPassword(r.msg.RequestURI()))
+	enc.AddByteString("uri", wire.WithoutPassword(r.msg.RequestURI()))
 	enc.AddByteString("from", addressOf(r, wire.From))
 	enc.AddByteString("to", addressOf(r, wire.To))
 	enc.AddByteString("call_id", r.msg.Header(wire.CallID))
@@ -86,23 +85,5 @@ func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 
 func addressOf(r *Request, id wire.HeaderID) []byte {
 	a, _ := r.Address(id)
-	return withoutPassword(a.URI)
-}
-
-// withoutPassword returns a URI as it is written, without password and headers, which may have credentials too. Of one that cannot be read it
-// returns nothing: nobody knows where a password would be.
-func withoutPassword(raw []byte) []byte {
-	u, err := wire.ParseURI(raw)
-	if err != nil {
-		return nil
-	}
-	if u.Headers != nil {
-		raw = raw[:len(raw)-len(u.Headers)-1]
-	}
-	if u.Password == nil {
-		return raw
-	}
-	// User is a part of raw: its place follows from how much of the memory is behind it.
-	user := cap(raw) - cap(u.User) + len(u.User)
-	return slices.Concat(raw[:user], raw[user+1+len(u.Password):])
+	return wire.WithoutPassword(a.URI)
 }

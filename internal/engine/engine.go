@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
 	"github.com/caddysip/caddysip/internal/transaction"
@@ -59,6 +60,7 @@ type Engine struct {
 	Location     *location.Store
 	Transport    *transport.Manager
 	Bans         *ban.List
+	Events       *events.Bus
 
 	current  atomic.Pointer[Generation]
 	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
@@ -83,7 +85,8 @@ func New() *Engine {
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})
 	e.registrations = storage.NewBehind(e.source())
-	e.Location = location.New(location.Options{OnChange: e.registrations.Mark})
+	e.Events = events.New()
+	e.Location = location.New(e.locationOptions())
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
 		Limits:  transport.Limits{Message: wire.MaxSize},
@@ -100,6 +103,7 @@ func (e *Engine) Destruct() error {
 	e.Transactions.Close()
 	e.Location.Close()
 	e.registrations.Close()
+	e.Events.Close()
 	e.garbage.limit(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -40,15 +40,15 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 // Dropped returns the counter of messages dropped for a reason.
 func Dropped(reason string) prometheus.Counter { return droppedTotal.WithLabelValues(reason) }
 
-// events holds the counters of eventsTotal, which are on the path of packets.
-var events = func() (c [transaction.Full + 1]prometheus.Counter) {
+// transactionEvents holds the counters of eventsTotal, which are on the path of packets.
+var transactionEvents = func() (c [transaction.Full + 1]prometheus.Counter) {
 	for e := range c {
 		c[e] = eventsTotal.WithLabelValues(transaction.Event(e).String())
 	}
 	return c
 }()
 
-func countTransaction(e transaction.Event) { events[e].Inc() }
+func countTransaction(e transaction.Event) { transactionEvents[e].Inc() }
 
 // traffic holds the counters of bytes and packets by transport, received and sent.
 var traffic = func() (c [transport.WSS + 1][2]struct{ bytes, packets prometheus.Counter }) {

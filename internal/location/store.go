@@ -22,6 +22,9 @@ type Options struct {
 	// OnChange is called with an address-of-record after its bindings have changed in any way but Restore. Calls for changes
 	// made at the same time may come in another order than the changes, so it says what to look up, not what to find.
 	OnChange func(aor string)
+	// OnAdded is called with each binding that was not there before, and OnRemoved with each that a REGISTER or Remove has ended.
+	// A refresh is neither.
+	OnAdded, OnRemoved func(b *Binding)
 	// OnExpired is called with each binding that ended without being refreshed or removed, some seconds after that.
 	OnExpired func(b *Binding)
 }
@@ -174,13 +177,21 @@ func (s *Store) set(sh *shard, aor string, list []*Binding, before int, rekey bo
 }
 
 // tell calls the hooks. The caller holds no lock.
-func (s *Store) tell(aor string, changed bool, expired []*Binding) {
+func (s *Store) tell(aor string, changes []Change, expired []*Binding) {
 	if s.options.OnExpired != nil {
 		for _, b := range expired {
 			s.options.OnExpired(b)
 		}
 	}
-	if s.options.OnChange != nil && (changed || len(expired) > 0) {
+	for i := range changes {
+		switch c := &changes[i]; {
+		case c.Old == nil && s.options.OnAdded != nil:
+			s.options.OnAdded(c.New)
+		case c.New == nil && s.options.OnRemoved != nil:
+			s.options.OnRemoved(c.Old)
+		}
+	}
+	if s.options.OnChange != nil && len(changes)+len(expired) > 0 {
 		s.options.OnChange(aor)
 	}
 }

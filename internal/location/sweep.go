@@ -76,7 +76,7 @@ func (s *Store) tellExpired(expired []*Binding) {
 		for n < len(expired) && expired[n].AOR() == expired[i].AOR() {
 			n++
 		}
-		s.tell(expired[i].AOR(), true, expired[i:n])
+		s.tell(expired[i].AOR(), nil, expired[i:n])
 		i = n
 	}
 }

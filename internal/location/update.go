@@ -126,7 +126,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 	}
 	s.set(sh, aor, r.Bindings, before+len(r.expired), rekey)
 	sh.mu.Unlock()
-	s.tell(aor, len(r.Changes) > 0, r.expired)
+	s.tell(aor, r.Changes, r.expired)
 	return nil
 }
 
@@ -150,7 +150,10 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	}
 	s.set(sh, head.AOR(), nil, len(removed)+len(r.expired), true)
 	sh.mu.Unlock()
-	s.tell(head.AOR(), len(removed) > 0, r.expired)
+	for _, b := range removed {
+		r.Changes = append(r.Changes, Change{Old: b})
+	}
+	s.tell(head.AOR(), r.Changes, r.expired)
 	return r.Bindings
 }
 
