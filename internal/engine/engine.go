@@ -16,7 +16,9 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/events"
+	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snom"
 	"github.com/caddysip/caddysip/internal/storage"
 	"github.com/caddysip/caddysip/internal/transaction"
 	"github.com/caddysip/caddysip/internal/transport"
@@ -44,8 +46,11 @@ type Generation struct {
 	Listen     []Address
 	Logger     *zap.Logger
 	Limits     []*transport.Limits // of each of Listen, in this order; nil, or a nil one: the defaults
-	Storage    storage.Storage     // where registrations are kept; nil: nowhere
+	Storage    storage.Storage     // where registrations and keys are kept; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes go on
+
+	Profiles []keys.ProfileConfig // of keys
+	Models   snom.Models          // of phones, beside those known
 
 	// Listeners are the open sockets, in the order of Listen. Attach sets it.
 	Listeners []*transport.Listener
@@ -61,6 +66,7 @@ type Engine struct {
 	Transport    *transport.Manager
 	Bans         *ban.List
 	Events       *events.Bus
+	Keys         *keys.Store
 
 	current  atomic.Pointer[Generation]
 	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
@@ -87,6 +93,7 @@ func New() *Engine {
 	e.registrations = storage.NewBehind(e.source())
 	e.Events = events.New()
 	e.Location = location.New(e.locationOptions())
+	e.Keys = e.newKeys()
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
 		Limits:  transport.Limits{Message: wire.MaxSize},
@@ -103,6 +110,7 @@ func (e *Engine) Destruct() error {
 	e.Transactions.Close()
 	e.Location.Close()
 	e.registrations.Close()
+	e.Keys.Close()
 	e.Events.Close()
 	e.garbage.limit(0)
 	e.mu.Lock()
@@ -133,10 +141,17 @@ func (e *Engine) Attach(g *Generation) error {
 	if err := e.openStorage(g); err != nil {
 		return fmt.Errorf("opening the storage: %w", err)
 	}
+	loaded, err := e.Keys.Load(g.storage)
+	if err != nil {
+		e.closeStorage()
+		return err
+	}
 	if err := e.openListeners(g); err != nil {
 		e.closeStorage()
 		return err
 	}
+	loaded()
+	e.Keys.SetProfiles(g.Profiles, g.Models)
 	e.useStorage(g) // what the first packet changes is written there
 	e.takeBack(g)
 	g.limit()
@@ -170,6 +185,7 @@ func (e *Engine) Detach(g *Generation) {
 	e.releaseListeners(g, rollback)
 	e.setLeaving()
 	e.useStorage(top)
+	e.useKeys(top)
 	e.closeStorage()
 }
 

@@ -90,12 +90,8 @@ var models = []Model{
 // or D715; the Model has the name that was asked for. A model that is not in
 // the table is taken to have DefaultKeys keys.
 func Lookup(name string) (Model, bool) {
-	short := name
-	if len(short) > 1 && (short[0] == 'D' || short[0] == 'd') && isDigit(short[1]) {
-		short = short[1:]
-	}
 	for _, m := range models {
-		if strings.EqualFold(m.Name, short) {
+		if strings.EqualFold(m.Name, short(name)) {
 			m.Name = name
 			return m, true
 		}

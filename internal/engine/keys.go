@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/keys"
+	"github.com/caddysip/caddysip/internal/location"
+)
+
+// newKeys makes the store of what keys should show.
+func (e *Engine) newKeys() *keys.Store {
+	return keys.New(keys.Options{OnChange: e.keysChanged, Registered: e.eachRegistered, Logger: e.Logger})
+}
+
+// keysChanged is told that what the keys of an address-of-record should show may have changed. It must not block.
+func (e *Engine) keysChanged(aor string) {}
+
+func (e *Engine) eachRegistered(f func(aor string)) {
+	e.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
+		f(aor)
+		return true
+	})
+}
+
+// useKeys puts what g says about keys in force. What can't be read is in memory as it was. The caller holds the lock.
+func (e *Engine) useKeys(g *Generation) {
+	if g == nil {
+		_ = e.Keys.Use(nil)
+		return
+	}
+	if err := e.Keys.Use(g.storage); err != nil {
+		storageErrors.Inc()
+		e.Logger().Error("the keys are those of another storage", zap.Error(err))
+	}
+	e.Keys.SetProfiles(g.Profiles, g.Models)
+}
+
+// SetProfiles changes the profiles of a generation.
+func (e *Engine) SetProfiles(g *Generation, list []keys.ProfileConfig) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g.Profiles = list
+	if n := len(e.stack); n > 0 && e.stack[n-1] == g {
+		e.Keys.SetProfiles(g.Profiles, g.Models)
+	}
+}

@@ -1,0 +1,121 @@
+package keys
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/snom"
+)
+
+// Effective is what a phone's key should show.
+type Effective struct {
+	Record
+	Layer    Layer     `json:"layer"`              // which says so
+	Locked   bool      `json:"locked,omitempty"`   // what the user layer says about the key does not show
+	Expires  time.Time `json:"expires,omitzero"`   // when it ends by itself; the zero time: never
+	Warnings []string  `json:"warnings,omitempty"` // why the phone may not show it
+}
+
+// Effective returns what the keys of a user's phone should show, by key. It reads nothing but memory.
+func (s *Store) Effective(aor string, phone Phone) []Effective {
+	profiles := s.profiles.Load()
+	records := s.get(aor).live(time.Now())
+	profiles.each(aor, &phone, func(r Stored) { records = append(records, r) })
+	if len(records) == 0 {
+		return nil
+	}
+	slices.SortFunc(records, func(a, b Stored) int {
+		return cmp.Or(a.Key-b.Key, b.rank()-a.rank())
+	})
+	list := make([]Effective, 0, len(records))
+	for i := range records {
+		r := &records[i]
+		if n := len(list); n > 0 && list[n-1].Key == r.Key {
+			list[n-1].Locked = list[n-1].Locked || r.Locked
+			continue
+		}
+		list = append(list, Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: r.Expires, Warnings: profiles.warnings(&r.Record, &phone)})
+	}
+	return list
+}
+
+// warnings tells why a phone may not show a record. Nothing is said of a phone whose model is not known.
+func (p *profiles) warnings(r *Record, phone *Phone) []string {
+	if phone.Model == "" {
+		return nil
+	}
+	model, known := p.models.Lookup(phone.Model)
+	if !known {
+		return nil
+	}
+	var list []string
+	if r.Key > model.Keys {
+		list = append(list, fmt.Sprintf("the %s has %d keys", model.Name, model.Keys))
+	}
+	if r.Color != "" && r.Color != "local" && r.Color != "remote" && len(model.Colors) > 0 && !slices.Contains(model.Colors, r.Color) {
+		list = append(list, fmt.Sprintf("the lamps of the %s are %s", model.Name, strings.Join(model.Colors, ", ")))
+	}
+	return list
+}
+
+// profiles are those of the configuration in force.
+type profiles struct {
+	list   []ProfileConfig
+	models snom.Models
+}
+
+// each calls f with what the profiles say about the keys of a user's phone. Of several that say something about a key the first counts.
+func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
+	var said [MaxKey/64 + 1]uint64
+	for i := range p.list {
+		profile := &p.list[i]
+		if !profile.matches(aor, phone) {
+			continue
+		}
+		for _, k := range profile.Keys {
+			bit := uint64(1) << (k.Key % 64)
+			if said[k.Key/64]&bit != 0 {
+				continue
+			}
+			said[k.Key/64] |= bit
+			f(Stored{Record: k.Record, Layer: Profile, Locked: k.Locked})
+		}
+	}
+}
+
+// SetProfiles makes these the profiles, and the models of phones known beside the usual ones. OnChange is called for the registered
+// addresses-of-record that a change may touch. What is given must be valid and must not change any more.
+func (s *Store) SetProfiles(list []ProfileConfig, models snom.Models) {
+	before := s.profiles.Swap(&profiles{list, models})
+	changed := difference(before.list, list)
+	if len(changed) == 0 || s.options.OnChange == nil || s.options.Registered == nil {
+		return
+	}
+	s.options.Registered(func(aor string) {
+		for _, p := range changed {
+			if p.matchesUser(aor) {
+				s.options.OnChange(aor)
+				return
+			}
+		}
+	})
+}
+
+// difference returns the profiles that differ from those at the same place in the other list.
+func difference(before, after []ProfileConfig) (list []*ProfileConfig) {
+	for i := range max(len(before), len(after)) {
+		if i < len(before) && i < len(after) && before[i].equal(&after[i]) {
+			continue
+		}
+		if i < len(before) {
+			list = append(list, &before[i])
+		}
+		if i < len(after) {
+			list = append(list, &after[i])
+		}
+	}
+	return list
+}

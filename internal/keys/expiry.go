@@ -1,0 +1,115 @@
+package keys
+
+import (
+	"container/heap"
+	"time"
+)
+
+// clockCheck is how long the timer waits at most: the clock may have been set, or the machine have slept.
+const clockCheck = time.Minute
+
+// expiry knows which address-of-record has a record that ends, and when the first of them does. One timer serves all.
+type expiry struct {
+	queue  deadlines
+	byAOR  map[string]*deadline
+	timer  *time.Timer
+	closed bool
+}
+
+type deadline struct {
+	aor   string
+	at    time.Time
+	index int
+}
+
+func (e *expiry) init(f func()) {
+	e.byAOR = make(map[string]*deadline)
+	e.timer = time.AfterFunc(clockCheck, f)
+	e.timer.Stop()
+}
+
+func (e *expiry) close() {
+	e.closed = true
+	e.timer.Stop()
+}
+
+// set notes when the first of an address-of-record's records ends.
+func (e *expiry) set(aor string, p packed) {
+	var at time.Time
+	for r := range p.all() {
+		if !r.Expires.IsZero() && (at.IsZero() || r.Expires.Before(at)) {
+			at = r.Expires
+		}
+	}
+	d := e.byAOR[aor]
+	switch {
+	case at.IsZero() && d == nil:
+		return
+	case at.IsZero():
+		heap.Remove(&e.queue, d.index)
+		delete(e.byAOR, aor)
+	case d == nil:
+		d = &deadline{aor: aor, at: at}
+		e.byAOR[aor] = d
+		heap.Push(&e.queue, d)
+	default:
+		d.at = at
+		heap.Fix(&e.queue, d.index)
+	}
+	e.arm()
+}
+
+// arm sets the timer.
+func (e *expiry) arm() {
+	if e.closed || len(e.queue) == 0 {
+		e.timer.Stop()
+		return
+	}
+	e.timer.Reset(min(time.Until(e.queue[0].at), clockCheck))
+}
+
+// due returns the first address-of-record that has a record which has ended.
+func (e *expiry) due(now time.Time) (aor string, ok bool) {
+	if len(e.queue) == 0 || e.queue[0].at.After(now) {
+		return "", false
+	}
+	return e.queue[0].aor, true
+}
+
+// expire forgets what has ended. The storage needs no change: what it has ended there as well.
+func (s *Store) expire() {
+	var changed []string
+	s.mu.Lock()
+	now := time.Now()
+	for aor, ok := s.expiry.due(now); ok; aor, ok = s.expiry.due(now) {
+		s.set(aor, pack(s.aors[aor].live(now)))
+		changed = append(changed, aor)
+	}
+	s.expiry.arm()
+	s.mu.Unlock()
+	s.changed(changed...)
+}
+
+// deadlines is a heap, the earliest first.
+type deadlines []*deadline
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].index, d[j].index = i, j
+}
+
+func (d *deadlines) Push(x any) {
+	x.(*deadline).index = len(*d)
+	*d = append(*d, x.(*deadline))
+}
+
+func (d *deadlines) Pop() any {
+	n := len(*d) - 1
+	last := (*d)[n]
+	(*d)[n] = nil
+	*d = (*d)[:n]
+	return last
+}

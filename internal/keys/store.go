@@ -1,0 +1,155 @@
+package keys
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+// ErrConflict says that the keys of an address-of-record have another revision than a change expects. Nothing was changed.
+var ErrConflict = errors.New("the keys were changed meanwhile: read them again")
+
+// Options configure a store. Each may be nil.
+type Options struct {
+	// OnChange is called with an address-of-record after what its keys should show may have changed. It is called without a lock held, on the goroutine that
+	// made the change, must not block, and says what to look up, not what to find.
+	OnChange func(aor string)
+
+	// Registered calls f with each address-of-record that has a binding. When profiles change, OnChange is called for those alone: the others have no phone to
+	// tell.
+	Registered func(f func(aor string))
+
+	// Logger returns where to report what is lost.
+	Logger func() *zap.Logger
+}
+
+// Store holds what all layers say. It is safe for concurrent use. What it is told is in the storage first, and then in memory; reading is from memory
+// alone. An address-of-record is written as wire.URI.AppendAOR writes it.
+type Store struct {
+	options  Options
+	profiles atomic.Pointer[profiles]
+
+	// Whoever changes an address-of-record holds its stripe from reading what there is until the change is in the storage and in memory.
+	stripes [64]sync.Mutex
+	seed    maphash.Seed
+	engine  storage.Engine // where to write, nil: nowhere; guarded by each of the stripes, changed with all of them
+
+	mu     sync.RWMutex
+	aors   map[string]packed
+	expiry expiry
+}
+
+// New returns an empty store, which keeps everything in memory alone until Use is called. It must be closed.
+func New(o Options) *Store {
+	s := &Store{options: o, seed: maphash.MakeSeed(), aors: make(map[string]packed)}
+	s.profiles.Store(new(profiles))
+	s.expiry.init(s.expire)
+	return s
+}
+
+// Close ends the timer. Nothing expires any more; what has expired is not seen in any case.
+func (s *Store) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiry.close()
+}
+
+// get returns what is known of an address-of-record.
+func (s *Store) get(aor string) packed {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.aors[aor]
+}
+
+// set makes p what is known of an address-of-record. The caller holds mu.
+func (s *Store) set(aor string, p packed) {
+	if p == "" {
+		delete(s.aors, aor)
+	} else {
+		s.aors[aor] = p
+	}
+	s.expiry.set(aor, p)
+}
+
+func (s *Store) changed(aors ...string) {
+	if s.options.OnChange == nil {
+		return
+	}
+	for _, aor := range aors {
+		s.options.OnChange(aor)
+	}
+}
+
+func (s *Store) logger() *zap.Logger {
+	if s.options.Logger == nil {
+		return zap.NewNop()
+	}
+	return s.options.Logger()
+}
+
+// Layer returns what one layer says about the keys of an address-of-record, by key. Of the profile layer that is what profiles say that match
+// whatever the phone is.
+func (s *Store) Layer(aor string, l Layer) []Stored {
+	var list []Stored
+	if l == Profile {
+		s.profiles.Load().each(aor, &Phone{}, func(r Stored) { list = append(list, r) })
+		slices.SortFunc(list, order)
+		return list
+	}
+	for _, r := range s.get(aor).live(time.Now()) {
+		if r.Layer == l {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// Revision returns a text that is another one after the admin, user or event layer of an address-of-record has changed. It survives a restart.
+func (s *Store) Revision(aor string) string { return revision(s.get(aor).live(time.Now())) }
+
+func revision(records []Stored) string {
+	sum := sha256.Sum256([]byte(pack(records)))
+	return hex.EncodeToString(sum[:8])
+}
+
+// AORs returns up to limit addresses-of-record after the given one, sorted, about which the admin, user or event layer says something. A limit of 0
+// means all.
+func (s *Store) AORs(after string, limit int) []string {
+	var list []string
+	s.mu.RLock()
+	for aor := range s.aors {
+		if aor > after {
+			list = append(list, aor)
+		}
+	}
+	s.mu.RUnlock()
+	slices.Sort(list)
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
+	}
+	return list
+}
+
+// Len returns about how many addresses-of-record AORs knows.
+func (s *Store) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.aors)
+}
+
+// order sorts records by key and layer.
+func order(a, b Stored) int {
+	if a.Key != b.Key {
+		return a.Key - b.Key
+	}
+	return int(a.Layer) - int(b.Layer)
+}

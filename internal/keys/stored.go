@@ -1,0 +1,211 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+// bucket has an entry for each address-of-record about which a layer says something: a document in JSON.
+const bucket = "keys"
+
+// version is that of the documents. Whoever changes their form raises it, and appends to upgrades what makes the new form of the one before.
+const version = 1
+
+// upgrades are functions that make, of the document of a version, that of the next; the first is for version 1.
+var upgrades = []func(json.RawMessage) (json.RawMessage, error){}
+
+// document is what is stored.
+type document struct {
+	Version int           `json:"version"`
+	Keys    []storedEntry `json:"keys"`
+}
+
+type storedEntry struct {
+	Layer Layer `json:"layer"`
+	Record
+	Locked  bool  `json:"locked,omitempty"`
+	Expires int64 `json:"expires,omitempty"` // in milliseconds since 1970
+}
+
+// encode returns the change of the storage that stores the records of an address-of-record.
+func encode(aor string, records []Stored) (storage.Change, error) {
+	c := storage.Change{Bucket: bucket, Key: aor}
+	if len(records) == 0 {
+		return c, nil
+	}
+	d := document{Version: version}
+	for i := range records {
+		r := &records[i]
+		e := storedEntry{Layer: r.Layer, Record: r.Record, Locked: r.Locked}
+		if !r.Expires.IsZero() {
+			e.Expires = r.Expires.UnixMilli()
+		}
+		d.Keys = append(d.Keys, e)
+		if r.Expires.After(c.Expires) {
+			c.Expires = r.Expires
+		}
+	}
+	if slices.ContainsFunc(records, func(r Stored) bool { return r.Expires.IsZero() }) {
+		c.Expires = time.Time{}
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(d); err != nil {
+		return c, err
+	}
+	c.Value = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return c, nil
+}
+
+// versionError is about a document of a later version, which must not be lost.
+type versionError struct{ version int }
+
+func (e *versionError) Error() string {
+	return fmt.Sprintf("it has version %d, which this version of caddysip does not know: %d is the latest that it does; use a newer caddysip, or another storage",
+		e.version, version)
+}
+
+// decode reads a document.
+func decode(value []byte) ([]Stored, error) {
+	var v struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(value, &v); err != nil {
+		return nil, err
+	}
+	if v.Version > version {
+		return nil, &versionError{v.Version}
+	}
+	if v.Version < version-len(upgrades) {
+		return nil, fmt.Errorf("it has version %d, which never was", v.Version)
+	}
+	for _, upgrade := range upgrades[len(upgrades)-(version-v.Version):] {
+		next, err := upgrade(value)
+		if err != nil {
+			return nil, fmt.Errorf("bringing it up to date: %w", err)
+		}
+		value = next
+	}
+	var d document
+	if err := json.Unmarshal(value, &d); err != nil {
+		return nil, err
+	}
+	records := make([]Stored, 0, len(d.Keys))
+	for _, e := range d.Keys {
+		if err := e.Validate(); err != nil {
+			return nil, fmt.Errorf("key %d: %w", e.Key, err)
+		}
+		if e.Layer == Profile {
+			return nil, fmt.Errorf("key %d: profiles are not stored", e.Key)
+		}
+		r := Stored{Record: e.Record, Layer: e.Layer, Locked: e.Locked}
+		if e.Expires != 0 {
+			r.Expires = time.UnixMilli(e.Expires)
+		}
+		records = append(records, r)
+	}
+	slices.SortFunc(records, order)
+	return slices.CompactFunc(records, func(a, b Stored) bool { return order(a, b) == 0 }), nil
+}
+
+// Use makes e what is written to from now on, and what is in there what the store knows; nil: nothing is written, and the store knows what it knew.
+// What is volatile stays. After an error nothing has changed.
+func (s *Store) Use(e storage.Engine) error {
+	use, err := s.Load(e)
+	if err != nil {
+		return err
+	}
+	use()
+	return nil
+}
+
+// Load reads what Use needs of e, and returns what does the rest. In between nothing else may write to e.
+func (s *Store) Load(e storage.Engine) (use func(), err error) {
+	s.stripes[0].Lock()
+	same := s.engine == e
+	s.stripes[0].Unlock()
+	if same {
+		return func() {}, nil
+	}
+	if e == nil {
+		return func() { s.use(nil, nil) }, nil
+	}
+	aors := make(map[string]packed)
+	now := time.Now()
+	_, err = e.Range(context.Background(), bucket, "", func(entry storage.Entry) error {
+		records, err := decode(entry.Value)
+		if v := new(versionError); errors.As(err, &v) {
+			return fmt.Errorf("the keys of %s: %w", entry.Key, err)
+		}
+		if err != nil {
+			s.logger().Error("stored keys can't be read: they are lost when others are set", zap.String("aor", entry.Key), zap.Error(err))
+			return nil // the others are not
+		}
+		if p := pack(slices.DeleteFunc(records, func(r Stored) bool { return r.expired(now) })); p != "" {
+			aors[strings.Clone(entry.Key)] = p
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("loading keys: %w", err)
+	}
+	return func() { s.use(e, aors) }, nil
+}
+
+// use makes e the engine, and aors what is known; nil: what was known before.
+func (s *Store) use(e storage.Engine, aors map[string]packed) {
+	for i := range s.stripes {
+		s.stripes[i].Lock()
+	}
+	s.engine = e
+	var changed []string
+	if aors != nil {
+		changed = s.replace(aors)
+	}
+	for i := range s.stripes {
+		s.stripes[i].Unlock()
+	}
+	s.changed(changed...)
+}
+
+// replace makes aors what is known, beside what is volatile, and returns what has changed. The caller holds all stripes.
+func (s *Store) replace(aors map[string]packed) (changed []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for aor, p := range s.aors {
+		records := aors[aor].live(now)
+		for r := range p.all() {
+			if r.Volatile {
+				at, found := slices.BinarySearchFunc(records, r, order)
+				if found {
+					records[at] = r
+				} else {
+					records = slices.Insert(records, at, r)
+				}
+			}
+		}
+		q := pack(records)
+		delete(aors, aor)
+		if q != p {
+			s.set(aor, q)
+			changed = append(changed, aor)
+		}
+	}
+	for aor, p := range aors {
+		s.set(aor, p)
+		changed = append(changed, aor)
+	}
+	return changed
+}
