@@ -188,7 +188,9 @@ func (r *Request) Edit(change func(e *Edits, m *Message)) error {
 		if r.msg == &r.ownMsg {
 			_ = r.ownMsg.Parse(before) // it was read before
 		}
-		return Error(500, fmt.Errorf("the request would be malformed after the change: %w", err))
+		// What the request brought along made it too large, or gave it too many parameters.
+		perr := err.(*wire.ParseError)
+		return HandlerError{Status: perr.Status, Reason: perr.Reason, Err: fmt.Errorf("the request would be malformed after the change: %w", err)}
 	}
 	r.msg = &r.ownMsg
 	r.hasURI, r.sip = false, nil

@@ -116,7 +116,7 @@ func TestES2021_07(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestES2021_07InCall has a stranger who is called by bob, or calls him, set his keys within the call.
+// TestES2021_07InCall has a stranger who calls bob try it within the call.
 func TestES2021_07InCall(t *testing.T) {
 	s, bob := start(t, "proxy")
 	mallory := s.UDP()

@@ -13,6 +13,7 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/logging" // logs to files
 
+	_ "github.com/caddysip/caddysip/handler/errorhandler"
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/header"
 	_ "github.com/caddysip/caddysip/handler/logappend"

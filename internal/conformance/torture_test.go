@@ -113,7 +113,7 @@ func (c *torture) run(t *testing.T, stream bool, want outcome) {
 	phone := s.UDP()
 	switch {
 	case c.via:
-		s.Load(caddyfile(addr, "proxy sip:"+phone.Addr.String()+";lr"))
+		s.Load(caddyfile(addr, "@message method MESSAGE\n\t\t\tproxy @message sip:"+phone.Addr.String()+";lr"))
 	case c.user != "":
 		register(t, phone, c.user)
 	}
