@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// minRead is the read buffer of a connection at rest.
-const minRead = 4 << 10
+// minRead is the read buffer of a connection at rest: most messages fit, and thousands of phones that say nothing most of the time each have one.
+const minRead = 2 << 10
 
 var crlf = []byte("\r\n")
 
