@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/certmagic"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -72,6 +73,8 @@ type App struct {
 	workers    *workers
 	storage    certmagic.Storage
 	secret     []byte
+	ctx        caddy.Context
+	events     *caddyevents.App // nil when it is not configured
 	attached   bool
 	pooled     bool
 }
@@ -86,6 +89,7 @@ var engines = caddy.NewUsagePool()
 
 // Provision loads the routes. It opens nothing.
 func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.workers = newWorkers(a.logger)
 	a.storage = ctx.Storage()
@@ -100,6 +104,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.loadStorage(ctx); err != nil {
+		return err
+	}
+	if err := a.findEvents(); err != nil {
 		return err
 	}
 	a.domains = newDomains(a.Domains, a.generation.Listen)
@@ -160,6 +167,9 @@ func (a *App) Start() error {
 		return err
 	}
 	a.attached = true
+	if a.events != nil {
+		emitting.start(a.engine.Events)
+	}
 	return nil
 }
 
@@ -168,6 +178,9 @@ func (a *App) Stop() error {
 	if a.attached {
 		a.attached = false
 		a.engine.Detach(a.generation)
+		if a.events != nil {
+			emitting.end()
+		}
 	}
 	return nil
 }

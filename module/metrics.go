@@ -22,9 +22,12 @@ var (
 		Help: "Messages with keys and lamps sent to phones, by outcome.",
 	}, []string{"outcome"})
 
-	// What comes from a socket or a connection that the configuration doesn't have any more.
+	lostEvents = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "lost_events_total",
+		Help: "Events that the handlers of Caddy's events app were too slow for.",
+	})
 
-	collectors = []prometheus.Collector{requestsTotal, LRCPushes}
+	collectors = []prometheus.Collector{requestsTotal, LRCPushes, lostEvents}
 )
 
 // requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.

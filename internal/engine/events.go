@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/events"
+	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/snom"
 	"github.com/caddysip/caddysip/internal/wire"
@@ -53,6 +54,21 @@ func describeBinding(b *location.Binding) map[string]any {
 	return m
 }
 
+// changedKeys is a user whose keys have changed. The event has what they are to show when it is read.
+type changedKeys struct {
+	store *keys.Store
+	aor   string
+}
+
+// Describe implements events.Describer.
+func (c *changedKeys) Describe() map[string]any {
+	list := c.store.Effective(c.aor, keys.Phone{})
+	if list == nil {
+		list = []keys.Effective{}
+	}
+	return map[string]any{"aor": c.aor, "keys": list}
+}
+
 // locationOptions are the hooks of the registrations.
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
@@ -68,4 +84,5 @@ var (
 	_ events.Describer = (*added)(nil)
 	_ events.Describer = (*removed)(nil)
 	_ events.Describer = (*expired)(nil)
+	_ events.Describer = (*changedKeys)(nil)
 )

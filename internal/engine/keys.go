@@ -3,6 +3,7 @@ package engine
 import (
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
 )
@@ -13,7 +14,9 @@ func (e *Engine) newKeys() *keys.Store {
 }
 
 // keysChanged is told that what the keys of an address-of-record should show may have changed. It must not block.
-func (e *Engine) keysChanged(aor string) {}
+func (e *Engine) keysChanged(aor string) {
+	e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
+}
 
 func (e *Engine) eachRegistered(f func(aor string)) {
 	e.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
