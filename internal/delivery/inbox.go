@@ -1,0 +1,100 @@
+package delivery
+
+import (
+	"sync"
+
+	"github.com/caddysip/caddysip/internal/location"
+)
+
+// cause is why an address-of-record is looked at. Of several the highest counts.
+type cause uint8
+
+const (
+	registered cause = iota + 1
+	changed
+	again
+)
+
+// inbox holds the addresses-of-record that are to be looked at, in the order in which they came, each once. It has a lock of its own, because it is filled on the path
+// of packets.
+type inbox struct {
+	mu    sync.Mutex
+	cause map[string]cause
+	order []string
+	all   bool // everybody is to be looked at
+}
+
+func (b *inbox) put(d *Delivery, aor string, c cause) {
+	b.mu.Lock()
+	if b.cause == nil {
+		b.cause = make(map[string]cause)
+	}
+	before := b.cause[aor]
+	if before == 0 {
+		b.order = append(b.order, aor)
+	}
+	b.cause[aor] = max(before, c)
+	b.mu.Unlock()
+	d.awake()
+}
+
+// take moves up to max of what has come to dst. more says that there is more.
+func (b *inbox) take(dst []mail, max int) (_ []mail, all, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(max, len(b.order))
+	for _, aor := range b.order[:n] {
+		dst = append(dst, mail{aor, b.cause[aor]})
+		delete(b.cause, aor)
+	}
+	clear(b.order[:n])
+	if b.order = b.order[n:]; len(b.order) == 0 {
+		b.order, b.cause = nil, nil // neither shrinks, and there may have been many
+	}
+	all, b.all = b.all, false
+	return dst, all, len(b.order) > 0
+}
+
+type mail struct {
+	aor   string
+	cause cause
+}
+
+// mailBatch is how many are looked at before what is due is sent.
+const mailBatch = 256
+
+// lookThrough looks at those that have come to the inbox. more says that there is more.
+func (d *Delivery) lookThrough() (more bool) {
+	mails, all, more := d.inbox.take(d.mails[:0], mailBatch)
+	d.mails = mails
+	if all {
+		d.lookAtAll()
+	}
+	for _, m := range mails {
+		d.look(m.aor, m.cause)
+	}
+	clear(mails)
+	return more
+}
+
+// lookAtAll looks at everybody who is registered, and at those of whom only we know.
+func (d *Delivery) lookAtAll() {
+	d.mu.Lock()
+	aors := make([]string, 0, len(d.users))
+	for aor := range d.users {
+		aors = append(aors, aor)
+	}
+	d.mu.Unlock()
+	for _, aor := range aors {
+		d.look(aor, registered)
+	}
+	d.options.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
+		d.mu.Lock()
+		known := d.users[aor] != nil
+		d.mu.Unlock()
+		if !known {
+			d.look(aor, registered)
+		}
+		return true
+	})
+}

@@ -1,0 +1,175 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/caddysip/caddysip/internal/location"
+)
+
+const (
+	// maxSlots is how many messages may be on their way to phones that answer.
+	maxSlots = 256
+	// slotTime is after which time without an answer a message doesn't count as one of those: phones that are dead must not hold up the others.
+	slotTime = 4 * time.Second
+	// maxPending is how many messages may be without an outcome, dead phones included.
+	maxPending = 4096
+
+	cleanInterval = time.Hour
+)
+
+// awake has the scheduler look what there is to do.
+func (d *Delivery) awake() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the scheduler.
+func (d *Delivery) run() {
+	defer close(d.stopped)
+	timer := time.NewTimer(cleanInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-d.wake:
+		case <-timer.C:
+		}
+		timer.Reset(d.step())
+	}
+}
+
+// step does what there is to do, and returns how long there is nothing.
+func (d *Delivery) step() time.Duration {
+	d.mu.Lock()
+	ready := d.ready
+	d.mu.Unlock()
+	if !ready {
+		return cleanInterval
+	}
+	more := d.lookThrough()
+	for {
+		d.mu.Lock()
+		now := time.Now()
+		f := d.next(now)
+		if f == nil {
+			wait := d.wait(now)
+			d.mu.Unlock()
+			if more {
+				return 0
+			}
+			return wait
+		}
+		d.mu.Unlock()
+		d.send(f)
+	}
+}
+
+// wait returns how long there is nothing to do. The caller holds the lock.
+func (d *Delivery) wait(now time.Time) time.Duration {
+	wait := cleanInterval
+	if len(d.retries) > 0 {
+		wait = min(wait, time.Unix(0, d.retries[0].retry).Sub(now))
+	}
+	if len(d.flying) > 0 {
+		wait = min(wait, d.flying[0].sent.Add(slotTime).Sub(now))
+	}
+	if d.waiting() && d.slots < maxSlots && d.pending < maxPending {
+		wait = min(wait, time.Duration((1-d.tokens)/float64(d.settings.Rate)*float64(time.Second)))
+	}
+	return max(wait, time.Millisecond)
+}
+
+// next returns what to send next, nil when there is nothing or it is not time yet. The caller holds the lock.
+func (d *Delivery) next(now time.Time) *push {
+	for len(d.retries) > 0 && d.retries[0].retry <= now.UnixNano() {
+		p := d.retries[0]
+		d.retries.remove(p)
+		d.queue(p)
+	}
+	for len(d.flying) > 0 && (d.flying[0].done || now.Sub(d.flying[0].sent) >= slotTime) {
+		d.release(d.flying[0])
+		d.flying[0] = nil
+		d.flying = d.flying[1:]
+	}
+	if now.Sub(d.cleaned) >= cleanInterval {
+		d.cleaned = now
+		for _, u := range d.users {
+			d.clean(u, now)
+		}
+	}
+	// A twentieth of a second's messages may be sent at once: enough for a person not to wait, and no flood.
+	burst := float64(max(d.settings.Rate/20, 1))
+	d.tokens = min(burst, d.tokens+now.Sub(d.refilled).Seconds()*float64(d.settings.Rate))
+	d.refilled = now
+	for d.tokens >= 1 && d.slots < maxSlots && d.pending < maxPending {
+		p := d.pop()
+		if p == nil {
+			return nil
+		}
+		if f := d.prepare(p, now); f != nil {
+			d.tokens--
+			return f
+		}
+	}
+	return nil
+}
+
+// release says that a message does not count as being on its way any more. The caller holds the lock.
+func (d *Delivery) release(f *push) {
+	if f.slot {
+		f.slot = false
+		d.slots--
+	}
+}
+
+// prepare makes the message that brings the phone nearer to what it should show, nil when it needs none or cannot be reached. The caller holds the lock.
+func (d *Delivery) prepare(p *phone, now time.Time) *push {
+	var room [8]*location.Binding
+	bindings := d.options.Location.Lookup([]byte(p.user.aor), room[:0])
+	b := bindingOf(bindings, p.id)
+	if b == nil {
+		d.inbox.put(d, p.user.aor, registered) // it went while a message was on its way
+		return nil
+	}
+	d.see(p, b)
+	documents := d.stale(p, b.UserAgent())
+	if len(documents) == 0 {
+		p.urgent = false
+		d.settle(p)
+		return nil
+	}
+	b = wayTo(bindings, b)
+	flow, sentBy, ok := d.options.Flow(b)
+	if !ok {
+		p.unreachable = true
+		d.tell(p.user.aor)
+		return nil
+	}
+	f := &push{d: d, phone: p, flow: flow, contact: b.Contact(), sent: now, slot: true}
+	body := f.take(documents, d)
+	d.message = appendMessage(d.message[:0], b, flow, sentBy, body)
+	p.flight = f
+	d.flying = append(d.flying, f)
+	d.slots++
+	d.pending++
+	return f
+}
+
+// settle forgets a phone that shows nothing and is to show nothing.
+func (d *Delivery) settle(p *phone) {
+	if len(p.keys) > 0 || p.unsupported {
+		return
+	}
+	u := p.user
+	for i, other := range u.phones {
+		if other == p {
+			u.phones = append(u.phones[:i], u.phones[i+1:]...)
+			break
+		}
+	}
+	d.drop(p)
+	d.clean(u, time.Now())
+}

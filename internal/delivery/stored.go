@@ -1,0 +1,221 @@
+package delivery
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+const (
+	// bucketDelivery has a key for each address-of-record whose phones have keys.
+	bucketDelivery = "delivery"
+
+	// storedVersion is the first byte of what is stored: phones and then keys that are left, each list with its length before it. Numbers are varints, hashes 8 bytes.
+	storedVersion = 1
+
+	storedKnown       = 1
+	storedUnsupported = 2
+)
+
+// Use makes e what is known of the phones is written to from now on, shortly after it has changed; nil: nothing is written. What is stored there, of phones that
+// are not known yet, is read. Nothing is sent before Use was called for the first time: the keys and the registrations must be there by then.
+func (d *Delivery) Use(e storage.Engine) {
+	if _, ok := e.(*storage.Memory); ok {
+		e = nil // what would be kept there is in memory anyway
+	}
+	d.mu.Lock()
+	same := d.ready && d.engine == e
+	empty := len(d.users) == 0
+	d.engine = e
+	d.mu.Unlock()
+	if same {
+		return
+	}
+	whole := empty
+	if e != nil {
+		if err := d.restore(e); err != nil {
+			// Phones get again what they have, and nothing else is lost.
+			d.options.Failed()
+			d.options.Logger().Error("reading which keys the phones have", zap.Error(err))
+			whole = false
+		}
+	}
+	d.behind.Use(e, whole)
+	d.mu.Lock()
+	d.ready = true
+	d.mu.Unlock()
+	d.inbox.mu.Lock()
+	d.inbox.all = true
+	d.inbox.mu.Unlock()
+	d.awake()
+}
+
+func (d *Delivery) restore(e storage.Engine) error {
+	var bad error
+	n := 0
+	_, err := e.Range(context.Background(), bucketDelivery, "", func(entry storage.Entry) error {
+		u, err := parseUser(entry.Key, entry.Value)
+		if err != nil {
+			bad, n = err, n+1
+			return nil
+		}
+		d.mu.Lock()
+		if d.users[u.aor] == nil {
+			d.users[u.aor] = u
+		}
+		d.mu.Unlock()
+		return nil
+	})
+	if bad != nil {
+		d.options.Logger().Error("what some phones have is not known: they get it again", zap.Int("users", n), zap.Error(bad))
+	}
+	return err
+}
+
+// source is how what is known of the phones is written down.
+func (d *Delivery) source() storage.Source {
+	return storage.Source{
+		Bucket: bucketDelivery,
+		Append: d.appendUser,
+		Keys: func(f func(string)) {
+			d.mu.Lock()
+			aors := make([]string, 0, len(d.users))
+			for aor := range d.users {
+				aors = append(aors, aor)
+			}
+			d.mu.Unlock()
+			for _, aor := range aors {
+				f(aor)
+			}
+		},
+		Written: func() {},
+		Logger:  d.options.Logger,
+		Failed:  d.options.Failed,
+	}
+}
+
+// appendUser appends what is known of the phones of an address-of-record. It never expires by itself: see clean.
+func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[aor]
+	if u == nil {
+		return dst, time.Time{}
+	}
+	dst = append(dst, storedVersion)
+	dst = binary.AppendUvarint(dst, uint64(len(u.phones)))
+	for _, p := range u.phones {
+		flags := byte(0)
+		if p.known {
+			flags |= storedKnown
+		}
+		if p.unsupported {
+			flags |= storedUnsupported
+		}
+		dst = append(dst, flags)
+		for _, n := range [...]uint64{p.id, p.since, uint64(p.agent)} {
+			dst = binary.BigEndian.AppendUint64(dst, n)
+		}
+		dst = binary.AppendUvarint(dst, uint64(p.status))
+		dst = appendKeys(dst, p.keys)
+	}
+	return appendKeys(dst, u.left), time.Time{}
+}
+
+func appendKeys(dst []byte, keys []keyState) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(keys)))
+	for _, k := range keys {
+		dst = binary.BigEndian.AppendUint64(dst, k.hash)
+		for _, n := range [...]uint64{uint64(k.key), uint64(k.status), uint64(k.at)} {
+			dst = binary.AppendUvarint(dst, n)
+		}
+	}
+	return dst
+}
+
+var errStored = errors.New("a stored delivery record is damaged, or of a newer version")
+
+func parseUser(aor string, data []byte) (*user, error) {
+	if len(data) == 0 || data[0] != storedVersion {
+		return nil, errStored
+	}
+	s := stored{rest: data[1:]}
+	u := &user{aor: aor}
+	for range s.uvarint(len(data)) {
+		flags := s.bytes(1)[0]
+		p := &phone{
+			user:        u,
+			known:       flags&storedKnown != 0,
+			unsupported: flags&storedUnsupported != 0,
+			id:          s.hash(),
+			since:       s.hash(),
+			agent:       uint32(s.hash()),
+			status:      uint16(s.uvarint(699)),
+			keys:        s.keys(),
+		}
+		if s.bad {
+			break
+		}
+		u.phones = append(u.phones, p)
+	}
+	u.left = s.keys()
+	if s.bad || len(s.rest) > 0 {
+		return nil, errStored
+	}
+	return u, nil
+}
+
+// stored reads what appendUser has written.
+type stored struct {
+	rest []byte
+	bad  bool
+}
+
+// bytes returns the next n bytes, zeros when they are missing.
+func (s *stored) bytes(n int) []byte {
+	if n > len(s.rest) {
+		s.bad, s.rest = true, nil
+		return make([]byte, n)
+	}
+	b := s.rest[:n]
+	s.rest = s.rest[n:]
+	return b
+}
+
+func (s *stored) hash() uint64 { return binary.BigEndian.Uint64(s.bytes(8)) }
+
+// uvarint returns a number of at most limit, 0 when it isn't one.
+func (s *stored) uvarint(limit int) uint64 {
+	v, n := binary.Uvarint(s.rest)
+	if n <= 0 || v > uint64(limit) {
+		s.bad, s.rest = true, nil
+		return 0
+	}
+	s.rest = s.rest[n:]
+	return v
+}
+
+func (s *stored) keys() []keyState {
+	n := s.uvarint(len(s.rest))
+	if n == 0 {
+		return nil
+	}
+	keys := make([]keyState, 0, n)
+	for range n {
+		k := keyState{hash: s.hash(), key: uint16(s.uvarint(1<<16 - 1)), status: uint16(s.uvarint(699)), at: uint32(s.uvarint(1<<32 - 1))}
+		if s.bad {
+			return nil
+		}
+		keys = append(keys, k)
+	}
+	if !slices.IsSortedFunc(keys, func(a, b keyState) int { return int(a.key) - int(b.key) }) {
+		s.bad = true
+	}
+	return keys
+}
