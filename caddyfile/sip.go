@@ -40,6 +40,9 @@ type serverBlock struct {
 //		domain  <names...>
 //		storage <module> ...
 //		grace_period <duration>
+//		keys {
+//			...
+//		}
 //		&(<name>) {
 //			<directives...>
 //		}
@@ -95,7 +98,7 @@ func (a *app) option(segment caddyfile.Segment) error {
 	case option == "grace_period":
 		return a.gracePeriod(d)
 	case option == "keys":
-		return d.Err("keys: profiles of keys are not there yet; leave the block away")
+		return a.keys(d)
 	case strings.HasPrefix(option, "&("):
 		return parseNamedRoute(d, new(scope), a.named)
 	}
@@ -120,7 +123,7 @@ func optionHint(word string) string {
 	if _, err := caddy.GetModule(handlers + "." + word); err == nil || slices.Contains(builtin, word) {
 		return fmt.Sprintf("directives belong in the block of a server, as in :5060 { %s }", word)
 	}
-	return suggest.DidYouMean(word, []string{"domain", "storage", "grace_period"}) +
+	return suggest.DidYouMean(word, []string{"domain", "storage", "grace_period", "keys"}) +
 		"; a server is written with its address, as in :5060 or udp/localhost:5060, and a named route as in &(name)"
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/location"
 
 	_ "github.com/caddysip/caddysip/module/storage" // the default
@@ -54,8 +55,11 @@ type App struct {
 	Domains []string `json:"domains,omitempty"`
 
 	// Where registrations and key records are kept. Over a reload that leaves the storage as it is, it stays open. When it changes, the registrations
-	// that are in memory are written to the new one, and those that are in there and still valid are restored. Default: bolt, with its default file.
+	// that are in memory are written to the new one, and those that are in there and still valid are restored; key records are those of the new one. Default: bolt, with its default file.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sip.storage inline_key=module"`
+
+	// What function keys of Snom phones show, and how they are told.
+	Keys *Keys `json:"keys,omitempty"`
 
 	// How long a listener that a new configuration removes goes on, with the routes it had: calls that are being set up there, and requests
 	// that are on their way, have that time to end. After it its connections are closed. Default: 32 seconds, which no transaction
@@ -73,6 +77,8 @@ type App struct {
 	workers    *workers
 	storage    certmagic.Storage
 	secret     []byte
+	members    []*follow.File // of profiles of keys
+	unwatch    func()         // stops following them; nil: nobody does
 	ctx        caddy.Context
 	events     *caddyevents.App // nil when it is not configured
 	attached   bool
@@ -107,6 +113,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.findEvents(); err != nil {
+		return err
+	}
+	if err := a.provisionKeys(); err != nil {
 		return err
 	}
 	a.domains = newDomains(a.Domains, a.generation.Listen)
@@ -167,6 +176,7 @@ func (a *App) Start() error {
 		return err
 	}
 	a.attached = true
+	a.watchMembers()
 	if a.events != nil {
 		emitting.start(a.engine.Events)
 	}
@@ -177,6 +187,9 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	if a.attached {
 		a.attached = false
+		if a.unwatch != nil {
+			a.unwatch()
+		}
 		a.engine.Detach(a.generation)
 		if a.events != nil {
 			emitting.end()
