@@ -27,7 +27,7 @@ func init() {
 }
 
 // t1 is the unit of all timers of RFC 3261 here, instead of 500 ms.
-const t1 = 8 * time.Millisecond
+const t1 = 40 * time.Millisecond
 
 // hurry is a handler that does nothing, but makes time pass faster for the server it is loaded in.
 type hurry struct{}
@@ -154,7 +154,7 @@ func TestCost(t *testing.T) {
 	register(s, "silent")
 	registerMany(s, "many")
 	many := "X:y" + strings.Repeat("\nX:y", 130)
-	for _, test := range []struct {
+	tests := []struct {
 		name, text, want string
 	}{
 		{"a number of snom_lrc", request("INVITE", user("433"), "m:<sip:a@b>", "User-Agent:snom"), "1 × 404, 4 × MESSAGE"},
@@ -184,16 +184,22 @@ func TestCost(t *testing.T) {
 		{"a response", strings.Replace(request("INVITE", self), "INVITE "+self+" SIP/2.0", "SIP/2.0 200 OK", 1), ""},
 		{"garbage", strings.Repeat("\x00\xff garbage \n", 20), ""},
 		{"a keep-alive", "\n\n", ""},
-	} {
+	}
+	var sources []*handlertest.Peer
+	var sizes []int
+	for _, test := range tests {
+		p := s.UDP()
+		sources = append(sources, p)
+		sizes = append(sizes, send(p, test.text))
+	}
+	settle(s)
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := s.UDP()
-			in := send(p, test.text)
-			settle(s)
-			all := got(p)
+			all := got(sources[i])
 			if k := kinds(all); k != test.want {
 				t.Errorf("came %s, want %s", k, test.want)
 			}
-			cost(t, in, all)
+			cost(t, sizes[i], all)
 		})
 	}
 }
@@ -253,38 +259,53 @@ func TestProven(t *testing.T) {
 	again := func(branch string, callID string) string {
 		return strings.NewReplacer("{branch}", branch, "i:1", "i:"+callID).Replace(invite)
 	}
-	const most = "1 × 404, 11 × MESSAGE"
-
-	p := s.UDP()
+	p, q, other := s.UDP(), s.UDP(), s.UDP()
 	send(p, again("z9hG4bKa", "a"))
 	p.Expect("SIP/2.0 404")
 	p.Answer(p.Expect("MESSAGE"), "200 OK", "t")
-	settle(s)
 	got(p)
-	send(p, again("z9hG4bKb", "b"))
-	settle(s)
-	if k := kinds(got(p)); k != most {
-		t.Errorf("one that has answered gets %s", k)
-	}
-
 	// A binding from there counts as well: of the From, and of nobody else.
-	p = s.UDP()
 	registered := strings.NewReplacer("f:<sip:a@b>", "f:<"+s.URI("carol")+">").Replace(invite)
-	p.Send("REGISTER sip:" + s.Addr.String() + " SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch}\nMax-Forwards: 70\nFrom: <" + s.URI("carol") +
+	q.Send("REGISTER sip:" + s.Addr.String() + " SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch}\nMax-Forwards: 70\nFrom: <" + s.URI("carol") +
 		">;tag=r\nTo: <" + s.URI("carol") + ">\nCall-ID: r\nCSeq: 1 REGISTER\nContact: <sip:carol@{me}>\n\n")
-	p.Expect("SIP/2.0 200")
-	for i, test := range []struct{ text, want string }{{registered, most}, {invite, "1 × 404, 4 × MESSAGE"}} {
-		send(p, strings.NewReplacer("{branch}", fmt.Sprint("z9hG4bKc", i), "i:1", fmt.Sprint("i:c", i)).Replace(test.text))
-		settle(s)
-		if k := kinds(got(p)); k != test.want {
-			t.Errorf("%d: one that has registered gets %s, want %s", i, k, test.want)
-		}
-	}
-	other := s.UDP()
+	q.Expect("SIP/2.0 200")
+
+	send(p, again("z9hG4bKb", "b"))
+	send(q, strings.NewReplacer("{branch}", "z9hG4bKc", "i:1", "i:c").Replace(registered))
+	send(q, again("z9hG4bKd", "d"))
 	send(other, registered)
 	settle(s)
-	if k := kinds(got(other)); k != "1 × 404, 4 × MESSAGE" {
-		t.Errorf("another one who says he is somebody registered gets %s", k)
+	count := func(p *handlertest.Peer) (n int) {
+		for _, m := range got(p) {
+			if strings.HasPrefix(m.Text, "MESSAGE") {
+				n++
+			}
+		}
+		return n
+	}
+	// A machine that is busy may leave out one of the eleven.
+	if n := count(p); n < 9 || n > 11 {
+		t.Errorf("one who has answered gets %d", n)
+	}
+	if n := count(q); n < 4+9 || n > 4+11 {
+		t.Errorf("one who has registered gets %d, for a call of his own and one as somebody else", n)
+	}
+	if n := count(other); n != 4 {
+		t.Errorf("one who says he is somebody registered gets %d", n)
+	}
+
+	// What is long goes to those who are proven, too.
+	registerMany(s, "many")
+	query := request("REGISTER", "sip:"+s.Addr.String(), "t:<"+s.URI("many")+">")
+	for _, test := range []struct {
+		p    *handlertest.Peer
+		want int
+	}{{p, 10}, {q, 0}, {s.TCP(), 10}} { // a binding of another user shows nothing here
+		p := test.p
+		p.SendRaw([]byte(strings.NewReplacer("{me}", p.Addr.String(), "{branch}", "z9hG4bKq", "\n\n", "\r\nl:0\r\n\r\n", "\n", "\r\n").Replace(query)))
+		if n := len(p.Expect("SIP/2.0 200").Headers("Contact")); n != test.want {
+			t.Errorf("%s: %d contacts, want %d", p.Transport(), n, test.want)
+		}
 	}
 }
 
@@ -315,16 +336,20 @@ func TestThirdParty(t *testing.T) {
 			send(p, text)
 			p.Expect("SIP/2.0 ")
 		}
-		settle(s)
 		if all := got(third); len(all) > 0 {
 			t.Errorf("%s: somebody else gets %s:\n%s", name, kinds(all), all[0].Text)
 		}
+	}
+	settle(s)
+	if all := got(third); len(all) > 0 {
+		t.Errorf("somebody else gets %s later:\n%s", kinds(all), all[0].Text)
 	}
 }
 
 // TestChallenge has a server that asks who somebody is.
 func TestChallenge(t *testing.T) {
 	s := start(t, "digest_auth {\n realm "+strings.Repeat("long.", 5)+"example.com\n user 101 \"a password of 101\"\n}\nsnom_lrc\nregister\nproxy")
+	var sources []*handlertest.Peer
 	for _, test := range []struct{ text, want string }{
 		{request("INVITE", s.URI("433"), "m:<sip:a@b>", "User-Agent:snom"), "1 × 407"},
 		{request("REGISTER", "sip:"+s.Addr.String(), "t:<"+s.URI("101")+">"), "1 × 401"},
@@ -334,11 +359,17 @@ func TestChallenge(t *testing.T) {
 	} {
 		p := s.UDP()
 		in := send(p, test.text)
-		settle(s)
-		probe := got(p) // which is challenged as well, and none of them
-		if k := kinds(probe); k != test.want {
+		all := got(p)
+		if k := kinds(all); k != test.want {
 			t.Errorf("%.30s: came %s, want %s", test.text, k, test.want)
 		}
-		cost(t, in, probe)
+		cost(t, in, all)
+		sources = append(sources, p)
+	}
+	settle(s)
+	for _, p := range sources {
+		if all := got(p); len(all) > 0 {
+			t.Errorf("later came %s", kinds(all))
+		}
 	}
 }
