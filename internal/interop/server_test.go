@@ -77,7 +77,7 @@ func start(t *testing.T, binary, text string) *server {
 // write puts a text into the server's Caddyfile.
 func (s *server) write(t *testing.T, text string) {
 	t.Helper()
-	text = strings.NewReplacer("{addr}", s.addr, "{admin}", s.admin).Replace(text)
+	text = strings.NewReplacer("{addr}", s.addr, "{port}", port(s.addr), "{admin}", s.admin).Replace(text)
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
