@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/snom"
 )
@@ -183,6 +184,7 @@ func (a *App) provisionKeys() error {
 	if err := a.Keys.Validate(); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
+	a.generation.Delivery = delivery.Settings{Batch: a.Keys.Batch, Rate: a.Keys.Rate}
 	for _, m := range a.Keys.Models {
 		a.generation.Models = append(a.generation.Models, snom.Model{Name: m.Name, Keys: m.Keys, Colors: m.Colors, Confidence: snom.Verified})
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
@@ -51,6 +52,7 @@ type Generation struct {
 
 	Profiles []keys.ProfileConfig // of keys
 	Models   snom.Models          // of phones, beside those known
+	Delivery delivery.Settings    // how phones are told their keys
 
 	// Listeners are the open sockets, in the order of Listen. Attach sets it.
 	Listeners []*transport.Listener
@@ -67,6 +69,7 @@ type Engine struct {
 	Bans         *ban.List
 	Events       *events.Bus
 	Keys         *keys.Store
+	Delivery     *delivery.Delivery
 
 	current  atomic.Pointer[Generation]
 	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
@@ -94,6 +97,7 @@ func New() *Engine {
 	e.Events = events.New()
 	e.Location = location.New(e.locationOptions())
 	e.Keys = e.newKeys()
+	e.Delivery = e.newDelivery()
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
 		Limits:  transport.Limits{Message: wire.MaxSize},
@@ -108,6 +112,7 @@ func New() *Engine {
 func (e *Engine) Destruct() error {
 	err := e.Transport.Close()
 	e.Transactions.Close()
+	e.Delivery.Close()
 	e.Location.Close()
 	e.registrations.Close()
 	e.Keys.Close()
@@ -158,6 +163,7 @@ func (e *Engine) Attach(g *Generation) error {
 	e.stack = append(e.stack, g)
 	e.setLeaving()
 	e.current.Store(g)
+	e.useDelivery(g)
 	return nil
 }
 
@@ -186,6 +192,7 @@ func (e *Engine) Detach(g *Generation) {
 	e.setLeaving()
 	e.useStorage(top)
 	e.useKeys(top)
+	e.useDelivery(top)
 	e.closeStorage()
 }
 

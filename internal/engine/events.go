@@ -72,10 +72,20 @@ func (c *changedKeys) Describe() map[string]any {
 // locationOptions are the hooks of the registrations.
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
-		OnChange:  e.registrations.Mark,
-		OnAdded:   func(b *location.Binding) { e.Events.PublishDescriber(events.Registered, (*added)(b)) },
-		OnRemoved: func(b *location.Binding) { e.Events.PublishDescriber(events.Unregistered, (*removed)(b)) },
-		OnExpired: func(b *location.Binding) { e.Events.PublishDescriber(events.Unregistered, (*expired)(b)) },
+		OnChange: e.registrations.Mark,
+		OnMoved:  func(b *location.Binding) { e.Delivery.Registered(b.AOR()) },
+		OnAdded: func(b *location.Binding) {
+			e.Events.PublishDescriber(events.Registered, (*added)(b))
+			e.Delivery.Registered(b.AOR())
+		},
+		OnRemoved: func(b *location.Binding) {
+			e.Events.PublishDescriber(events.Unregistered, (*removed)(b))
+			e.Delivery.Registered(b.AOR())
+		},
+		OnExpired: func(b *location.Binding) {
+			e.Events.PublishDescriber(events.Unregistered, (*expired)(b))
+			e.Delivery.Registered(b.AOR())
+		},
 	}
 }
 

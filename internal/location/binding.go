@@ -107,6 +107,11 @@ func (b *Binding) FlowFailed() bool {
 	}
 }
 
+// moved tells whether more than the time is different in b, which replaces old.
+func (b *Binding) moved(old *Binding) bool {
+	return b.sourcePort != old.sourcePort || b.conn != old.conn || b.agent != old.agent || b.socket != old.socket || b.data != old.data
+}
+
 // Expires returns when the binding ends if it is not refreshed. To tell the phone how long that is, use Store.Remaining.
 func (b *Binding) Expires() time.Time { return time.Unix(int64(b.expires), 0) }
 

@@ -25,6 +25,8 @@ type Options struct {
 	// OnAdded is called with each binding that was not there before, and OnRemoved with each that a REGISTER or Remove has ended.
 	// A refresh is neither.
 	OnAdded, OnRemoved func(b *Binding)
+	// OnMoved is called with each binding that was refreshed in another way than the one it replaces: with another Call-ID, Path or User-Agent, or over another flow.
+	OnMoved func(b *Binding)
 	// OnExpired is called with each binding that ended without being refreshed or removed, some seconds after that.
 	OnExpired func(b *Binding)
 }
@@ -189,6 +191,8 @@ func (s *Store) tell(aor string, changes []Change, expired []*Binding) {
 			s.options.OnAdded(c.New)
 		case c.New == nil && s.options.OnRemoved != nil:
 			s.options.OnRemoved(c.Old)
+		case c.Old != nil && c.New != nil && s.options.OnMoved != nil && c.New.moved(c.Old):
+			s.options.OnMoved(c.New)
 		}
 	}
 	if s.options.OnChange != nil && len(changes)+len(expired) > 0 {

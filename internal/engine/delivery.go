@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/delivery"
+	"github.com/caddysip/caddysip/internal/keys"
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/transport"
+)
+
+var keyPushes = counters("key_pushes_total", "Messages that set keys of phones, by outcome.", "outcome")
+
+// newDelivery makes what brings the keys to the phones.
+func (e *Engine) newDelivery() *delivery.Delivery {
+	return delivery.New(delivery.Options{
+		Location: e.Location,
+		Client:   e.Transactions,
+		Wanted: func(aor, userAgent string, f func(int, buttons.Button)) {
+			for _, k := range e.Keys.Effective(aor, keys.PhoneOf(userAgent)) {
+				f(k.Key, k.Button())
+			}
+		},
+		Flow:   e.flowToPhone,
+		Proven: e.Proven,
+		Emit:   e.Events.Publish,
+		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },
+		Logger: e.Logger,
+		Failed: storageErrors.Inc,
+	})
+}
+
+// flowToPhone returns the flow that a phone registered over, and the address by which it reaches us. ok is false when its connection has gone.
+func (e *Engine) flowToPhone(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool) {
+	g := e.current.Load()
+	if g == nil {
+		return f, sentBy, false // there is nobody to send it
+	}
+	f = b.Flow()
+	switch {
+	case f.Network.Reliable():
+		ok = !b.FlowFailed()
+	case f.Listener != nil && slices.Contains(g.Listeners, f.Listener):
+		ok = true
+	default:
+		// It was restored, or its listener has gone. The listener that covers the address which the phone registered at is where its NAT lets answers in.
+		i := slices.IndexFunc(g.Listeners, func(l *transport.Listener) bool { return l.Network() == f.Network && l.Covers(f.Local) })
+		var preferred *transport.Listener
+		if i >= 0 {
+			preferred = g.Listeners[i]
+		}
+		f, ok = e.FlowTo(g, f.Network, f.Remote, preferred)
+	}
+	return f, g.SentBy(f), ok
+}
+
+// useDelivery puts what g says about the delivery of keys in force. It comes last: whatever a phone lacks by then is sent. The caller holds the lock.
+func (e *Engine) useDelivery(g *Generation) {
+	if g == nil {
+		e.Delivery.Use(nil)
+		return
+	}
+	e.Delivery.Configure(g.Delivery)
+	e.Delivery.Use(g.storage)
+}
