@@ -41,8 +41,8 @@ func (e *ChangeError) Error() string { return fmt.Sprintf("%s: %v", e.AOR, e.Err
 
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// check tells why the change is not possible, with a *FieldError.
-func (c *Change) check() error {
+// Check tells why the change is not possible, with a *FieldError.
+func (c *Change) Check() error {
 	refuse := func(field, reason string) error { return &FieldError{Field: field, Reason: reason} }
 	switch {
 	case c.AOR == "" || len(c.AOR) > storage.MaxKey:
@@ -69,7 +69,7 @@ func (c *Change) check() error {
 // error. What it has made is in the storage, and survives the power going off.
 func (s *Store) Apply(ctx context.Context, changes []Change) error {
 	for i := range changes {
-		if err := changes[i].check(); err != nil {
+		if err := changes[i].Check(); err != nil {
 			return &ChangeError{i, changes[i].AOR, err}
 		}
 	}

@@ -19,10 +19,13 @@ import (
 const bucket = "keys"
 
 // version is that of the documents. Whoever changes their form raises it, and appends to upgrades what makes the new form of the one before.
-const version = 1
+var version = 1
 
-// upgrades are functions that make, of the document of a version, that of the next; the first is for version 1.
-var upgrades = []func(json.RawMessage) (json.RawMessage, error){}
+// upgrade makes, of the document of a version, that of the next.
+type upgrade func(json.RawMessage) (json.RawMessage, error)
+
+// upgrades are those of the versions that there were; the first is for version 1.
+var upgrades []upgrade
 
 // document is what is stored.
 type document struct {
