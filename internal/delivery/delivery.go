@@ -139,7 +139,10 @@ func (d *Delivery) Registered(aor string) { d.inbox.put(d, aor, registered) }
 func (d *Delivery) Changed(aor string) { d.inbox.put(d, aor, changed) }
 
 // Push sends all keys to all phones of an address-of-record again, to those too that refused them or seem to have none.
-func (d *Delivery) Push(aor string) { d.inbox.put(d, aor, again) }
+func (d *Delivery) Push(aor string) {
+	d.look(aor, again) // at once: whoever waits then waits for the new answers
+	d.awake()
+}
 
 // Wait returns once all phones of an address-of-record have answered for the newest record of a key, or cannot, or ctx ends. Phones that have not are
 // among the outcomes with neither status nor error.

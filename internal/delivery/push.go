@@ -224,6 +224,17 @@ func (d *Delivery) apply(p *phone, f *push, r result, status int) {
 	}
 }
 
+// mayShow notes that the phone may show the keys from now on, whether we hear of it or not. It tells whether that is news.
+func (p *phone) mayShow(keys []sentKey) (news bool) {
+	for _, k := range keys {
+		if i, found := findKey(p.keys, k.key); !found {
+			p.keys = slices.Insert(p.keys, i, keyState{key: k.key})
+			news = true
+		}
+	}
+	return news
+}
+
 // answered notes what the phone has answered.
 func (p *phone) answered(keys []sentKey, status int) {
 	now := uint32(time.Now().Unix())

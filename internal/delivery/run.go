@@ -152,6 +152,9 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	body := f.take(documents, d)
 	d.message = appendMessage(d.message[:0], b, flow, sentBy, body)
 	p.flight = f
+	if p.mayShow(f.keys) {
+		d.behind.Mark(p.user.aor)
+	}
 	d.flying = append(d.flying, f)
 	d.slots++
 	d.pending++

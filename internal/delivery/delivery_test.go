@@ -1,0 +1,454 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const alice = "101@example.com"
+
+func TestRegistration(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 12)
+		w.set(alice, "B", 2)
+		w.expect() // nobody is there
+		w.register(registration{})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=B", "k=12 c=on l=A")
+		w.state(alice, StateCurrent)
+
+		// A refresh brings nothing, however often.
+		for range 20 {
+			time.Sleep(10 * time.Minute)
+			w.register(registration{})
+		}
+		w.expect()
+		// Nor does another source port: what the phone shows, it shows.
+		w.register(registration{source: "192.0.2.7:1024"})
+		w.expect()
+
+		// A change brings what has changed.
+		w.set(alice, "C", 2)
+		w.expect("k=2 c=on l=C")
+		w.set(alice, "C", 2)
+		w.expect()
+
+		// A phone that has started anew gets everything.
+		w.register(registration{callID: "2"})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
+		// Also when it was away, and comes back as it was.
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def", expires: gone})
+		w.expect()
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
+		time.Sleep(2 * time.Hour) // it expires
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
+	})
+}
+
+func TestMessage(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set("a b@example.com", "T\u00fcr", 3)
+		w.register(registration{aor: "a b@example.com", contact: "sip:x@192.0.2.7:5060;line=abc;transport=udp?Subject=no"})
+		w.mu.Lock()
+		w.phones["sip:x@192.0.2.7:5060;line=abc;transport=udp"] = w.phones["sip:x@192.0.2.7:5060;line=abc;transport=udp?Subject=no"]
+		w.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(w.sent) != 1 {
+			t.Fatalf("sent %d", len(w.sent))
+		}
+		text := w.sent[0].text
+		for _, part := range []string{
+			"MESSAGE sip:x@192.0.2.7:5060;line=abc;transport=udp SIP/2.0\r\n", "\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK", "\r\nFrom: <sip:server@example.com>;tag=",
+			"\r\nTo: <sip:a%20b@example.com>\r\n", "\r\nContent-Type: application/x-buttons\r\nContent-Length: 17\r\n\r\nk=3\r\nc=on\r\nl=T\u00fcr",
+		} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%q is not in:\n%s", part, text)
+			}
+		}
+	})
+}
+
+func TestNewestWins(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "#1", 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l=#1", "k=2 c=on l=#1")
+		w.answer(func(message) (int, time.Duration) { return 200, 10 * time.Second })
+		w.set(alice, "#2", 1)
+		time.Sleep(time.Second)
+		for i := range 5 {
+			w.set(alice, fmt.Sprint("#", i+3), 1)
+		}
+		w.state(alice, StateSending)
+		time.Sleep(30 * time.Second)
+		w.expect("k=1 c=on l=#2", "k=1 c=on l=#7")
+		// And nothing when it is what the phone has by then.
+		w.set(alice, "#8", 1)
+		w.set(alice, "#7", 1)
+		w.expect()
+	})
+}
+
+func TestLetGo(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		w.set(alice, "", 2)
+		w.expect("k=2 c=off")
+		w.set(alice, "", 1)
+		w.expect("k=1 c=off")
+		if len(w.d.users) != 0 {
+			t.Errorf("something is left of a phone that shows nothing: %v", w.d.users)
+		}
+		w.register(registration{callID: "2"})
+		w.expect()
+	})
+}
+
+func TestLetGoWhileAway(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		w.register(registration{expires: gone})
+		w.set(alice, "", 2)
+		w.expect()
+		w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+		w.expect("k=1 c=on l=A", "k=2 c=off")
+	})
+}
+
+// A phone that is off keeps its old Contact until that expires, and is back with another one.
+func TestLetGoWhileOff(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		w.answer(func(m message) (int, time.Duration) {
+			if strings.HasSuffix(m.contact, "abc") {
+				return 0, 0
+			}
+			return 200, 0
+		})
+		w.set(alice, "", 2)
+		time.Sleep(time.Minute)
+		w.got()
+		w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+		if got := w.got(); !slices.Equal(got, []string{"k=1 c=on l=A", "k=2 c=off"}) {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
+
+func TestOtherPhones(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		for i, agent := range []string{"Yealink SIP-T46S 66.84", " ", "not snom370/8", "Linphone"} {
+			w.register(registration{contact: fmt.Sprintf("sip:%d@192.0.2.8", i), userAgent: agent})
+		}
+		w.expect()
+		w.set(alice, "B", 1)
+		w.d.Push(alice)
+		w.expect()
+		for _, s := range w.d.Status(alice) {
+			if s.State != StateOther || s.UserAgent == snom370 || len(s.Keys) != 0 {
+				t.Errorf("%+v", s)
+			}
+		}
+		// One that turns out to be a Snom phone, and one that was.
+		w.register(registration{contact: "sip:0@192.0.2.8", userAgent: snom370})
+		w.expect("k=1 c=on l=B")
+		w.register(registration{contact: "sip:0@192.0.2.8", userAgent: "other"})
+		w.set(alice, "C", 1)
+		w.expect()
+	})
+}
+
+func TestUnsupported(t *testing.T) {
+	for _, status := range []int{405, 415, 501} {
+		inWorld(t, func(w *world) {
+			w.set(alice, "A", 1, 2, 3)
+			w.answer(func(message) (int, time.Duration) { return status, 0 })
+			w.register(registration{})
+			w.expect("k=1 c=on l=A")
+			w.state(alice, StateUnsupported)
+			w.set(alice, "B", 1)
+			w.register(registration{callID: "2"})
+			time.Sleep(time.Hour / 2)
+			w.expect()
+			w.restart()
+			w.expect()
+			// Whoever asks for it gets it, and a phone with new firmware may know better.
+			w.d.Push(alice)
+			w.expect("k=1 c=on l=B")
+			w.answer(nil)
+			w.register(registration{callID: "2", userAgent: "snom370/8.7.5.49"})
+			w.expect("k=1 c=on l=B", "k=2 c=on l=A", "k=3 c=on l=A")
+			w.state(alice, StateCurrent)
+		})
+	}
+}
+
+func TestSilence(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		w.answer(func(message) (int, time.Duration) { return 0, 0 })
+		w.register(registration{expires: 7200})
+		time.Sleep(time.Minute)
+		w.state(alice, StateSending)
+		time.Sleep(time.Hour)
+		w.expect("k=1 c=on l=A", "k=1 c=on l=A", "k=1 c=on l=A")
+		w.state(alice, StateUnsupported)
+
+		// A new Contact is another phone.
+		w.register(registration{contact: "sip:101@192.0.2.9", expires: 7200})
+		w.expect("k=1 c=on l=A")
+	})
+}
+
+// A phone that has such keys is asked again for as long as it is registered.
+func TestSilenceOfKnown(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		w.register(registration{expires: 7200})
+		w.expect("k=1 c=on l=A")
+		w.answer(func(message) (int, time.Duration) { return 0, 0 })
+		w.set(alice, "B", 1)
+		time.Sleep(time.Hour)
+		if n := len(w.got()); n < 10 || n > 20 {
+			t.Errorf("asked %d times in an hour", n)
+		}
+		w.answer(nil)
+		time.Sleep(7 * time.Minute)
+		w.expect("k=1 c=on l=B")
+		w.state(alice, StateCurrent)
+	})
+}
+
+func TestRefused(t *testing.T) {
+	for _, status := range []int{401, 404, 407, 481, 603} {
+		inWorld(t, func(w *world) {
+			w.set(alice, "A", 1, 2)
+			w.answer(func(m message) (int, time.Duration) {
+				if strings.HasPrefix(m.body, "k=1\r") {
+					return status, 0
+				}
+				return 200, 0
+			})
+			w.register(registration{})
+			w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+			w.state(alice, StateCurrent)
+			time.Sleep(time.Hour / 2)
+			w.register(registration{})
+			w.set(alice, "B", 2)
+			w.expect("k=2 c=on l=B")
+			s := w.d.Status(alice)[0].Keys
+			if len(s) != 2 || s[0].Acknowledged || s[0].Status != status || s[0].Error == "" || !s[1].Acknowledged || s[1].Error != "" {
+				t.Errorf("%+v", s)
+			}
+			w.restart()
+			w.expect()
+			w.set(alice, "C", 1)
+			w.expect("k=1 c=on l=C")
+			w.d.Push(alice)
+			w.expect("k=1 c=on l=C", "k=2 c=on l=B")
+			if !slices.Contains(w.events, fmt.Sprint("key_failed 101@example.com 1 ", status)) || !slices.Contains(w.events, "key_acknowledged 101@example.com 2 200") {
+				t.Errorf("events: %q", w.events)
+			}
+		})
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for _, status := range []int{408, 480 + 20, 503} {
+		inWorld(t, func(w *world) {
+			w.set(alice, "A", 1)
+			w.register(registration{expires: 7200})
+			w.expect("k=1 c=on l=A")
+			w.answer(func(message) (int, time.Duration) { return status, 0 })
+			w.set(alice, "B", 1)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			want := 5 * time.Second
+			for i := 1; i < len(w.sent); i++ {
+				if d := w.sent[i].at.Sub(w.sent[i-1].at); d < want*8/10 || d > want*12/10+time.Second {
+					t.Errorf("%d: the next message after %v, not about %v", i, d, want)
+				}
+				want = min(2*want, 5*time.Minute)
+			}
+			w.sent = nil
+			w.state(alice, StateRetrying)
+			// A change doesn't hurry the phone, a new registration does.
+			w.set(alice, "C", 1)
+			w.expect()
+			w.answer(nil)
+			w.register(registration{expires: 7200, callID: "2"})
+			w.expect("k=1 c=on l=C")
+			// One that is not registered any more is not asked.
+			w.answer(func(message) (int, time.Duration) { return status, 0 })
+			w.set(alice, "D", 1)
+			w.expect("k=1 c=on l=D")
+			w.register(registration{expires: gone})
+			time.Sleep(time.Hour)
+			w.expect()
+		})
+	}
+}
+
+// A phone that registers anew while a message is on its way gets it all again, after that.
+func TestRegistersInFlight(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 2)
+		w.answer(func(message) (int, time.Duration) { return 200, 5 * time.Second })
+		w.register(registration{})
+		w.expect("k=1 c=on l=A")
+		w.register(registration{callID: "2"})
+		w.expect()
+		time.Sleep(20 * time.Second)
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		// Away and back, all while one is on its way.
+		w.set(alice, "B", 1)
+		w.expect("k=1 c=on l=B")
+		w.register(registration{callID: "2", expires: gone})
+		w.expect()
+		w.register(registration{callID: "2"})
+		w.expect()
+		time.Sleep(20 * time.Second)
+		w.expect("k=1 c=on l=B", "k=2 c=on l=A")
+		// And only away.
+		w.set(alice, "C", 1)
+		w.expect("k=1 c=on l=C")
+		w.register(registration{callID: "2", expires: gone})
+		time.Sleep(20 * time.Second)
+		w.expect()
+		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.left) != 2 {
+			t.Errorf("%+v", u)
+		}
+	})
+}
+
+func TestRestart(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob := "102@example.com"
+		for _, aor := range []string{alice, bob} {
+			w.set(aor, "A", 1, 2)
+		}
+		w.register(registration{})
+		w.register(registration{aor: bob, contact: "sip:102@192.0.2.8"})
+		if n := len(w.got()); n != 4 {
+			t.Fatalf("sent %d", n)
+		}
+		w.restart()
+		w.expect() // they were up to date
+		if s := w.d.Status(bob)[0]; s.State != StateCurrent || !s.Keys[0].Acknowledged || s.Keys[0].At.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		// What changes while the server is down is sent once.
+		w.d.Close()
+		w.keys[alice][2] = "B"
+		w.start()
+		w.expect("k=2 c=on l=B")
+		// A phone that registers anew while it is down gets everything.
+		w.d.Close()
+		w.d = New(w.d.options) // not in use
+		w.register(registration{aor: bob, contact: "sip:102@192.0.2.8", callID: "2"})
+		w.d.Close()
+		w.start()
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		// The same storage again changes nothing, another one gets everything.
+		w.d.Use(w.kept)
+		w.expect()
+		other := memory{w.kept.(memory).Engine}
+		w.d.Use(&other)
+		w.expect()
+	})
+}
+
+func TestUnreachable(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		w.broken = true
+		w.register(registration{})
+		time.Sleep(10 * time.Minute)
+		w.expect()
+		w.state(alice, StateUnreachable)
+		if s := w.d.Status(alice)[0].Keys[0]; s.Acknowledged || s.Error == "" {
+			t.Errorf("%+v", s)
+		}
+		w.mu.Lock()
+		w.broken = false
+		w.mu.Unlock()
+		w.register(registration{source: "192.0.2.7:1024"})
+		w.expect("k=1 c=on l=A")
+	})
+}
+
+func TestBatch(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.d.Configure(Settings{Batch: true})
+		w.set(alice, strings.Repeat("x", 200), 1, 2, 3, 4, 5, 6)
+		w.answer(func(m message) (int, time.Duration) {
+			if len(m.body) > maxBatch {
+				t.Errorf("a body of %d bytes", len(m.body))
+			}
+			return 200, 0
+		})
+		w.register(registration{})
+		got := w.got()
+		if len(got) != 2 || strings.Count(got[0], "k=") != 5 || strings.Count(got[1], "k=") != 1 {
+			t.Errorf("%q", got)
+		}
+		w.state(alice, StateCurrent)
+		w.set(alice, "A", 2, 5)
+		w.expect("k=2 c=on l=A  k=5 c=on l=A")
+	})
+}
+
+func TestWait(t *testing.T) {
+	inWorld(t, func(w *world) {
+		if got := w.d.Wait(context.Background(), alice, 1); len(got) != 0 {
+			t.Errorf("nobody is registered: %+v", got)
+		}
+		w.register(registration{})
+		w.register(registration{contact: "sip:101@192.0.2.9", userAgent: "other"})
+		w.expect()
+		w.answer(func(message) (int, time.Duration) { return 200, 3 * time.Second })
+		w.set(alice, "A", 1)
+		start := time.Now()
+		got := w.d.Wait(context.Background(), alice, 1)
+		if len(got) != 1 || !got[0].Acknowledged || got[0].Status != 200 || time.Since(start) < 3*time.Second {
+			t.Errorf("%+v after %v", got, time.Since(start))
+		}
+		// For the newest record, when another one is on its way.
+		w.set(alice, "B", 1)
+		time.Sleep(time.Second)
+		w.set(alice, "C", 1)
+		start = time.Now()
+		got = w.d.Wait(context.Background(), alice, 1)
+		if len(got) != 1 || !got[0].Acknowledged || time.Since(start) < 5*time.Second {
+			t.Errorf("%+v after %v", got, time.Since(start))
+		}
+		w.answer(func(message) (int, time.Duration) { return 488, 0 })
+		w.set(alice, "D", 1)
+		if got = w.d.Wait(context.Background(), alice, 1); len(got) != 1 || got[0].Acknowledged || got[0].Status != 488 || got[0].Error == "" {
+			t.Errorf("%+v", got)
+		}
+		w.answer(func(message) (int, time.Duration) { return 0, 0 })
+		w.set(alice, "", 1)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if got = w.d.Wait(ctx, alice, 1); len(got) != 1 || got[0].Acknowledged || got[0].Status != 0 || got[0].Error != "" {
+			t.Errorf("%+v", got)
+		}
+	})
+}
