@@ -30,6 +30,7 @@ func (s *Store) Effective(aor string, phone Phone) []Effective {
 	slices.SortFunc(records, func(a, b Stored) int {
 		return cmp.Or(a.Key-b.Key, b.rank()-a.rank())
 	})
+	model, known := profiles.models.Lookup(phone.Model)
 	list := make([]Effective, 0, len(records))
 	for i := range records {
 		r := &records[i]
@@ -37,21 +38,17 @@ func (s *Store) Effective(aor string, phone Phone) []Effective {
 			list[n-1].Locked = list[n-1].Locked || r.Locked
 			continue
 		}
-		list = append(list, Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: r.Expires, Warnings: profiles.warnings(&r.Record, &phone)})
+		e := Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: r.Expires}
+		if known {
+			e.Warnings = warnings(&e.Record, &model)
+		}
+		list = append(list, e)
 	}
 	return list
 }
 
-// warnings tells why a phone may not show a record. Nothing is said of a phone whose model is not known.
-func (p *profiles) warnings(r *Record, phone *Phone) []string {
-	if phone.Model == "" {
-		return nil
-	}
-	model, known := p.models.Lookup(phone.Model)
-	if !known {
-		return nil
-	}
-	var list []string
+// warnings tells why a phone of a model may not show a record.
+func warnings(r *Record, model *snom.Model) (list []string) {
 	if r.Key > model.Keys {
 		list = append(list, fmt.Sprintf("the %s has %d keys", model.Name, model.Keys))
 	}

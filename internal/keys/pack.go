@@ -92,7 +92,10 @@ func (p packed) text() (string, packed) {
 
 // live returns the records that have not expired.
 func (p packed) live(now time.Time) []Stored {
-	var list []Stored
+	if p == "" {
+		return nil
+	}
+	list := make([]Stored, 0, 16)
 	for r := range p.all() {
 		if !r.expired(now) {
 			list = append(list, r)

@@ -103,7 +103,7 @@ func (m *model) effective(aor string) []Effective {
 // TestRandom does what comes to its mind, and compares with the model: what is shown, and that whoever looks only when told sees all.
 func TestRandom(t *testing.T) {
 	for name, open := range engines {
-		seeds := uint64(20)
+		seeds := uint64(10)
 		if name == "bolt" {
 			seeds = 2 // each change waits for the disk
 		}

@@ -81,6 +81,37 @@ func (e *versionError) Error() string {
 
 // decode reads a document.
 func decode(value []byte) ([]Stored, error) {
+	var d document
+	if err := json.Unmarshal(value, &d); err != nil || d.Version != version {
+		d = document{}
+		value, err := current(value)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(value, &d); err != nil {
+			return nil, err
+		}
+	}
+	records := make([]Stored, 0, len(d.Keys))
+	for _, e := range d.Keys {
+		if err := e.Validate(); err != nil {
+			return nil, fmt.Errorf("key %d: %w", e.Key, err)
+		}
+		if e.Layer == Profile {
+			return nil, fmt.Errorf("key %d: profiles are not stored", e.Key)
+		}
+		r := Stored{Record: e.Record, Layer: e.Layer, Locked: e.Locked}
+		if e.Expires != 0 {
+			r.Expires = time.UnixMilli(e.Expires)
+		}
+		records = append(records, r)
+	}
+	slices.SortFunc(records, order)
+	return slices.CompactFunc(records, func(a, b Stored) bool { return order(a, b) == 0 }), nil
+}
+
+// current returns a document as this version writes it.
+func current(value json.RawMessage) (json.RawMessage, error) {
 	var v struct {
 		Version int `json:"version"`
 	}
@@ -100,26 +131,7 @@ func decode(value []byte) ([]Stored, error) {
 		}
 		value = next
 	}
-	var d document
-	if err := json.Unmarshal(value, &d); err != nil {
-		return nil, err
-	}
-	records := make([]Stored, 0, len(d.Keys))
-	for _, e := range d.Keys {
-		if err := e.Validate(); err != nil {
-			return nil, fmt.Errorf("key %d: %w", e.Key, err)
-		}
-		if e.Layer == Profile {
-			return nil, fmt.Errorf("key %d: profiles are not stored", e.Key)
-		}
-		r := Stored{Record: e.Record, Layer: e.Layer, Locked: e.Locked}
-		if e.Expires != 0 {
-			r.Expires = time.UnixMilli(e.Expires)
-		}
-		records = append(records, r)
-	}
-	slices.SortFunc(records, order)
-	return slices.CompactFunc(records, func(a, b Stored) bool { return order(a, b) == 0 }), nil
+	return value, nil
 }
 
 // Use makes e what is written to from now on, and what is in there what the store knows; nil: nothing is written, and the store knows what it knew.
