@@ -1,6 +1,7 @@
 package module
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,14 @@ func adminResources() map[string]map[string]adminHandler {
 		"/sip/bans/{source...}":        {"GET": getBan, "PUT": putBan, "DELETE": deleteBan},
 		"/sip/registrations":           {"GET": listRegistrations},
 		"/sip/registrations/{aor}":     {"GET": getRegistration, "DELETE": deleteRegistration},
+		"/sip/keys":                    {"GET": listKeys, "POST": postKeys},
+		"/sip/keys/{aor}":              {"GET": getKeys, "PUT": putKeys},
+		"/sip/keys/{aor}/push":         {"POST": pushKeys},
+		"/sip/keys/{aor}/{key}":        {"GET": getKey, "PUT": putKey, "PATCH": patchKey, "DELETE": deleteKey},
+		"/sip/messages":                {"POST": postMessage},
+		"/sip/events":                  {"GET": streamEvents},
+		"/sip/backup":                  {"GET": getBackup},
+		"/sip/openapi.json":            {"GET": getOpenAPI},
 		"/sip/{$}":                     nil,
 		"/sip/{resource}":              nil,
 		"/sip/{resource}/{element...}": nil,
@@ -89,30 +98,51 @@ func writeAdmin(w http.ResponseWriter, status int, v any) error {
 	return json.NewEncoder(w).Encode(v)
 }
 
-// maxAdminBody is the largest body in bytes, enough for everything but a list of keys.
-const maxAdminBody = 64 << 10
+// The largest bodies in bytes: of a list of keys for many users, and of everything else.
+const (
+	maxAdminList = 16 << 20
+	maxAdminBody = 1 << 20
+)
 
 // readAdmin reads the body of a request as JSON: one value, with no field that v doesn't have. Without a body v stays as it is.
 func readAdmin(w http.ResponseWriter, r *http.Request, v any) error {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	body.DisallowUnknownFields()
-	err := body.Decode(v)
-	if err == io.EOF {
-		return nil
+	return readAdminWithin(w, r, maxAdminBody, v)
+}
+
+func readAdminWithin(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
+	body, err := readBody(w, r, limit)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return err
 	}
-	if err == nil {
-		if _, err = body.Token(); err == io.EOF {
-			return nil
-		}
-		if err == nil {
-			err = errors.New("something follows the value")
-		}
-	}
+	return decodeAdmin(body, v)
+}
+
+// readBody reads a body that has at most limit bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
-	var other *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &tooLarge):
-		return adminError(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+		return nil, adminError(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+	case err != nil:
+		return nil, adminError(http.StatusBadRequest, "reading the body: %w", err)
+	}
+	return body, nil
+}
+
+// decodeAdmin reads one value, with no field that v doesn't have.
+func decodeAdmin(body []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, err = dec.Token(); err == io.EOF {
+			return nil
+		}
+		err = errors.New("something follows the value")
+	}
+	var other *json.UnmarshalTypeError
+	switch {
 	case errors.As(err, &other) && other.Field == "":
 		return adminError(http.StatusBadRequest, "reading the body: it must be something else than a JSON %s", other.Value)
 	case errors.As(err, &other):
@@ -134,19 +164,30 @@ type page struct {
 	query url.Values
 }
 
-// readPage reads ?limit= and ?after=, and refuses parameters that are neither these nor named.
-func readPage(r *http.Request, others ...string) (page, error) {
+// readQuery reads the parameters, and refuses those that are not named and those given twice.
+func readQuery(r *http.Request, names ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return page{}, adminError(http.StatusBadRequest, "reading the query: %w", err)
+		return nil, adminError(http.StatusBadRequest, "reading the query: %w", err)
 	}
-	for name, values := range query {
-		if name != "limit" && name != "after" && !slices.Contains(others, name) {
-			return page{}, adminError(http.StatusBadRequest, "unknown parameter %q: there are %s", name, strings.Join(append(others, "limit", "after"), ", "))
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case len(names) == 0:
+			return nil, adminError(http.StatusBadRequest, "unknown parameter %q: there are none", name)
+		case !slices.Contains(names, name):
+			return nil, adminError(http.StatusBadRequest, "unknown parameter %q: there are %s", name, strings.Join(names, ", "))
+		case len(query[name]) > 1:
+			return nil, adminError(http.StatusBadRequest, "the parameter %q is given twice", name)
 		}
-		if len(values) > 1 {
-			return page{}, adminError(http.StatusBadRequest, "the parameter %q is given twice", name)
-		}
+	}
+	return query, nil
+}
+
+// readPage reads ?limit= and ?after=, and refuses parameters that are neither these nor named.
+func readPage(r *http.Request, others ...string) (page, error) {
+	query, err := readQuery(r, append(others, "limit", "after")...)
+	if err != nil {
+		return page{}, err
 	}
 	p := page{limit: defaultPage, after: query.Get("after"), query: query}
 	if text := query.Get("limit"); query.Has("limit") {

@@ -29,35 +29,52 @@ type binding struct {
 func describeRegistration(aor string, bindings []*location.Binding) registration {
 	reg := registration{AOR: aor, Bindings: make([]binding, len(bindings))}
 	for i, b := range bindings {
-		agent, _ := snom.ParseUserAgent(b.UserAgent())
-		reg.Bindings[i] = binding{
-			Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
-			Source:    b.Source().String(),
-			Transport: b.Network().String(),
-			UserAgent: b.UserAgent(),
-			Model:     agent.Model,
-			Since:     b.Registered().UTC(),
-			Expires:   b.Expires().UTC(),
-		}
+		reg.Bindings[i] = describeBinding(b)
 	}
 	return reg
 }
 
+func describeBinding(b *location.Binding) binding {
+	agent, _ := snom.ParseUserAgent(b.UserAgent())
+	return binding{
+		Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
+		Source:    b.Source().String(),
+		Transport: b.Network().String(),
+		UserAgent: b.UserAgent(),
+		Model:     agent.Model,
+		Since:     b.Registered().UTC(),
+		Expires:   b.Expires().UTC(),
+	}
+}
+
 // parseAOR reads user or user@domain as registrations have it. A user alone is one of the first domain.
 func (a *App) parseAOR(text string) ([]byte, error) {
+	aor, _, err := a.readAOR(text)
+	return aor, err
+}
+
+// ownAOR reads the address-of-record of one of our users, registered or not.
+func (a *App) ownAOR(text string) (string, error) {
+	aor, own, err := a.readAOR(text)
+	if err == nil && !own {
+		err = adminError(http.StatusBadRequest, "aor: %q is not of a domain that this server serves", text)
+	}
+	return string(aor), err
+}
+
+func (a *App) readAOR(text string) (aor []byte, own bool, err error) {
 	user, host := text, a.domains.primary
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		user, host = text[:at], text[at+1:]
 	}
 	u, err := wire.ParseURI([]byte("sip:" + escapeUser(user) + "@" + host))
-	if err != nil || user == "" {
-		return nil, adminError(http.StatusBadRequest, "%q is no address-of-record: it is user or user@domain", text)
+	if err != nil || user == "" || u.Params != nil || u.Headers != nil {
+		return nil, false, adminError(http.StatusBadRequest, "aor: %q is no address-of-record: it is user or user@domain", text)
 	}
-	aor, ok := a.AppendAOR(nil, &u)
-	if !ok {
+	if aor, own = a.AppendAOR(nil, &u); !own {
 		aor = u.AppendAOR(nil) // of a domain that was served once
 	}
-	return aor, nil
+	return aor, own || strings.EqualFold(host, a.domains.primary), nil
 }
 
 // GET /sip/registrations[?aor=&limit=&after=]

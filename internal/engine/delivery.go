@@ -23,7 +23,7 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 				f(k.Key, k.Button())
 			}
 		},
-		Flow:   e.flowToPhone,
+		Flow:   e.FlowToPhone,
 		Proven: e.Proven,
 		Emit:   e.Events.Publish,
 		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },
@@ -32,8 +32,8 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 	})
 }
 
-// flowToPhone returns the flow that a phone registered over, and the address by which it reaches us. ok is false when its connection has gone.
-func (e *Engine) flowToPhone(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool) {
+// FlowToPhone returns the flow that a phone registered over, and the address by which it reaches us. ok is false when its connection has gone.
+func (e *Engine) FlowToPhone(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool) {
 	g := e.current.Load()
 	if g == nil {
 		return f, sentBy, false // there is nobody to send it

@@ -161,6 +161,14 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 }
 
 func (s *Subscription) read() (e Event, ok bool, err error) {
+	e, ok, err = s.peek()
+	if ok {
+		s.next++
+	}
+	return e, ok, err
+}
+
+func (s *Subscription) peek() (e Event, ok bool, err error) {
 	b := s.bus
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -168,13 +176,23 @@ func (s *Subscription) read() (e Event, ok bool, err error) {
 	case s.next < b.oldest, s.next > b.next: // or it is of a process whose clock was ahead
 		return e, false, ErrBehind
 	case s.next < b.next:
-		e = b.ring[s.next%Remembered]
-		s.next++
-		return e, true, nil
+		return b.ring[s.next%Remembered], true, nil
 	case b.isClosed:
 		return e, false, ErrClosed
 	}
 	return e, false, nil
+}
+
+// Behind tells whether the next event is forgotten.
+func (s *Subscription) Behind() bool {
+	_, _, err := s.peek()
+	return err == ErrBehind
+}
+
+// More tells whether Next would not wait.
+func (s *Subscription) More() bool {
+	_, ok, err := s.peek()
+	return ok || err != nil
 }
 
 // Skip goes on with the oldest event that is remembered and returns how many are left out, as far as that is known.

@@ -199,7 +199,7 @@ func TestAdminRefuses(t *testing.T) {
 		{"PUT", "/sip/bans/192.0.2.1", `{"for": "5m"`, 400, "reading the body"},
 		{"PUT", "/sip/bans/192.0.2.1", `[]`, 400, "reading the body: it must be something else than a JSON array"},
 		{"PUT", "/sip/bans/192.0.2.1", `{"reason": "` + strings.Repeat("x", 201) + `"}`, 400, "reason: it must be"},
-		{"PUT", "/sip/bans/192.0.2.1", `{"reason": "` + strings.Repeat("x", 70000) + `"}`, 413, "the body is larger than 65536 bytes"},
+		{"PUT", "/sip/bans/192.0.2.1", `{"reason": "` + strings.Repeat("x", 1<<20) + `"}`, 413, "the body is larger than 1048576 bytes"},
 		{"GET", "/sip/bans?limit=0", "", 400, "limit must be a number from 1 to 10000"},
 		{"GET", "/sip/bans?limit=", "", 400, "limit must be a number"},
 		{"GET", "/sip/bans?limit=1&limit=2", "", 400, `"limit" is given twice`},

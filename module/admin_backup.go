@@ -1,0 +1,36 @@
+package module
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// GET /sip/backup
+func getBackup(app *App, w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	s, ok := app.engine.Storage().(interface {
+		Backup(ctx context.Context) (io.ReadCloser, error)
+	})
+	if !ok {
+		return adminError(http.StatusNotImplemented, "the storage has no file that could be copied: back up what it keeps where it keeps it")
+	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		return nil
+	}
+	file, err := s.Backup(r.Context())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="caddysip-`+time.Now().UTC().Format("20060102T150405Z")+`.db"`)
+	if _, err = io.Copy(w, file); err != nil {
+		panic(http.ErrAbortHandler) // so that the client does not take a part for all of it
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/internal/keys"
+)
+
+// manyKey is an element of a list of keys for many users.
+type manyKey struct {
+	AOR string `json:"aor"`
+	keyBody
+	Layer string `json:"layer"`
+	TTL   string `json:"ttl"`
+}
+
+// elementError says what is wrong with an element of a list.
+type elementError struct {
+	Index int    `json:"index"` // from 0
+	AOR   string `json:"aor,omitempty"`
+	Error string `json:"error"`
+}
+
+// maxElementErrors is how many elements are told to be wrong.
+const maxElementErrors = 1000
+
+// POST /sip/keys [{"aor": "101", "key": 1, …}, …]
+func postKeys(app *App, w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	if r.Header.Get("If-Match") != "" {
+		return adminError(http.StatusBadRequest, "If-Match: the keys of many users have no ETag")
+	}
+	var body []json.RawMessage
+	if err := readAdminWithin(w, r, maxAdminList, &body); err != nil {
+		return err
+	}
+	if body == nil {
+		return adminError(http.StatusBadRequest, "reading the body: it must be an array of keys")
+	}
+	changes := make([]keys.Change, 0, len(body))
+	var wrong []elementError
+	for i, element := range body {
+		c, aor, err := app.readManyKey(element)
+		if err == nil {
+			changes = append(changes, c)
+			continue
+		}
+		if len(wrong) == maxElementErrors {
+			break
+		}
+		wrong = append(wrong, elementError{i, aor, reason(err)})
+	}
+	if len(wrong) > 0 {
+		return writeAdmin(w, http.StatusBadRequest, struct {
+			Error  string         `json:"error"`
+			Errors []elementError `json:"errors"`
+		}{fmt.Sprintf("nothing is changed: element %d: %s", wrong[0].Index, wrong[0].Error), wrong})
+	}
+	if err := app.applyKeys(r, changes...); err != nil {
+		return err
+	}
+	return writeAdmin(w, http.StatusOK, struct {
+		Changed int `json:"changed"`
+	}{len(changes)})
+}
+
+// readManyKey reads an element. The address-of-record is returned as it is written there.
+func (a *App) readManyKey(element json.RawMessage) (c keys.Change, aor string, err error) {
+	var body manyKey
+	if err := decodeAdmin(element, &body); err != nil {
+		return c, "", err
+	}
+	c = keys.Change{Record: body.record(), Locked: body.Locked}
+	if c.AOR, err = a.ownAOR(body.AOR); err != nil {
+		return c, body.AOR, err
+	}
+	if c.Layer, err = parseLayer(body.Layer); err != nil {
+		return c, body.AOR, err
+	}
+	if body.TTL != "" {
+		if c.TTL, err = parseTTL(body.TTL); err != nil {
+			return c, body.AOR, err
+		}
+	}
+	return c, body.AOR, c.Check()
+}
+
+// reason returns what an error says, without its status.
+func reason(err error) string {
+	var api caddy.APIError
+	if errors.As(err, &api) {
+		return api.Err.Error()
+	}
+	return err.Error()
+}

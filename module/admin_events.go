@@ -1,0 +1,165 @@
+package module
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/events"
+)
+
+const (
+	maxStreams  = 256              // at a time
+	heartbeat   = 15 * time.Second // so that both ends and all between see that the connection lives
+	streamWrite = 10 * time.Second // how long a client may read nothing
+)
+
+var streams atomic.Int32
+
+// GET /sip/events
+func streamEvents(app *App, w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	var after uint64
+	if text := r.Header.Get("Last-Event-ID"); text != "" {
+		var err error
+		if after, err = strconv.ParseUint(text, 10, 53); err != nil || after == 0 {
+			return adminError(http.StatusBadRequest, "Last-Event-ID: %q is no ID of an event", text)
+		}
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	defer streams.Add(-1)
+	if streams.Add(1) > maxStreams {
+		w.Header().Set("Retry-After", "60")
+		return adminError(http.StatusServiceUnavailable, "%d others read the events: no more are possible", maxStreams)
+	}
+	sub := app.engine.Events.Subscribe(after)
+	defer sub.Close()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer onShutdown(r, cancel)()
+	s := &stream{w: w, control: http.NewResponseController(w)}
+	// The server's limit is for whoever takes long to ask. What doesn't know deadlines has no limit.
+	_ = s.control.SetReadDeadline(time.Time{})
+	s.begin(sub, after)
+	for s.err == nil && s.next(ctx, sub) {
+	}
+	return nil // the client connects again, and says what it has seen
+}
+
+// stream writes Server-Sent Events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	buf     []byte
+	err     error
+}
+
+// begin tells a client that is new where it is: when it comes back it has missed nothing, though it may have seen nothing. One that comes back too late
+// learns that.
+func (s *stream) begin(sub *events.Subscription, after uint64) {
+	s.buf = append(s.buf, "retry: 1000\n"...)
+	if after == 0 {
+		s.buf = fmt.Appendf(s.buf, "id: %d\n", sub.Last())
+	}
+	s.buf = append(s.buf, '\n')
+	if sub.Behind() {
+		sub.Skip()
+		s.append("lost", sub.Last(), map[string]any{"type": "lost", "after": after})
+	}
+	s.flush()
+}
+
+// next writes what there is, or waits for it. It returns false when there is no more for this client.
+func (s *stream) next(ctx context.Context, sub *events.Subscription) bool {
+	wait, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	e, err := sub.Next(wait)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		s.buf = append(s.buf, ":\n\n"...)
+		s.flush()
+		return true
+	case err != nil:
+		return false
+	}
+	data := maps.Clone(e.Map())
+	if data == nil {
+		data = make(map[string]any, 2)
+	}
+	data["type"], data["time"] = e.Type, e.Time.UTC()
+	s.append(e.Type, e.ID, data)
+	if !sub.More() || len(s.buf) >= 16<<10 {
+		s.flush()
+	}
+	return true
+}
+
+func (s *stream) append(typ string, id uint64, data map[string]any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		s.err = err
+		return
+	}
+	s.buf = fmt.Appendf(s.buf, "event: %s\nid: %d\ndata: %s\n\n", typ, id, text)
+}
+
+func (s *stream) flush() {
+	if s.err != nil {
+		return
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	if _, s.err = s.w.Write(s.buf); s.err == nil {
+		s.err = s.control.Flush()
+	}
+	s.buf = s.buf[:0]
+}
+
+// shutdowns are what to do when an admin server ends: Caddy makes a new one with each configuration, and the old one waits for its requests.
+var shutdowns = struct {
+	sync.Mutex
+	servers map[*http.Server]map[*context.CancelFunc]struct{}
+}{servers: make(map[*http.Server]map[*context.CancelFunc]struct{})}
+
+// onShutdown calls f when the server of a request ends, unless what it returns is called before.
+func onShutdown(r *http.Request, f context.CancelFunc) (forget func()) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return func() {}
+	}
+	shutdowns.Lock()
+	defer shutdowns.Unlock()
+	requests := shutdowns.servers[server]
+	if requests == nil {
+		requests = make(map[*context.CancelFunc]struct{})
+		shutdowns.servers[server] = requests
+		server.RegisterOnShutdown(func() { shutDown(server) })
+	}
+	requests[&f] = struct{}{}
+	return func() {
+		shutdowns.Lock()
+		defer shutdowns.Unlock()
+		delete(requests, &f)
+	}
+}
+
+func shutDown(server *http.Server) {
+	shutdowns.Lock()
+	defer shutdowns.Unlock()
+	for f := range shutdowns.servers[server] {
+		(*f)()
+	}
+	delete(shutdowns.servers, server)
+}

@@ -1,0 +1,110 @@
+package module
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+// message is a request that is to be sent to a user's phones.
+type message struct {
+	AOR         string `json:"aor"`
+	Method      string `json:"method"`
+	Event       string `json:"event"`
+	ContentType string `json:"content_type"`
+	Body        string `json:"body"`
+}
+
+// answered is what became of it on a phone.
+type answered struct {
+	Contact   string `json:"contact"`
+	Source    string `json:"source"`
+	UserAgent string `json:"user_agent,omitempty"`
+	Status    int    `json:"status,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+const (
+	maxMessageBody = 32 << 10         // bytes of a body
+	messageWait    = 10 * time.Second // for the answers
+)
+
+// As RFC 6665 §8.4 and RFC 3261 §25.1 have them; the parameters may be anything that ends no line.
+var (
+	eventPattern = regexp.MustCompile(`^[0-9A-Za-z!%*_+` + "`" + `'~-]+(\.[0-9A-Za-z!%*_+` + "`" + `'~-]+)*([;=][ -~]*)?$`)
+	typePattern  = regexp.MustCompile(`^[0-9A-Za-z.!%*_+` + "`" + `'~-]+/[0-9A-Za-z.!%*_+` + "`" + `'~-]+(;[ -~]*)?$`)
+)
+
+// POST /sip/messages[?wait=] {"aor": "101", "method": "MESSAGE", "body": "…"}
+func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
+	query, err := readQuery(r, "wait")
+	if err != nil {
+		return err
+	}
+	wait := messageWait
+	if query.Has("wait") {
+		if wait, err = parseWait(query.Get("wait")); err != nil {
+			return err
+		}
+	}
+	var m message
+	if err := readAdmin(w, r, &m); err != nil {
+		return err
+	}
+	aor, err := app.parseAOR(m.AOR)
+	if err != nil {
+		return err
+	}
+	o, err := m.request()
+	if err != nil {
+		return err
+	}
+	phones := app.engine.Location.Lookup(aor, nil)
+	if len(phones) == 0 {
+		return notRegistered(aor)
+	}
+	patient(w)
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	result := struct {
+		AOR    string     `json:"aor"`
+		Phones []answered `json:"phones"`
+	}{AOR: string(aor)}
+	for _, answer := range app.Send(ctx, phones, o) {
+		b := describeBinding(answer.Binding)
+		p := answered{Contact: b.Contact, Source: b.Source, UserAgent: b.UserAgent, Status: answer.Status, Reason: answer.Reason}
+		if answer.Err != nil {
+			p.Error = answer.Err.Error()
+		}
+		result.Phones = append(result.Phones, p)
+	}
+	return writeAdmin(w, http.StatusOK, result)
+}
+
+// request checks what is to be sent.
+func (m *message) request() (*OutOfDialog, error) {
+	o := &OutOfDialog{Method: m.Method, Event: m.Event, ContentType: m.ContentType, Body: []byte(m.Body)}
+	if o.Method == "" {
+		o.Method = "MESSAGE"
+	}
+	if o.ContentType == "" && m.Body != "" {
+		o.ContentType = "text/plain"
+	}
+	switch {
+	case o.Method != "MESSAGE" && o.Method != "NOTIFY":
+		return nil, adminError(http.StatusBadRequest, "method: %q must be MESSAGE or NOTIFY", m.Method)
+	case o.Method == "MESSAGE" && m.Event != "":
+		return nil, adminError(http.StatusBadRequest, "event: a MESSAGE has none")
+	case o.Method == "MESSAGE" && m.Body == "":
+		return nil, adminError(http.StatusBadRequest, "body: a MESSAGE must have one")
+	case o.Method == "NOTIFY" && !eventPattern.MatchString(m.Event):
+		return nil, adminError(http.StatusBadRequest, "event: %q must be the name of an event package, with its parameters, such as check-sync;reboot=false", m.Event)
+	case o.ContentType != "" && !typePattern.MatchString(o.ContentType):
+		return nil, adminError(http.StatusBadRequest, "content_type: %q must be a media type such as text/plain", m.ContentType)
+	case len(m.Body) > maxMessageBody:
+		return nil, adminError(http.StatusBadRequest, "body: it has %d bytes, %d are possible", len(m.Body), maxMessageBody)
+	}
+	return o, nil
+}
