@@ -124,6 +124,8 @@ func unanswered(w ResponseWriter, r *Request) error {
 	switch {
 	case r.msg.Method == wire.CANCEL || r.InDialog():
 		return Respond(w, 481, "") // RFC 3261 §9.2, §12.2.2
+	case r.KeyPress() != nil:
+		return Respond(w, 200, "")
 	case r.msg.Method == wire.OPTIONS && self:
 		res := &Response{Status: 200}
 		res.AddHeader("Allow", allow)

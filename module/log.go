@@ -37,6 +37,9 @@ func (s *Server) finished(r *Request, res *Response) {
 		status = res.Status
 	}
 	countRequest(r.msg.Method, status)
+	if r.msg.Method == wire.MESSAGE && status >= 200 && status < 300 {
+		s.pressed(r)
+	}
 	if s.access == nil || r.dropped || r.msg.Method == wire.ACK {
 		return
 	}

@@ -54,6 +54,7 @@ type Request struct {
 	writer    responder
 	tag       [16]byte
 	logs      []logField
+	press     *KeyPress // once it is known to be one
 }
 
 // Message returns the view of the message, with all changes that handlers have made to it.

