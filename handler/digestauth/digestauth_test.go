@@ -166,7 +166,6 @@ func TestStale(t *testing.T) {
 			break
 		}
 	}
-	same(t, "used more than once", count > 1, true)
 	counts(t, s, func() { p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", count+1)), "401") }, "stale")
 	// A wrong password is one, however old the nonce is.
 	p.password = "x"

@@ -246,3 +246,19 @@ func TestUsersFile(t *testing.T) {
 		t.Errorf("loading without the file: %v", err)
 	}
 }
+
+// TestREADME loads the README's example of a file, with what the command prints.
+func TestREADME(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "\n```\ndigest_auth {\n")
+	text, _, ok := strings.Cut(text, "\n```\n")
+	if !ok {
+		t.Fatal("the README shows no users_file")
+	}
+	path := filepath.Join(t.TempDir(), "users")
+	replace(t, path, line("101", "example.com", digest.MD5, "x"))
+	handlertest.Start(t, "digest_auth {\n"+strings.Replace(text, "/etc/caddysip/users", path, 1))
+}
