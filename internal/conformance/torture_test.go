@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,7 +100,7 @@ func (c *torture) read(t *testing.T) []byte {
 	return raw
 }
 
-// wire is the way a torture message takes to the server.
+// client is the way a torture message takes to the server.
 type client interface {
 	send([]byte)
 	expect(start string) handlertest.Message
@@ -171,28 +172,22 @@ func (c *torture) checkForwarded(t *testing.T, s *handlertest.Server, raw []byte
 		t.Fatalf("Via %q became %q", was, is)
 	}
 	c.checkVia(t, was, is[1:])
-	text := "\r\n" + got.Text
-	skipped := 0
-	sent.All(func(id wire.HeaderID, name, value []byte) bool {
-		switch id {
-		case wire.Via, wire.MaxForwards, wire.Route:
-			skipped++
-			return true
+	left := lines(m)
+	for _, line := range lines(sent) {
+		i := slices.Index(left, line)
+		if i < 0 {
+			t.Fatalf("%q is not there, or not in its place:\n%s", line, got.Text)
 		}
-		i := strings.Index(text, "\r\n"+string(name))
-		for i >= 0 && !strings.HasPrefix(strings.TrimLeft(text[i+2+len(name):], " \t"), ":") {
-			next := strings.Index(text[i+2:], "\r\n"+string(name))
-			if next < 0 {
-				i = -1
-				break
+		for _, added := range left[:i] {
+			if !strings.HasPrefix(added, "Record-Route: <sip:") {
+				t.Errorf("%q is new in\n%s", added, got.Text)
 			}
-			i += 2 + next
 		}
-		if i < 0 || !strings.Contains(text, string(value)+"\r\n") {
-			t.Errorf("%s: %q is not there as it was sent:\n%s", name, value, got.Text)
-		}
-		return true
-	})
+		left = left[i+1:]
+	}
+	if len(left) > 0 && (sent.Has(wire.ContentLength) || len(left) > 1) {
+		t.Errorf("%q is new in\n%s", left, got.Text)
+	}
 	for _, part := range c.has {
 		if !strings.Contains(got.Text, part) {
 			t.Errorf("%q is missing in\n%s", part, got.Text)
@@ -200,11 +195,24 @@ func (c *torture) checkForwarded(t *testing.T, s *handlertest.Server, raw []byte
 	}
 }
 
+// lines returns the header lines, but for those that a proxy changes.
+func lines(m *wire.Message) (all []string) {
+	m.All(func(id wire.HeaderID, name, value []byte) bool {
+		switch id {
+		case wire.Via, wire.MaxForwards, wire.Route:
+		default:
+			all = append(all, string(name)+": "+string(value))
+		}
+		return true
+	})
+	return all
+}
+
 // checkAnswer wants an answer to have the Vias of the request, and what else makes it one (RFC 3261 §8.2.6.2). What could not be read need not be
 // in it.
 func (c *torture) checkAnswer(t *testing.T, raw []byte, got handlertest.Message, own bool) {
 	t.Helper()
-	m := parse2(t, got.Text)
+	m := parseAnswer(t, got.Text)
 	sent := new(wire.Message)
 	bad := sent.Parse(bytes.Clone(raw)) != nil
 	was, is := values(sent, wire.Via), values(m, wire.Via)
@@ -245,8 +253,8 @@ func (c *torture) checkVia(t *testing.T, was, is []string) {
 	}
 }
 
-// parse2 reads an answer to a request that could not be read: what was wrong in that is wrong in this.
-func parse2(t *testing.T, text string) *wire.Message {
+// parseAnswer reads an answer to a request that could not be read: what was wrong in that is wrong in this.
+func parseAnswer(t *testing.T, text string) *wire.Message {
 	t.Helper()
 	m := new(wire.Message)
 	_ = m.Parse([]byte(text))
