@@ -65,8 +65,15 @@ func (c *Change) Check() error {
 	return Record{Key: c.Key}.Validate()
 }
 
+// writeTime is how long the storage may take.
+const writeTime = 10 * time.Second
+
+// ErrHangs says that the storage has not answered in time.
+var ErrHangs = fmt.Errorf("it did not answer within %v", writeTime)
+
 // Apply makes all changes in their order, or none of them when it returns an error: a *ChangeError for one that is not possible, or the storage's
-// error. What it has made is in the storage, and survives the power going off.
+// error. What it has made is in the storage, and survives the power going off. After ErrHangs the storage may still make the changes, and they are
+// seen after a restart.
 func (s *Store) Apply(ctx context.Context, changes []Change) error {
 	for i := range changes {
 		if err := changes[i].Check(); err != nil {
@@ -107,7 +114,7 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	}
 	if len(batch.Changes) > 0 {
 		batch.Sync = true
-		if _, err := s.engine.Write(ctx, batch); err != nil {
+		if err := write(ctx, s.engine, batch); err != nil {
 			return nil, fmt.Errorf("storing keys: %w", err)
 		}
 	}
@@ -117,6 +124,23 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	}
 	s.mu.Unlock()
 	return slices.Collect(maps.Keys(after)), nil
+}
+
+// write writes to the storage. It does not wait for ever for a disk that hangs, so that neither a reload nor a stop does.
+func write(ctx context.Context, e storage.Engine, batch storage.Batch) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := e.Write(ctx, batch)
+		done <- err
+	}()
+	timer := time.NewTimer(writeTime)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return ErrHangs
+	}
 }
 
 // plan is what becomes of an address-of-record.
