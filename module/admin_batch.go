@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -63,6 +65,8 @@ func postKeys(app *App, w http.ResponseWriter, r *http.Request) error {
 			Errors []elementError `json:"errors"`
 		}{fmt.Sprintf("nothing is changed: element %d: %s", wrong[0].Index, wrong[0].Error), wrong})
 	}
+	// Storages write what is in order much faster. What is said about one key stays in the order in which it is said.
+	slices.SortStableFunc(changes, func(a, b keys.Change) int { return strings.Compare(a.AOR, b.AOR) })
 	if err := app.applyKeys(r, changes...); err != nil {
 		return err
 	}

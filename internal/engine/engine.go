@@ -77,6 +77,7 @@ type Engine struct {
 	messages sync.Pool
 	recent   recent
 	proven   proven
+	starting atomic.Bool // the first generation is being attached
 
 	registrations *storage.Behind // writes Location to the storage
 	garbage       garbage
@@ -155,8 +156,10 @@ func (e *Engine) Attach(g *Generation) error {
 		e.closeStorage()
 		return err
 	}
+	e.starting.Store(len(e.stack) == 0) // what was said before the server started has not changed
 	loaded()
 	e.Keys.SetProfiles(g.Profiles, g.Models)
+	e.starting.Store(false)
 	e.useStorage(g) // what the first packet changes is written there
 	e.takeBack(g)
 	g.limit()

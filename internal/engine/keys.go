@@ -15,7 +15,9 @@ func (e *Engine) newKeys() *keys.Store {
 
 // keysChanged is told that what the keys of an address-of-record should show may have changed. It must not block.
 func (e *Engine) keysChanged(aor string) {
-	e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
+	if !e.starting.Load() {
+		e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
+	}
 	e.Delivery.Changed(aor)
 }
 
