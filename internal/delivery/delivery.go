@@ -87,7 +87,6 @@ type Delivery struct {
 
 	// Memory that is used again.
 	wanted []wanted
-	texts  []byte
 	body   []byte
 }
 

@@ -12,18 +12,31 @@ import (
 // maxBatch is how long the body of a message with several keys may get: with its header it has to fit into a datagram that no network cuts.
 const maxBatch = 1200
 
-// wanted is what a key should show. Its text is the part of Delivery.texts from start to end.
+// wanted is what a key should show.
 type wanted struct {
-	hash       uint64
-	start, end int
-	key        uint16
-	off        bool // no layer says anything about it
+	hash   uint64
+	key    uint16
+	off    bool // no layer says anything about it
+	button buttons.Button
+}
+
+// buttonHash is the hash of what a phone is told of a key.
+func buttonHash(b *buttons.Button) uint64 {
+	h := uint64(hashStart)
+	for _, text := range [...]string{b.Key, b.Light, b.Color, b.Number, b.Action, b.Label} {
+		h = addHash(h, text)
+		h = (h ^ '\n') * hashPrime
+	}
+	return max(h, 1)
 }
 
 // want returns what a phone should show, sorted by key. It is valid until want is called again. The caller holds the lock.
 func (d *Delivery) want(aor, userAgent string) []wanted {
-	d.wanted, d.texts = d.wanted[:0], d.texts[:0]
-	d.options.Wanted(aor, userAgent, func(key int, b buttons.Button) { d.document(key, b, false) })
+	clear(d.wanted)
+	d.wanted = d.wanted[:0]
+	d.options.Wanted(aor, userAgent, func(key int, b buttons.Button) {
+		d.wanted = append(d.wanted, wanted{buttonHash(&b), uint16(key), false, b})
+	})
 	if !slices.IsSortedFunc(d.wanted, compareWanted) {
 		slices.SortFunc(d.wanted, compareWanted)
 	}
@@ -32,28 +45,10 @@ func (d *Delivery) want(aor, userAgent string) []wanted {
 
 func compareWanted(a, b wanted) int { return int(a.key) - int(b.key) }
 
-func (d *Delivery) document(key int, b buttons.Button, off bool) {
-	start := len(d.texts)
-	texts, err := buttons.AppendDocument(d.texts, b)
-	if err != nil {
-		d.options.Logger().Error("a key cannot be sent", zap.Int("key", key), zap.Error(err)) // it should not have been taken
-		return
-	}
-	d.texts = texts
-	d.wanted = append(d.wanted, wanted{textHash(texts[start:]), start, len(texts), uint16(key), off})
-}
-
-// offButton is what is sent for a key that no layer says anything about: it neither shines nor does anything.
-func offButton(key uint16) buttons.Button {
-	return buttons.Button{Key: strconv.Itoa(int(key)), Light: "off"}
-}
-
-// offHash is the hash of what is sent for a key that is to be off.
-func (d *Delivery) offHash(key uint16) uint64 {
-	var room [32]byte
-	b := append(room[:0], "k="...)
-	b = strconv.AppendUint(b, uint64(key), 10)
-	return textHash(append(b, "\r\nc=off"...))
+// off is what is sent for a key that no layer says anything about: it neither shines nor does anything.
+func off(key uint16) wanted {
+	b := buttons.Button{Key: strconv.Itoa(int(key)), Light: "off"}
+	return wanted{buttonHash(&b), key, true, b}
 }
 
 // stale returns what has to be sent to the phone, what is the most urgent first. It is valid until want is called again. The caller holds the lock.
@@ -62,12 +57,12 @@ func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 	n := len(d.wanted)
 	for _, k := range p.keys {
 		if _, found := slices.BinarySearchFunc(d.wanted[:n], k.key, func(w wanted, key uint16) int { return int(w.key) - int(key) }); !found {
-			d.document(int(k.key), offButton(k.key), true)
+			d.wanted = append(d.wanted, off(k.key))
 		}
 	}
 	d.wanted = slices.DeleteFunc(d.wanted, func(w wanted) bool {
-		i, found := findKey(p.keys, w.key)
-		return found && p.keys[i].status != 0 && p.keys[i].hash == w.hash
+		_, answered := p.answer(w.key, w.hash)
+		return answered
 	})
 	slices.SortFunc(d.wanted, func(a, b wanted) int {
 		if shown := p.shows(b.key) - p.shows(a.key); shown != 0 {
@@ -78,6 +73,15 @@ func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 	return d.wanted
 }
 
+// answer returns what the phone has answered for a button.
+func (p *phone) answer(key uint16, hash uint64) (keyState, bool) {
+	i, found := findKey(p.keys, key)
+	if !found || p.keys[i].status == 0 || p.keys[i].hash != hash {
+		return keyState{}, false
+	}
+	return p.keys[i], true
+}
+
 // shows returns 1 if the phone has answered for the key since it registered, and 0 if not.
 func (p *phone) shows(key uint16) int {
 	if i, found := findKey(p.keys, key); found && p.keys[i].hash != 0 {
@@ -86,22 +90,29 @@ func (p *phone) shows(key uint16) int {
 	return 0
 }
 
-// take chooses what the message carries, and returns its body. It is valid until want is called again.
-func (f *push) take(documents []wanted, d *Delivery) []byte {
-	w := documents[0]
-	f.keys = append(f.room[:0], sentKey{w.hash, w.key, w.off})
-	body := d.texts[w.start:w.end]
-	if !d.settings.Batch {
-		return body
-	}
-	d.body = append(d.body[:0], body...)
-	for _, w := range documents[1:] {
-		text := d.texts[w.start:w.end]
-		if len(d.body)+4+len(text) > maxBatch || len(f.keys) == buttons.MaxButtons {
+// take chooses what the message carries, and returns its body, which is valid until take is called again; nil when nothing can be sent.
+func (f *push) take(list []wanted, d *Delivery) []byte {
+	d.body, f.keys = d.body[:0], f.room[:0]
+	for i := range list {
+		w := &list[i]
+		before := len(d.body)
+		body := d.body
+		if before > 0 {
+			body = append(body, "\r\n\r\n"...)
+		}
+		body, err := buttons.AppendDocument(body, w.button)
+		switch {
+		case err != nil:
+			d.options.Logger().Error("a key cannot be sent", zap.String("aor", f.phone.user.aor), zap.Uint16("key", w.key), zap.Error(err)) // it should not have been taken
+			continue
+		case before > 0 && len(body) > maxBatch || len(f.keys) == buttons.MaxButtons:
+			return d.body
+		}
+		d.body = body
+		f.keys = append(f.keys, sentKey{w.hash, w.key, w.off})
+		if !d.settings.Batch {
 			break
 		}
-		d.body = append(append(d.body, "\r\n\r\n"...), text...)
-		f.keys = append(f.keys, sentKey{w.hash, w.key, w.off})
 	}
 	return d.body
 }

@@ -43,7 +43,7 @@ type phone struct {
 
 // keyState is what a phone has answered for a key.
 type keyState struct {
-	hash   uint64 // of the document it answered; 0: none since it registered
+	hash   uint64 // of the button it answered for; 0: none since it registered
 	at     uint32 // when, in seconds since 1970
 	key    uint16
 	status uint16 // 0: none

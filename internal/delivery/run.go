@@ -135,8 +135,8 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		return nil
 	}
 	d.see(p, b)
-	documents := d.stale(p, b.UserAgent())
-	if len(documents) == 0 {
+	stale := d.stale(p, b.UserAgent())
+	if len(stale) == 0 {
 		p.urgent = false
 		d.settle(p)
 		return nil
@@ -149,7 +149,10 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		return nil
 	}
 	f := &push{d: d, phone: p, flow: flow, contact: b.Contact(), sent: now, slot: true}
-	body := f.take(documents, d)
+	body := f.take(stale, d)
+	if len(body) == 0 {
+		return nil
+	}
 	d.message = appendMessage(d.message[:0], b, flow, sentBy, body)
 	p.flight = f
 	if p.mayShow(f.keys) {

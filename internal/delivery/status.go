@@ -94,7 +94,7 @@ func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeySta
 			wanted := slices.ContainsFunc(all[:n], func(k KeyStatus) bool { return k.Key == int(state.key) })
 			if !wanted {
 				k := KeyStatus{Key: int(state.key)}
-				p.describe(&k, d.offHash(state.key))
+				p.describe(&k, off(state.key).hash)
 				all = append(all, k)
 			}
 		}
@@ -108,7 +108,7 @@ func (p *phone) describe(k *KeyStatus, hash uint64) {
 	if p == nil {
 		return
 	}
-	if state, ok := p.answer(k.Key, hash); ok {
+	if state, ok := p.answer(uint16(k.Key), hash); ok {
 		k.Status, k.At = int(state.status), time.Unix(int64(state.at), 0).UTC()
 		k.Acknowledged = state.status < 300
 		if !k.Acknowledged {
@@ -119,15 +119,6 @@ func (p *phone) describe(k *KeyStatus, hash uint64) {
 	if problem := p.problem(); problem != "" {
 		k.Status, k.Error = int(p.status), problem
 	}
-}
-
-// answer returns what the phone has answered for a document of a key.
-func (p *phone) answer(key int, hash uint64) (keyState, bool) {
-	i, found := findKey(p.keys, uint16(key))
-	if !found || p.keys[i].status == 0 || p.keys[i].hash != hash {
-		return keyState{}, false
-	}
-	return p.keys[i], true
 }
 
 // problem says why the phone gets nothing now, if there is a reason.
@@ -200,14 +191,14 @@ func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
 
 // outcome returns what a phone has answered. Neither acknowledged nor an error: it may still answer.
 func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (acknowledged bool, status int, err string) {
-	hash, off := d.offHash(uint16(key)), true
+	hash, isOff := off(uint16(key)).hash, true
 	for _, w := range d.want(aor, b.UserAgent()) {
 		if int(w.key) == key {
-			hash, off = w.hash, false
+			hash, isOff = w.hash, false
 		}
 	}
 	if p != nil {
-		if state, ok := p.answer(key, hash); ok {
+		if state, ok := p.answer(uint16(key), hash); ok {
 			k := KeyStatus{Key: key}
 			p.describe(&k, hash)
 			return k.Acknowledged, int(state.status), k.Error
@@ -216,7 +207,7 @@ func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (
 			return false, int(p.status), p.problem()
 		}
 	}
-	if off {
+	if isOff {
 		// Of a key that was off and acknowledged nothing is left.
 		if p == nil {
 			return true, 0, ""
