@@ -101,18 +101,34 @@ func (s *Store) SetProfiles(list []ProfileConfig, models snom.Models) {
 	})
 }
 
-// difference returns the profiles that differ from those at the same place in the other list.
+// difference returns profiles of which each user for whom the lists differ is one. What both lists begin or end with does not count.
 func difference(before, after []ProfileConfig) (list []*ProfileConfig) {
-	for i := range max(len(before), len(after)) {
-		if i < len(before) && i < len(after) && before[i].equal(&after[i]) {
-			continue
-		}
-		if i < len(before) {
-			list = append(list, &before[i])
-		}
-		if i < len(after) {
-			list = append(list, &after[i])
+	for len(before) > 0 && len(after) > 0 && before[0].equal(&after[0]) {
+		before, after = before[1:], after[1:]
+	}
+	for len(before) > 0 && len(after) > 0 && before[len(before)-1].equal(&after[len(after)-1]) {
+		before, after = before[:len(before)-1], after[:len(after)-1]
+	}
+	if len(before) == 1 && len(after) == 1 && before[0].equalButMembers(&after[0]) {
+		return []*ProfileConfig{{HasMembers: true, Members: movedMembers(before[0].Members, after[0].Members)}}
+	}
+	for _, profiles := range [][]ProfileConfig{before, after} {
+		for i := range profiles {
+			list = append(list, &profiles[i])
 		}
 	}
 	return list
+}
+
+// movedMembers returns those who are in one of two sets alone.
+func movedMembers(before, after map[string]struct{}) map[string]struct{} {
+	moved := make(map[string]struct{})
+	for _, sets := range [][2]map[string]struct{}{{before, after}, {after, before}} {
+		for name := range sets[0] {
+			if _, ok := sets[1][name]; !ok {
+				moved[name] = struct{}{}
+			}
+		}
+	}
+	return moved
 }

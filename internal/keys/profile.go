@@ -86,6 +86,10 @@ func matchesGlob(patterns []string, text string, fold bool) bool {
 
 // equal tells whether two profiles say the same, whatever their names.
 func (p *ProfileConfig) equal(q *ProfileConfig) bool {
-	return p.HasMembers == q.HasMembers && maps.Equal(p.Members, q.Members) && slices.Equal(p.Users, q.Users) &&
-		slices.Equal(p.UserAgents, q.UserAgents) && slices.Equal(p.Models, q.Models) && slices.Equal(p.Keys, q.Keys)
+	return p.equalButMembers(q) && maps.Equal(p.Members, q.Members)
+}
+
+func (p *ProfileConfig) equalButMembers(q *ProfileConfig) bool {
+	return p.HasMembers == q.HasMembers && slices.Equal(p.Users, q.Users) && slices.Equal(p.UserAgents, q.UserAgents) &&
+		slices.Equal(p.Models, q.Models) && slices.Equal(p.Keys, q.Keys)
 }

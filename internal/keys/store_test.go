@@ -272,6 +272,20 @@ func TestProfiles(t *testing.T) {
 	}
 	shows(t, s, "302@example.com", map[int]string{1: "store", 3: "store", 9: "all"})
 	shows(t, s, "301@example.org", map[int]string{9: "all"})
+	more := moved
+	more.Members = map[string]struct{}{"302": {}, "301": {}}
+	s.SetProfiles([]ProfileConfig{{Users: []string{"reception"}}, desk, more, model, everybody}, nil)
+	if got := told.take(); !slices.Contains(got, "301@example.org") || !slices.Contains(got, "reception@example.com") {
+		t.Errorf("told of %v", got)
+	}
+	s.SetProfiles([]ProfileConfig{desk, more, model, everybody}, nil)
+	if got := told.take(); !slices.Equal(got, []string{"reception@example.com"}) {
+		t.Errorf("told of %v", got)
+	}
+	s.SetProfiles([]ProfileConfig{desk, moved, model, everybody}, nil)
+	if got := told.take(); !slices.Equal(got, []string{"301@example.org"}) {
+		t.Errorf("told of %v", got)
+	}
 	moved.Members = nil // an empty file is nobody, not everybody
 	s.SetProfiles([]ProfileConfig{moved}, nil)
 	shows(t, s, "302@example.com", map[int]string{})
