@@ -38,6 +38,7 @@ func FuzzAdapt(f *testing.F) {
 	}
 	f.Add(":5060 {\nregister {\nexpires 60 600 7200\nmax_contacts 3\n}\nproxy sip:a sip:b {\ntimeout 3s\nretries 1\nfork sequential\nrecord_route off\nallow_buttons\n}\n}")
 	f.Add("udp/:5060 tcp/[::1]:5061,\nlocalhost {\nsnom_lrc {\nkey 1\npress 2\nlight 431 on red\nlabel \"a b\"\nrespond 486 Busy\nfrom sip:a@b\n}\nlog x\n}")
+	f.Add(" <<0")
 	f.Fuzz(func(t *testing.T, inside string) {
 		if !enclosed(inside) {
 			return
@@ -72,12 +73,14 @@ func enclosed(text string) bool {
 	if strings.Contains(text, "import") || strings.Contains(text, "{$") {
 		return false
 	}
-	tokens, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
-	if err != nil {
+	// What follows belongs to a text that does not end by itself.
+	const end = "\n}"
+	tokens, err := caddyfile.Tokenize([]byte(text+end), "Caddyfile")
+	if err != nil || len(tokens) == 0 || tokens[len(tokens)-1].Text != "}" || tokens[len(tokens)-1].Quoted() {
 		return false
 	}
 	depth := 0
-	for _, token := range tokens {
+	for _, token := range tokens[:len(tokens)-1] {
 		switch {
 		case token.Quoted():
 		case token.Text == "{":

@@ -162,7 +162,11 @@ func parseKey(d *caddyfile.Dispenser) (*module.ProfileKey, error) {
 	}
 	var seen []string
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		for _, words := range properties(d) {
+		list := properties(d)
+		if len(list) == 0 {
+			return nil, d.Errf("key %d: a semicolon stands behind a property, not by itself", k.Key)
+		}
+		for _, words := range list {
 			if slices.Contains(seen, words[0]) {
 				return nil, d.Errf("key %d has its %s already", k.Key, words[0])
 			}
