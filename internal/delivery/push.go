@@ -187,6 +187,9 @@ func (d *Delivery) finish(f *push, status int, err error) {
 	aor := p.user.aor
 	d.tell(aor)
 	d.mu.Unlock()
+	if err == transaction.ErrClosed {
+		return // the server stops
+	}
 	d.behind.Mark(aor)
 	d.options.Count(resultNames[r])
 	f.report(r, aor, status, err)

@@ -112,8 +112,8 @@ func New() *Engine {
 // Destruct closes everything. It implements caddy.Destructor.
 func (e *Engine) Destruct() error {
 	err := e.Transport.Close()
-	e.Transactions.Close()
 	e.Delivery.Close()
+	e.Transactions.Close()
 	e.Location.Close()
 	e.registrations.Close()
 	e.Keys.Close()
