@@ -59,6 +59,7 @@ func (a *admin) do(method, path, body string, status int) (*http.Response, strin
 	if status != http.StatusNoContent && !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
 		a.t.Errorf("%s %s: Content-Type %s", method, path, res.Header.Get("Content-Type"))
 	}
+	conforms(a.t, method, path, body, res, string(text))
 	return res, string(text)
 }
 

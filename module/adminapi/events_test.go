@@ -75,6 +75,7 @@ func (f *follower) block() (typ, data string) {
 func (f *follower) want(typ, aor string) map[string]any {
 	f.t.Helper()
 	got, data := f.block()
+	validate(f.t, typ, object{"$ref": "#/components/schemas/Event"}, data)
 	var m map[string]any
 	if err := json.Unmarshal([]byte(data), &m); err != nil {
 		f.t.Fatalf("%v in %q", err, data)
