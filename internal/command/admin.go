@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/tidwall/gjson"
 )
 
 // adminFlags adds the flags that say where the admin API is, named as for Caddy's own commands.
@@ -22,33 +24,74 @@ func adminFlags(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// request asks the admin API. Its answer is read into result, unless that is nil; the header is returned.
-func request(cmd *cobra.Command, method, uri string, body, result any) (http.Header, error) {
+// connect sends a request to the admin API. The answer's body must be closed. An error of the API is an *apiError.
+func connect(cmd *cobra.Command, method, uri string, header http.Header, body io.Reader) (*http.Response, error) {
 	flags := caddycmd.Flags{FlagSet: cmd.Flags()}
 	address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
 	if err != nil {
 		return nil, fmt.Errorf("finding the admin API: %w", err)
 	}
+	res, err := caddycmd.AdminAPIRequest(address, method, uri, header, body)
+	if err != nil {
+		if refused := parseAPIError(err); refused != nil {
+			return nil, refused
+		}
+		return nil, fmt.Errorf("asking the admin API at %s: %w", address, err)
+	}
+	return res, nil
+}
+
+// apiError is what the API says is wrong.
+type apiError struct {
+	Status int
+	Body   []byte
+}
+
+func (e *apiError) Error() string { return gjson.GetBytes(e.Body, "error").String() }
+
+// parseAPIError finds what the API has said in the error that Caddy makes of it: nil if it has said nothing.
+func parseAPIError(err error) *apiError {
+	_, text, _ := strings.Cut(err.Error(), "HTTP ")
+	status, body, _ := strings.Cut(text, ": ")
+	n, _ := strconv.Atoi(status)
+	if n == 0 || !gjson.Valid(body) || !gjson.Get(body, "error").Exists() {
+		return nil
+	}
+	return &apiError{n, []byte(body)}
+}
+
+// ask asks the admin API. body is made JSON, unless it is nil. The answer and its header are returned.
+func ask(cmd *cobra.Command, method, uri string, body any) ([]byte, http.Header, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		reader = bytes.NewReader(text)
 	}
-	res, err := caddycmd.AdminAPIRequest(address, method, uri, nil, reader)
+	res, err := connect(cmd, method, uri, nil, reader)
 	if err != nil {
-		return nil, fmt.Errorf("asking the admin API at %s: %w", address, err)
+		return nil, nil, err
 	}
 	defer res.Body.Close()
-	if result == nil {
-		return res.Header, nil
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the answer of %s: %w", uri, err)
 	}
-	if err := json.NewDecoder(res.Body).Decode(result); err != nil {
+	return answer, res.Header, nil
+}
+
+// request asks the admin API. Its answer is read into result, unless that is nil; the header is returned.
+func request(cmd *cobra.Command, method, uri string, body, result any) (http.Header, error) {
+	answer, header, err := ask(cmd, method, uri, body)
+	if err != nil || result == nil {
+		return header, err
+	}
+	if err := json.Unmarshal(answer, result); err != nil {
 		return nil, fmt.Errorf("reading the answer of %s: %w", uri, err)
 	}
-	return res.Header, nil
+	return header, nil
 }
 
 // list asks for all pages of a list.
