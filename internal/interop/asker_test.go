@@ -26,6 +26,7 @@ type asker struct {
 	mu       sync.Mutex
 	cseq     int
 	pending  map[int]*pending
+	busy     map[int]bool // users that wait for an answer
 	closed   bool // no more is sent
 	answered int
 	repeated int
@@ -44,7 +45,7 @@ func (s *server) asker(t *testing.T, addr, name string, tr transport, users int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &asker{t: t, name: name, conn: conn, users: users, pending: make(map[int]*pending), known: make(map[int]struct{})}
+	a := &asker{t: t, name: name, conn: conn, users: users, pending: make(map[int]*pending), busy: make(map[int]bool), known: make(map[int]struct{})}
 	t.Cleanup(func() { conn.Close() })
 	a.ended.Go(a.read)
 	return a
@@ -58,8 +59,11 @@ func (a *asker) ask(n int) {
 	defer a.mu.Unlock()
 	var batch []byte
 	_, stream := a.conn.(*net.TCPConn)
-	for range n {
-		a.cseq++
+	for range min(n, a.users-len(a.busy)) {
+		// A phone has one REGISTER on its way at a time (RFC 3261 §10.2).
+		for a.cseq++; a.busy[a.cseq%a.users]; a.cseq++ {
+		}
+		a.busy[a.cseq%a.users] = true
 		text := a.request(a.cseq)
 		a.pending[a.cseq] = &pending{text: text, sent: time.Now(), next: t1}
 		if stream {
@@ -147,6 +151,7 @@ func (a *asker) answer(m []byte) {
 	defer a.mu.Unlock()
 	if _, ok := a.pending[cseq]; ok {
 		delete(a.pending, cseq)
+		delete(a.busy, cseq%a.users)
 		a.answered++
 		if cseq%3 != 0 {
 			a.known[cseq%a.users] = struct{}{}
