@@ -27,7 +27,7 @@ type asker struct {
 	cseq     int
 	pending  map[int]*pending
 	busy     map[int]bool // users that wait for an answer
-	closed   bool // no more is sent
+	closed   bool         // no more is sent
 	answered int
 	repeated int
 	known    map[int]struct{} // the users that are registered
