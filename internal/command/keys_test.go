@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,24 +105,29 @@ func TestKeys(t *testing.T) {
 	// With a phone, what it answers.
 	p := s.UDP()
 	registerPhone(p, "101")
+	var answering sync.WaitGroup
 	answer := func(status string) {
-		m := p.Expect("MESSAGE")
-		p.Answer(m, status, "t")
-		p.Ignore(m)
+		answering.Wait()
+		answering.Go(func() {
+			m := p.Expect("MESSAGE")
+			p.Answer(m, status, "t")
+			p.Ignore(m)
+		})
 	}
+	defer answering.Wait()
 	phone := func(head, row string) string {
 		return fmt.Sprintf("\nPHONE%s  MODEL  STATE    KEY  %s\nsip:101@%s  D785   current  2    %s\n", strings.Repeat(" ", len("sip:101@")+len(p.Addr.String())-5),
 			head, p.Addr, row)
 	}
-	go answer("200 OK")
+	answer("200 OK")
 	printsTimes(t, "KEY  LIGHT  COLOR  LABEL  NUMBER  ACTION  LAYER  EXPIRES\n2    on                                   admin\n"+
 		phone("ANSWER        SINCE", "acknowledged  <time>"), keysSetCommand(), at, "101", "2", "--light=on", "--wait=30s")
-	go answer("480 Gone")
+	answer("480 Gone")
 	got, err = run(t, keysPushCommand(), at, "101", "--wait=30s")
 	if err == nil || !strings.Contains(err.Error(), "has not acknowledged key 2: the phone answered 480") || !strings.Contains(got, "the phone answered 480") {
 		t.Errorf("%s, %v", got, err)
 	}
-	go answer("200 OK")
+	answer("200 OK")
 	if got, err = run(t, keysClearCommand(), at, "101", "2", "--wait=30s"); err != nil {
 		t.Errorf("%s, %v", got, err)
 	}
