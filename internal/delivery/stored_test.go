@@ -1,0 +1,64 @@
+package delivery
+
+import (
+	"bytes"
+	"testing"
+)
+
+func FuzzStored(f *testing.F) {
+	u := &user{aor: alice, left: []keyState{{key: 3, at: 7}}}
+	u.phones = []*phone{
+		{user: u, id: 1, since: 2, agent: 3, status: 415, unsupported: true},
+		{user: u, id: 1 << 63, since: 5, agent: 6, known: true, keys: []keyState{{9, 10, 1, 200}, {11, 12, 999, 404}}},
+	}
+	d := &Delivery{users: map[string]*user{alice: u}}
+	seed, _ := d.appendUser(nil, alice)
+	for i := range seed {
+		f.Add(seed[:i])
+	}
+	f.Add(seed)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u, err := parseUser(alice, data)
+		if err != nil {
+			return
+		}
+		// What was read is written as something that reads the same.
+		d := &Delivery{users: map[string]*user{alice: u}}
+		first, _ := d.appendUser(nil, alice)
+		if u, err = parseUser(alice, first); err != nil {
+			t.Fatal(err)
+		}
+		d.users[alice] = u
+		if second, _ := d.appendUser(nil, alice); !bytes.Equal(first, second) {
+			t.Errorf("%x is written again as %x", first, second)
+		}
+	})
+}
+
+func TestStored(t *testing.T) {
+	want := &user{aor: alice}
+	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, keys: []keyState{{9, 10, 1, 200}}}}
+	want.left = []keyState{{at: 1 << 31, key: 999}}
+	d := &Delivery{users: map[string]*user{alice: want}}
+	data, expires := d.appendUser(nil, alice)
+	if !expires.IsZero() {
+		t.Errorf("it expires at %v", expires)
+	}
+	got, err := parseUser(alice, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, q := got.phones[0], want.phones[0]
+	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || got.left[0] != want.left[0] {
+		t.Errorf("%+v %+v", got, p)
+	}
+	for i := range data {
+		if _, err := parseUser(alice, data[:i]); err == nil {
+			t.Errorf("%d bytes of %d are taken", i, len(data))
+		}
+	}
+	data[0]++
+	if _, err := parseUser(alice, data); err == nil {
+		t.Error("a newer version is taken")
+	}
+}
