@@ -20,11 +20,6 @@ const (
 	KeyPressed      = "key_pressed"      // a user has pressed a key
 )
 
-// Types returns all types.
-func Types() []string {
-	return []string{Registered, Unregistered, KeyChanged, KeyAcknowledged, KeyFailed, KeyPressed}
-}
-
 // Remembered is how many events a bus remembers. A reader that is further behind is cut off.
 const Remembered = 4096
 
