@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -193,6 +195,12 @@ func TestRemoved(t *testing.T) {
 	ask(last, "403 other")
 	s.Load(strings.Replace(servers(inner, "act tell last"), "domain", "grace_period 1ms\n\t\tdomain", 1))
 	last.Closed()
+	// Each of its listeners has a timer of its own.
+	for deadline := time.Now().Add(20 * time.Second); len(s.App().Engine().Transport.Listeners()) > 2; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the listeners are still open")
+		}
+	}
 	isFree(t, outer)
 	for _, p := range in {
 		ask(p, "200 last")
