@@ -1,6 +1,9 @@
 package delivery
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
 // The lines. What has changed goes first: a lamp must not wait for a thousand phones that have just come back. Whoever is only back gets one turn in
 // bulkTurn.
@@ -54,6 +57,18 @@ func (d *Delivery) queue(p *phone) {
 	}
 	p.line = number
 	d.lines[number-1].push(p)
+}
+
+// answerTime is what a phone that has just registered is left in peace: it is to have the answer to its REGISTER before anything else.
+const answerTime = 20 * time.Millisecond
+
+// queueLater puts a phone in line in a moment. The caller holds the lock.
+func (d *Delivery) queueLater(p *phone) {
+	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.place != 0 || p.line != 0 {
+		return
+	}
+	p.retry = time.Now().Add(answerTime).UnixNano()
+	d.retries.add(p)
 }
 
 // pop returns whose turn it is.

@@ -148,7 +148,11 @@ func (d *Delivery) look(aor string, c cause) {
 			p.unsupported = false
 		}
 		p.urgent = p.urgent || c > registered
-		d.queue(p)
+		if c == registered {
+			d.queueLater(p)
+		} else {
+			d.queue(p)
+		}
 	}
 	if u != nil {
 		d.clean(u, time.Now())

@@ -161,7 +161,7 @@ func stateOf(p *phone, keys []KeyStatus) string {
 		return StateUnreachable
 	case p.flight != nil:
 		return StateSending
-	case p.place != 0:
+	case p.place != 0 && p.failures > 0:
 		return StateRetrying
 	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged && k.Error == "" }):
 		return StatePending
