@@ -23,6 +23,8 @@ import (
 //		}
 //		batch
 //		rate <messages a second>
+//		credentials <user> <password>
+//		phones <user-agent globs...>
 //	}
 func (a *app) keys(d *caddyfile.Dispenser) error {
 	if a.Keys != nil {
@@ -53,8 +55,26 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 				return d.Err("rate needs a number of messages a second, as in rate 500")
 			}
 			err = noMore(d, option)
+		case "credentials":
+			if a.Keys.Credentials != nil {
+				return d.Err("credentials are there already: they are the same for all phones")
+			}
+			args := d.RemainingArgs()
+			if len(args) != 2 { // not a word of them
+				return d.Err("credentials take a user and a password, in quotes if there are spaces in it")
+			}
+			a.Keys.Credentials = &module.KeyCredentials{Username: args[0], Password: args[1]}
+			err = noBlock(d, option)
+		case "phones":
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.Err("phones needs at least one glob for User-Agents, as in phones OfficePhone/*")
+			}
+			a.Keys.Phones = append(a.Keys.Phones, args...)
+			err = noBlock(d, option)
 		default:
-			return d.Errf("unrecognized option '%s' of keys: %s", option, suggest.DidYouMean(option, []string{"profile", "model", "batch", "rate"}))
+			return d.Errf("unrecognized option '%s' of keys: %s", option,
+				suggest.DidYouMean(option, []string{"profile", "model", "batch", "rate", "credentials", "phones"}))
 		}
 		if err != nil {
 			return err

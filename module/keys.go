@@ -28,6 +28,21 @@ type Keys struct {
 
 	// How many messages a second are sent to all phones together. Default: 500.
 	Rate int `json:"rate,omitempty"`
+
+	// What phones that want a password for a message are answered with. Default: they are not answered, and get no keys.
+	Credentials *KeyCredentials `json:"credentials,omitempty"`
+
+	// Phones that have such keys beside those of Snom, by their User-Agent: one of these globs must match. Case does not matter.
+	Phones []string `json:"phones,omitempty"`
+}
+
+// KeyCredentials are the name and password by which phones know that a message is the server's.
+type KeyCredentials struct {
+	// The name. Placeholders are allowed.
+	Username string `json:"username"`
+
+	// The password. Placeholders are allowed.
+	Password string `json:"password"`
 }
 
 // KeyProfile gives keys to users and phones: to those for whom all that is said here is true, to all if nothing is said. A user may be named by users,
@@ -93,6 +108,12 @@ type PhoneModel struct {
 func (k *Keys) Validate() error {
 	if k.Rate < 0 {
 		return fmt.Errorf("rate %d: it must not be negative", k.Rate)
+	}
+	if c := k.Credentials; c != nil && (c.Username == "" || c.Password == "") {
+		return errors.New("credentials need a username and a password")
+	}
+	if slices.Contains(k.Phones, "") {
+		return errors.New("phones: an empty glob matches nobody")
 	}
 	var names []string
 	for _, p := range k.Profiles {
@@ -184,11 +205,18 @@ func (a *App) provisionKeys() error {
 	if err := a.Keys.Validate(); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	a.generation.Delivery = delivery.Settings{Batch: a.Keys.Batch, Rate: a.Keys.Rate}
+	repl := caddy.NewReplacer()
+	a.generation.Delivery = delivery.Settings{Batch: a.Keys.Batch, Rate: a.Keys.Rate, Phones: a.Keys.Phones}
+	if c := a.Keys.Credentials; c != nil {
+		username, password := repl.ReplaceKnown(c.Username, ""), repl.ReplaceKnown(c.Password, "")
+		if username == "" || password == "" {
+			return errors.New("keys: credentials need a username and a password: their placeholders are empty")
+		}
+		a.generation.Delivery.Username, a.generation.Delivery.Password = username, password
+	}
 	for _, m := range a.Keys.Models {
 		a.generation.Models = append(a.generation.Models, snom.Model{Name: m.Name, Keys: m.Keys, Colors: m.Colors, Confidence: snom.Verified})
 	}
-	repl := caddy.NewReplacer()
 	for _, p := range a.Keys.Profiles {
 		c := keys.ProfileConfig{Name: p.Name, Users: p.Users, UserAgents: p.UserAgents, Models: p.Models, HasMembers: p.MembersFile != ""}
 		for _, k := range p.Keys {

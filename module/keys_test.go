@@ -133,6 +133,9 @@ func TestKeysRefused(t *testing.T) {
 		{`{"profiles": [{"name": "x", "members_file": "` + bad + `"}]}`, "keys: profile x: members: " + bad + ": line 2: one user a line"},
 		{`{"profiles": [{"name": "x", "members_file": "{env.NO_SUCH_THING}"}]}`, "keys: profile x: members: "},
 		{`{"models": [{"name": "D999"}]}`, "keys: model D999: keys must be 1 to 999, not 0"},
+		{`{"credentials": {"username": "server"}}`, "keys: credentials need a username and a password"},
+		{`{"credentials": {"username": "server", "password": "{env.NO_SUCH_THING}"}}`, "keys: credentials need a username and a password: their placeholders are empty"},
+		{`{"phones": ["a*", ""]}`, "keys: phones: an empty glob matches nobody"},
 		{`{"rate": -1}`, "keys: rate -1: it must not be negative"},
 	} {
 		t.Run(tc.keys, func(t *testing.T) {

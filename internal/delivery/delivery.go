@@ -8,6 +8,7 @@ package delivery
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,12 @@ type Options struct {
 type Settings struct {
 	Batch bool // several keys in one message
 	Rate  int  // messages in a second; 0: DefaultRate
+
+	// What phones that challenge a message are answered with. Without a username they are not answered.
+	Username, Password string
+
+	// Globs of the User-Agents, in any case, of phones that have such keys, beside those of Snom.
+	Phones []string
 }
 
 // Delivery brings keys to phones. It is safe for concurrent use.
@@ -125,8 +132,16 @@ func (d *Delivery) Configure(s Settings) {
 		s.Rate = DefaultRate
 	}
 	d.mu.Lock()
+	before := d.settings
 	d.settings = s
+	credentials := s.Username != before.Username || s.Password != before.Password
+	if credentials {
+		d.setCredentials()
+	}
 	d.mu.Unlock()
+	if credentials || !slices.Equal(s.Phones, before.Phones) {
+		d.inbox.everybody()
+	}
 	d.awake()
 }
 

@@ -30,17 +30,18 @@ type world struct {
 	d    *Delivery
 	kept storage.Engine
 
-	mu      sync.Mutex
-	keys    map[string]map[int]string // by address-of-record: the labels
-	phones  map[string]*fake          // by Contact
-	sent    []message
-	cseq    uint32
-	events  []string
-	count   map[string]int
-	broken  bool // the way to phones is gone
-	script  answer
-	closed  bool // there are no transactions any more
-	flights map[*flight]bool
+	mu        sync.Mutex
+	keys      map[string]map[int]string // by address-of-record: the labels
+	phones    map[string]*fake          // by Contact
+	sent      []message
+	cseq      uint32
+	events    []string
+	count     map[string]int
+	broken    bool // the way to phones is gone
+	script    answer
+	challenge string // header lines of answers
+	closed    bool   // there are no transactions any more
+	flights   map[*flight]bool
 }
 
 // answer is how phones answer; status 0: not at all. nil: 200 at once.
@@ -263,9 +264,15 @@ func (w *world) NewClient(b []byte, flow transport.Flow, h transaction.ClientHan
 	if status < 300 {
 		f.show(sent.body)
 	}
-	time.AfterFunc(after, func() { w.land(fl, func() { h.OnResponse(nil, &wire.Message{Response: true, Status: status}, nil) }) })
+	var response wire.Message
+	if err := response.Parse(fmt.Appendf(nil, responseText, status, w.challenge)); err != nil {
+		w.t.Error(err)
+	}
+	time.AfterFunc(after, func() { w.land(fl, func() { h.OnResponse(nil, &response, nil) }) })
 	return nil, nil
 }
+
+const responseText = "SIP/2.0 %d x\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n%s\r\n"
 
 // flight is a message on its way.
 type flight struct {

@@ -24,6 +24,13 @@ type inbox struct {
 	all   bool // everybody is to be looked at
 }
 
+// everybody says that everybody is to be looked at.
+func (b *inbox) everybody() {
+	b.mu.Lock()
+	b.all = true
+	b.mu.Unlock()
+}
+
 func (b *inbox) put(d *Delivery, aor string, c cause) {
 	b.mu.Lock()
 	if b.cause == nil {

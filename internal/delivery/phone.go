@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/glob"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/snom"
 )
@@ -90,17 +91,22 @@ func (u *user) phoneOf(id uint64) *phone {
 }
 
 // bindingOf returns the binding of a phone, nil when there is none. A phone may be registered over several flows (RFC 5626): its first one says since when it is, and
-// any that is there leads to it.
-func bindingOf(bindings []*location.Binding, id uint64) (b *location.Binding) {
+// any that is there leads to it. The caller holds the lock.
+func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *location.Binding) {
 	for _, other := range bindings {
 		if textHash(other.Contact()) == id && (b == nil || other.RegID() < b.RegID()) {
 			b = other
 		}
 	}
-	if b == nil || !snom.IsSnom(b.UserAgent()) {
+	if b == nil || !d.hasKeys(b.UserAgent()) {
 		return nil
 	}
 	return b
+}
+
+// hasKeys tells whether a phone with this User-Agent has such keys. The caller holds the lock.
+func (d *Delivery) hasKeys(userAgent string) bool {
+	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
 }
 
 // wayTo returns the binding to send by.
@@ -128,7 +134,7 @@ func (d *Delivery) look(aor string, c cause) {
 	}
 	for _, b := range bindings {
 		id := textHash(b.Contact())
-		if b != bindingOf(bindings, id) {
+		if b != d.bindingOf(bindings, id) {
 			continue
 		}
 		p := u.phoneOf(id)
@@ -164,7 +170,7 @@ func (d *Delivery) look(aor string, c cause) {
 // message beside the first.
 func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
 	u.phones = slices.DeleteFunc(u.phones, func(p *phone) bool {
-		if p.flight != nil || bindingOf(bindings, p.id) != nil {
+		if p.flight != nil || d.bindingOf(bindings, p.id) != nil {
 			return false
 		}
 		d.drop(p)

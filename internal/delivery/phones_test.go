@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/icholy/digest"
+
 	_ "github.com/caddysip/caddysip"
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/delivery"
@@ -144,6 +146,7 @@ func TestPhones(t *testing.T) {
 			h.set(aor, 2, nil)
 			h.settle(aor)
 			h.set(aor, 5, &keys.Record{Key: 5, Light: "on"})
+			h.delivery().Wait(h.ctx, aor, 5) // settle's key, which the phone shows already, would go before it
 			h.settle(aor)
 			h.set(aor, 5, nil)
 			h.settle(aor)
@@ -194,6 +197,50 @@ func TestOthersGetNothing(t *testing.T) {
 	if m := other.Received("MESSAGE"); len(m) > 0 {
 		t.Errorf("another phone got:\n%s", m[0])
 	}
+}
+
+// A phone with another name gets its keys once the configuration names it, and when it wants a password, with that.
+func TestNamedPhoneWithPassword(t *testing.T) {
+	t.Setenv("KEYS_PASSWORD", "secret")
+	h := newHouse(t, "register\nproxy")
+	peer := h.s.UDP()
+	register := func(callID string) {
+		peer.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\nFrom: <sip:101@example.com>;tag=1\n" +
+			"To: <sip:101@example.com>\nCall-ID: " + callID + "\nCSeq: 1 REGISTER\nContact: <sip:101@{me}>\nUser-Agent: OfficePhone/1\n\n")
+		peer.Expect("SIP/2.0 200")
+	}
+	register("1")
+	register("2")
+	peer.Nothing()
+	h.s.Load(strings.Replace(h.text, "keys {", "keys {\nphones officephone/*\ncredentials server {env.KEYS_PASSWORD}", 1))
+	for _, body := range []string{"k=1\r\nc=on\r\no=green\r\nn=9\r\nl=Front desk", "k=2\r\nn=77\r\na=message\r\nl=Door"} {
+		first := peer.Expect("MESSAGE sip:101@" + peer.Addr.String() + " SIP/2.0\r\n")
+		peer.Ignore(first)
+		const challenge = `Digest realm="phone", nonce="n", algorithm=SHA-256, qop="auth"`
+		peer.Answer(first, "401 Unauthorized", "p", "WWW-Authenticate: "+challenge, "Content-Length: 0")
+		second := peer.Expect(first.Line())
+		peer.Ignore(second)
+		if first.Body() != body || second.Body() != body || first.Header("Authorization") != "" || second.Header("Call-ID") != first.Header("Call-ID") ||
+			second.Header("From") != first.Header("From") || second.Header("CSeq") != "2 MESSAGE" || second.Header("Via") == first.Header("Via") {
+			t.Errorf("got\n%s\n%s", first.Text, second.Text)
+		}
+		got, err := digest.ParseCredentials(second.Header("Authorization"))
+		h.check(err)
+		c, err := digest.ParseChallenge(challenge)
+		h.check(err)
+		want, err := digest.Digest(c, digest.Options{Method: "MESSAGE", URI: first.URI(), Username: "server", Password: "secret", Cnonce: got.Cnonce, Count: got.Nc})
+		h.check(err)
+		if *got != *want {
+			t.Errorf("the credentials are %v, not %v", got, want)
+		}
+		peer.Answer(second, "200 OK", "p", "Content-Length: 0")
+	}
+	for _, o := range h.delivery().Wait(h.ctx, "101@example.com", 2) {
+		if !o.Acknowledged {
+			t.Errorf("%+v", o)
+		}
+	}
+	peer.Nothing()
 }
 
 // pressed collects presses of keys.

@@ -24,7 +24,7 @@ const (
 	maxSilence = 3
 )
 
-// push is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays as it is.
+// push is one message on its way. The Delivery's lock guards done, slot, stale and answered; the rest stays as it is.
 type push struct {
 	d       *Delivery
 	phone   *phone
@@ -33,10 +33,13 @@ type push struct {
 	sent    time.Time
 	keys    []sentKey
 	room    [1]sentKey
+	message []byte // what was sent; nil when no challenge could be answered
 
 	done  bool // it has an outcome
 	slot  bool // it counts as being in flight
 	stale bool // the phone has registered anew meanwhile, and may have forgotten what it acknowledges
+
+	answered bool // its challenge was answered
 }
 
 type sentKey struct {
@@ -117,21 +120,25 @@ func appendRandom(dst []byte, n int) []byte {
 }
 
 // send sends the message that prepare has made.
-func (d *Delivery) send(f *push) {
+func (d *Delivery) send(f *push) { f.transmit(d.message, nil) }
+
+// transmit sends a request to the phone. With out it must not be changed any more.
+func (f *push) transmit(request []byte, out *transport.Outbox) {
 	var o transaction.ClientOptions
-	if !d.options.Proven(f.flow) {
+	if !f.d.options.Proven(f.flow) {
 		o.MaxRetransmits = transaction.UnprovenRetransmits
 	}
-	if _, err := d.options.Client.NewClient(d.message, f.flow, f, nil, o); err != nil {
-		d.finish(f, 0, err)
+	if _, err := f.d.options.Client.NewClient(request, f.flow, f, out, o); err != nil {
+		f.d.finish(f, 0, err)
 	}
 }
 
 // OnResponse implements transaction.ClientHandler.
-func (f *push) OnResponse(_ *transaction.Client, m *wire.Message, _ *transport.Outbox) {
-	if m.Status >= 200 {
-		f.d.finish(f, m.Status, nil)
+func (f *push) OnResponse(_ *transaction.Client, m *wire.Message, out *transport.Outbox) {
+	if m.Status < 200 || (m.Status == 401 || m.Status == 407) && f.answer(m, out) {
+		return
 	}
+	f.d.finish(f, m.Status, nil)
 }
 
 // OnFailure implements transaction.ClientHandler.

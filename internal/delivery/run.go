@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -129,7 +130,7 @@ func (d *Delivery) release(f *push) {
 func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(p.user.aor), room[:0])
-	b := bindingOf(bindings, p.id)
+	b := d.bindingOf(bindings, p.id)
 	if b == nil {
 		d.inbox.put(d, p.user.aor, registered) // it went while a message was on its way
 		return nil
@@ -154,6 +155,9 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		return nil
 	}
 	d.message = appendMessage(d.message[:0], b, flow, sentBy, body)
+	if d.settings.Username != "" {
+		f.message = bytes.Clone(d.message) // d.message is soon another's
+	}
 	p.flight = f
 	if p.mayShow(f.keys) {
 		d.behind.Mark(p.user.aor)

@@ -28,7 +28,7 @@ const (
 	StateRetrying    = "retrying"    // it did not answer, and will be asked again
 	StateUnreachable = "unreachable" // its connection has gone; it has to register again
 	StateUnsupported = "unsupported" // it has no such keys, or does not know them
-	StateOther       = "other"       // it is no Snom phone, and gets nothing
+	StateOther       = "other"       // it is no Snom phone nor in the phones of the configuration, and gets nothing
 )
 
 // KeyStatus is what is known of a key of a phone.
@@ -65,11 +65,12 @@ func (d *Delivery) Status(aor string) []PhoneStatus {
 			State:     StateOther,
 		}
 		id := textHash(b.Contact())
-		agent, isSnom := snom.ParseUserAgent(s.UserAgent)
-		if isSnom && b != bindingOf(bindings, id) {
+		hasKeys := d.hasKeys(s.UserAgent)
+		if hasKeys && b != d.bindingOf(bindings, id) {
 			continue // another flow of the same phone
 		}
-		if isSnom {
+		if hasKeys {
+			agent, _ := snom.ParseUserAgent(s.UserAgent)
 			s.Model = agent.Model
 			p := u.phoneOf(id)
 			s.Keys = d.keyStatus(aor, b, p)
@@ -140,7 +141,7 @@ func (p *phone) problem() string {
 func problem(status int, timeout bool) string {
 	switch {
 	case status == 401 || status == 407:
-		return "the phone wants a password for this: turn that off there"
+		return "the phone wants a password for this: give the right one in credentials of keys, or turn that off there"
 	case status != 0:
 		return "the phone answered " + strconv.Itoa(status)
 	case timeout:
@@ -178,7 +179,7 @@ func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
 	done = true
 	for _, b := range bindings {
 		id := textHash(b.Contact())
-		if b != bindingOf(bindings, id) {
+		if b != d.bindingOf(bindings, id) {
 			continue
 		}
 		o := Outcome{Contact: string(wire.WithoutPassword([]byte(b.Contact())))}

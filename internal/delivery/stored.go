@@ -50,9 +50,7 @@ func (d *Delivery) Use(e storage.Engine) {
 	d.mu.Lock()
 	d.ready = true
 	d.mu.Unlock()
-	d.inbox.mu.Lock()
-	d.inbox.all = true
-	d.inbox.mu.Unlock()
+	d.inbox.everybody()
 	d.awake()
 }
 
