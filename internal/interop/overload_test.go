@@ -45,7 +45,7 @@ func TestOverload(t *testing.T) {
 	const calls = 20
 	callee := port(freeAddr(t))
 	s.register(t, "106", callee, udp)
-	uas := s.sipp(t, "uas.xml", callee, udp, "-m", fmt.Sprint(calls))
+	uas := s.sipp(t, "uas.xml", callee, udp, "-m", fmt.Sprint(calls), "-d", "9000") // its answer to BYE may be lost
 	uas.bound(t, callee, udp)
 	half := *floodTime / 2
 	uac := s.sipp(t, "uac.xml", port(freeAddr(t)), udp, "-s", "106", "-m", fmt.Sprint(calls), "-r", "100", "-d", fmt.Sprint((half + time.Second).Milliseconds()))
