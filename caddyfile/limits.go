@@ -26,6 +26,7 @@ import (
 //		connections            <number>
 //		connections_per_source <number>
 //		transactions           <number>
+//		memory                 <size>
 //	}
 func (s *serverScope) limits(d *caddyfile.Dispenser) error {
 	if s.Limits != nil {
@@ -76,14 +77,15 @@ var limits = map[string]func(l *module.Limits, value string) error{
 	"connections":            func(l *module.Limits, value string) error { return parseNumber(&l.Connections, value) },
 	"connections_per_source": func(l *module.Limits, value string) error { return parseNumber(&l.ConnectionsPerSource, value) },
 	"transactions":           func(l *module.Limits, value string) error { return parseNumber(&l.Transactions, value) },
+	"memory":                 func(l *module.Limits, value string) error { return parseSize(&l.Memory, value) },
 }
 
-func parseSize(size *int, value string) error {
+func parseSize[T int | int64](size *T, value string) error {
 	n, err := humanize.ParseBytes(value)
-	if err != nil || n == 0 || n > math.MaxInt32 {
+	if err != nil || n == 0 || n > math.MaxInt64>>1 {
 		return fmt.Errorf("'%s' is no size, write it as in 64KiB", value)
 	}
-	*size = int(n)
+	*size = T(n)
 	return nil
 }
 

@@ -22,7 +22,7 @@ type scope struct {
 }
 
 // builtin are the directives that are no handlers.
-var builtin = []string{"handle", "handle_errors", "invoke", "limits", "log", "route"}
+var builtin = []string{"handle", "handle_errors", "invoke", "limits", "log", "route", "trust"}
 
 // scopeKey is where handlers with routes of their own find the scope in their dispenser.
 const scopeKey = "sip_scope"
@@ -135,7 +135,7 @@ func (s *scope) directive(segment caddyfile.Segment) (*module.Route, error) {
 	d := caddyfile.NewDispenser(segment)
 	d.Next()
 	name := d.Val()
-	if name == "limits" || name == "log" || name == "handle_errors" || strings.HasPrefix(name, "&(") {
+	if name == "limits" || name == "log" || name == "trust" || name == "handle_errors" || strings.HasPrefix(name, "&(") {
 		if s.server == nil {
 			return nil, d.Errf("%s belongs in the block of a server, not in another block there", name)
 		}
@@ -144,6 +144,8 @@ func (s *scope) directive(segment caddyfile.Segment) (*module.Route, error) {
 			return nil, s.server.limits(d)
 		case "log":
 			return nil, s.server.log(d)
+		case "trust":
+			return nil, s.server.trust(d)
 		case "handle_errors":
 			return nil, s.server.handleErrors(d, s)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
 )
@@ -93,6 +94,29 @@ func (s *serverScope) log(d *caddyfile.Dispenser) error {
 		return d.Err("log has no block here: where the log goes is said by the global option log, with include sip.log.access")
 	}
 	return nil
+}
+
+// trust reads which neighbours are believed. It may be there several times.
+//
+//	trust <ranges...>
+//
+// private_ranges stands for all private IPv4 and IPv6 ranges.
+func (s *serverScope) trust(d *caddyfile.Dispenser) error {
+	words := d.RemainingArgs()
+	if len(words) == 0 {
+		return d.Err("trust needs the addresses or ranges that are trusted, as in 10.0.0.0/8")
+	}
+	words = ipset.Expand(words)
+	for _, word := range words {
+		if strings.Contains(word, "{") {
+			continue // it is replaced later
+		}
+		if _, err := ipset.Parse([]string{word}); err != nil {
+			return d.Errf("trust: %w", err)
+		}
+	}
+	s.Trust = append(s.Trust, words...)
+	return noBlock(d, "trust")
 }
 
 // handleErrors reads what is done about errors.

@@ -41,12 +41,18 @@ type Limits struct {
 	// How many transactions may be held, those of other servers counted in, when a request needs another one. It is answered 503 with
 	// Retry-After (counted in caddy_sip_transaction_events_total, event full). Default: 1000000.
 	Transactions int `json:"transactions,omitempty"`
+
+	// How many bytes the whole process may take, all servers together; of several the smallest counts. Above it, what would make the server hold more
+	// (a registration, a call, a connection) is refused with 503 and Retry-After, and what exists is served. At least 64 MiB.
+	// Default: half of what the machine or its container has.
+	Memory int64 `json:"memory,omitempty"`
 }
 
 const (
 	minMessage = 256
 	maxMessage = 64 << 10
 	minHeaders = 8
+	minMemory  = 64 << 20
 	maxHeaders = wire.MaxHeaders - 10 // a proxy adds some
 )
 
@@ -71,6 +77,9 @@ func (l *Limits) Validate() error {
 		case n.max != 0 && (n.value < n.min || n.value > n.max):
 			return fmt.Errorf("limits: %s %d: it must be %d to %d%s", n.name, n.value, n.min, n.max, n.unit)
 		}
+	}
+	if l.Memory != 0 && l.Memory < minMemory {
+		return fmt.Errorf("limits: memory %d: it must be at least %d bytes (64MiB)", l.Memory, minMemory)
 	}
 	if l.MessageTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("limits: message_timeout %s and idle_timeout %s must not be negative", time.Duration(l.MessageTimeout), time.Duration(l.IdleTimeout))

@@ -121,6 +121,9 @@ func (r *Request) Transport() string { return r.flow.Network.String() }
 // Flow returns the way the request came, which leads back to its sender.
 func (r *Request) Flow() Flow { return r.flow }
 
+// Trusted reports whether the request came from an address that the server's configuration trusts.
+func (r *Request) Trusted() bool { return r.server.Trusts(r.flow.Remote.Addr()) }
+
 // Server returns the server that took the request.
 func (r *Request) Server() *Server { return r.server }
 

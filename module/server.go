@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/transport"
 )
 
@@ -35,6 +36,12 @@ type Server struct {
 	// What others can make the server do and hold. Default: each limit's own.
 	Limits *Limits `json:"limits,omitempty"`
 
+	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies, gateways, trunks. What they say of a caller's identity
+	// (P-Asserted-Identity, Diversion, …) passes, and they may act for either end of a call that was set up through them. Placeholders are
+	// replaced when the configuration is loaded. Default: none.
+	Trust []string `json:"trust,omitempty"`
+
+	trusted       ipset.Set
 	authenticates bool
 	believers     []string // the handlers that take a sender's word
 
@@ -73,6 +80,9 @@ func ServerFrom(ctx caddy.Context) (*Server, error) {
 // Name returns the server's name.
 func (s *Server) Name() string { return s.name }
 
+// Trusts reports whether the configuration trusts an address: Trust has it.
+func (s *Server) Trusts(addr netip.Addr) bool { return s.trusted.Contains(addr) }
+
 // App returns the app the server belongs to.
 func (s *Server) App() *App { return s.app }
 
@@ -81,6 +91,10 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 	s.logger = a.logger.With(zap.String("server", name))
 	if s.Logs != nil {
 		s.access = a.logger.Named(s.Logs.loggerName())
+	}
+	var err error
+	if s.trusted, err = ipset.Parse(s.Trust); err != nil {
+		return fmt.Errorf("trust: %w", err)
 	}
 	ctx = ctx.WithValue(appKey, a)
 	ctx = ctx.WithValue(serverKey, s)
@@ -96,13 +110,11 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 		if err := s.Errors.Routes.Provision(ctx); err != nil {
 			return fmt.Errorf("error routes: %w", err)
 		}
-		var err error
 		if s.onError, err = s.Errors.compile(); err != nil {
 			return fmt.Errorf("error routes: %w", err)
 		}
 	}
 	s.warnOpen()
-	var err error
 	s.serve, err = s.Routes.Compile(unanswered)
 	return err
 }
@@ -119,6 +131,9 @@ func (a *App) listenAddresses() error {
 			if err := s.Limits.Validate(); err != nil {
 				return fmt.Errorf("server %s: %w", name, err)
 			}
+		}
+		if l := s.Limits; l != nil && l.Memory != 0 && (a.generation.Memory == 0 || l.Memory < a.generation.Memory) {
+			a.generation.Memory = l.Memory
 		}
 		limits := s.Limits.listener()
 		for _, text := range s.Listen {

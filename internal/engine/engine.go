@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/keys"
@@ -47,6 +48,7 @@ type Generation struct {
 	Listen     []Address
 	Logger     *zap.Logger
 	Limits     []*transport.Limits // of each of Listen, in this order; nil, or a nil one: the defaults
+	Memory     int64               // how many bytes the process may take; 0: a share of the machine's
 	Storage    storage.Storage     // where registrations and keys are kept; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes go on
 
@@ -70,6 +72,7 @@ type Engine struct {
 	Events       *events.Bus
 	Keys         *keys.Store
 	Delivery     *delivery.Delivery
+	Budget       *budget.Budget
 
 	current  atomic.Pointer[Generation]
 	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
@@ -90,7 +93,7 @@ type Engine struct {
 
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
-	e := &Engine{listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
+	e := &Engine{Budget: new(budget.Budget), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})
@@ -119,6 +122,7 @@ func (e *Engine) Destruct() error {
 	e.Keys.Close()
 	e.Events.Close()
 	e.garbage.limit(0)
+	e.garbage.limitMemory(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stack = nil
@@ -163,6 +167,7 @@ func (e *Engine) Attach(g *Generation) error {
 	e.useStorage(g) // what the first packet changes is written there
 	e.takeBack(g)
 	g.limit()
+	e.limitMemory(g)
 	e.stack = append(e.stack, g)
 	e.setLeaving()
 	e.current.Store(g)
@@ -190,6 +195,7 @@ func (e *Engine) Detach(g *Generation) {
 	e.current.Store(top)
 	if top != nil {
 		top.limit()
+		e.limitMemory(top)
 	}
 	e.releaseListeners(g, rollback)
 	e.setLeaving()

@@ -18,6 +18,9 @@ type garbage struct {
 	mu     sync.Mutex
 	set    bool
 	before int
+
+	memorySet    bool
+	memoryBefore int64
 }
 
 // limit sets how much garbage there may be, unless the GOGC environment variable does.
@@ -36,5 +39,22 @@ func (g *garbage) limit(bindings int) {
 	g.before = debug.SetGCPercent(gcPercent)
 	if g.before < gcPercent { // off, or tighter already
 		debug.SetGCPercent(g.before)
+	}
+}
+
+// limitMemory sets how many bytes the Go runtime may take before it collects garbage as often as it can, unless the GOMEMLIMIT environment variable does. 0 is
+// what it was before.
+func (g *garbage) limitMemory(limit int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case os.Getenv("GOMEMLIMIT") != "":
+	case limit > 0:
+		if before := debug.SetMemoryLimit(limit); !g.memorySet {
+			g.memorySet, g.memoryBefore = true, before
+		}
+	case g.memorySet:
+		g.memorySet = false
+		debug.SetMemoryLimit(g.memoryBefore)
 	}
 }

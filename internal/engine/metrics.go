@@ -81,7 +81,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
-		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes,
+		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes, memoryMetrics{e.Budget},
 		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
 		gauge("bans", "Sources banned now.", func() float64 { return float64(e.Bans.Len()) }),
 		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),

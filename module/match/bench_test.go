@@ -5,13 +5,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
 
 // cases are the matchers that a server asks for every packet.
 func cases(t testing.TB) map[string]module.Matcher {
-	remote := &MatchRemoteIP{Ranges: privateRanges}
+	remote := &MatchRemoteIP{Ranges: ipset.PrivateRanges}
 	re := &MatchURIRegexp{Regexp{Pattern: "^sip:9"}}
 	for _, p := range []caddy.Provisioner{remote, re} {
 		if err := p.Provision(caddy.Context{}); err != nil {

@@ -2,12 +2,12 @@ package match
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -21,11 +21,8 @@ type MatchRemoteIP struct {
 	// Addresses and ranges in CIDR notation. Placeholders are replaced when the configuration is loaded.
 	Ranges []string `json:"ranges,omitempty"`
 
-	prefixes []netip.Prefix
+	set ipset.Set
 }
-
-// privateRanges is what private_ranges stands for, the same as in Caddy's other matchers.
-var privateRanges = []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"}
 
 // CaddyModule returns the Caddy module information.
 func (*MatchRemoteIP) CaddyModule() caddy.ModuleInfo {
@@ -33,46 +30,17 @@ func (*MatchRemoteIP) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision reads the ranges.
-func (m *MatchRemoteIP) Provision(caddy.Context) error {
+func (m *MatchRemoteIP) Provision(caddy.Context) (err error) {
 	if len(m.Ranges) == 0 {
 		return errNoValues
 	}
-	repl := caddy.NewReplacer()
-	for _, text := range m.Ranges {
-		s, err := repl.ReplaceOrErr(text, true, true)
-		if err != nil {
-			return err
-		}
-		p, err := parseRange(s)
-		if err != nil {
-			return err
-		}
-		m.prefixes = append(m.prefixes, p)
-	}
-	return nil
-}
-
-func parseRange(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil || p.Addr().Is4In6() {
-		return p, fmt.Errorf("%q is neither an IP address nor a range of them, as in 10.0.0.0/8", s)
-	}
-	return p.Masked(), nil
+	m.set, err = ipset.Parse(m.Ranges)
+	return err
 }
 
 // Match implements module.Matcher.
 func (m *MatchRemoteIP) Match(r *module.Request) (bool, error) {
-	addr := r.Source().Addr().Unmap().WithZone("")
-	for _, p := range m.prefixes {
-		if p.Contains(addr) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return m.set.Contains(r.Source().Addr()), nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.
@@ -84,9 +52,7 @@ func (m *MatchRemoteIP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := list(d, &m.Ranges); err != nil {
 		return err
 	}
-	if i := slices.Index(m.Ranges, "private_ranges"); i >= 0 {
-		m.Ranges = slices.Replace(m.Ranges, i, i+1, privateRanges...)
-	}
+	m.Ranges = ipset.Expand(m.Ranges)
 	return nil
 }
 

@@ -1,0 +1,126 @@
+// Package budget counts the memory that the server's state takes, and refuses more of it above a ceiling.
+//
+// Whoever holds something for others (bindings, transactions, queues, …) takes its bytes from the budget before, and gives
+// them back when it lets go. Above the ceiling new state is refused, with 503 on the wire, and what exists is served.
+package budget
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Kind is what memory is held for.
+type Kind uint8
+
+const (
+	Bindings     Kind = iota // what registrars hold
+	Keys                     // key records, and what phones are known to show
+	Transactions             // and the requests that wait in them
+	Connections              // and the messages that are being read from them
+	Queues                   // what waits to be written to slow peers
+	Waiting                  // requests that wait for a look-up or a connection
+	Calls                    // what is known of calls beyond their transactions
+	Events                   // what readers of events may still ask for
+	kinds
+)
+
+// String returns the kind as the label of a metric.
+func (k Kind) String() string {
+	return [...]string{"bindings", "keys", "transactions", "connections", "queues", "waiting", "calls", "events"}[k]
+}
+
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	all := make([]Kind, kinds)
+	for i := range all {
+		all[i] = Kind(i)
+	}
+	return all
+}
+
+// shares is how much of the ceiling each kind may take at most, in 64ths, so that a flood of one leaves room for the
+// others. They are more than the whole together.
+var shares = [kinds]int64{
+	Bindings:     40,
+	Keys:         16,
+	Transactions: 32,
+	Connections:  16,
+	Queues:       16,
+	Waiting:      8,
+	Calls:        8,
+	Events:       2,
+}
+
+// Budget is the memory of one process. It is safe for concurrent use. A nil one has no ceiling.
+type Budget struct {
+	ceiling atomic.Int64 // 0: none
+	total   atomic.Int64
+	used    [kinds]counter
+}
+
+// counter has a cache line of its own.
+type counter struct {
+	bytes   atomic.Int64
+	refused atomic.Uint64
+	_       [48]byte
+}
+
+// SetCeiling sets how many bytes of state there may be; 0 is no ceiling. What is held stays, though it be more.
+func (b *Budget) SetCeiling(bytes int64) { b.ceiling.Store(bytes) }
+
+// Ceiling returns what SetCeiling set.
+func (b *Budget) Ceiling() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.ceiling.Load()
+}
+
+// Take takes n bytes, and reports whether there was room for them. When there was none, nothing is taken.
+func (b *Budget) Take(k Kind, n int) bool {
+	if b == nil {
+		return true
+	}
+	c := &b.used[k]
+	used, total := c.bytes.Add(int64(n)), b.total.Add(int64(n))
+	if ceiling := b.ceiling.Load(); ceiling > 0 && (total > ceiling || used > ceiling/64*shares[k]) {
+		c.bytes.Add(int64(-n))
+		b.total.Add(int64(-n))
+		c.refused.Add(1)
+		return false
+	}
+	return true
+}
+
+// Force takes n bytes whether there is room or not: for what belongs to state that is there already. A negative n gives
+// bytes back.
+func (b *Budget) Force(k Kind, n int) {
+	if b == nil || n == 0 {
+		return
+	}
+	b.used[k].bytes.Add(int64(n))
+	b.total.Add(int64(n))
+}
+
+// Give gives n bytes back.
+func (b *Budget) Give(k Kind, n int) { b.Force(k, -n) }
+
+// Used returns how many bytes a kind takes.
+func (b *Budget) Used(k Kind) int64 { return b.used[k].bytes.Load() }
+
+// Total returns how many bytes are taken.
+func (b *Budget) Total() int64 { return b.total.Load() }
+
+// Refused returns how often a kind was refused more.
+func (b *Budget) Refused(k Kind) uint64 { return b.used[k].refused.Load() }
+
+// String shows what is taken, for tests and logs.
+func (b *Budget) String() string {
+	s := fmt.Sprintf("%d of %d bytes:", b.Total(), b.Ceiling())
+	for _, k := range Kinds() {
+		if n := b.Used(k); n != 0 {
+			s += fmt.Sprintf(" %s %d", k, n)
+		}
+	}
+	return s
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddysip/caddysip/internal/budget"
+)
+
+const (
+	// unknownMemory is taken for the machine's memory where the system does not tell it.
+	unknownMemory = 2 << 30
+
+	// State may take this share of the process's memory. The rest is for what is at work: the program itself, buffers, goroutines, and garbage
+	// that is not yet collected.
+	stateShare = 0.55
+
+	// The runtime collects garbage so as to stay below this share. Stacks and what the kernel holds for us are not all in its figure.
+	runtimeShare = 0.9
+)
+
+// limitMemory sets how much memory the process may take. Only a limit that was asked for is the Go runtime's too: there may be other apps.
+// The caller holds the lock.
+func (e *Engine) limitMemory(g *Generation) {
+	limit := g.Memory
+	if limit == 0 {
+		limit = machineMemory() / 2
+	}
+	e.Budget.SetCeiling(int64(float64(limit) * stateShare))
+	e.garbage.limitMemory(int64(float64(g.Memory) * runtimeShare))
+}
+
+// machineMemory returns how many bytes of memory the machine has, or its container.
+func machineMemory() int64 {
+	least := uint64(math.MaxUint64)
+	for _, provider := range []memlimit.Provider{memlimit.FromCgroup, memlimit.FromSystem} {
+		if n, err := provider(); err == nil && n > 0 {
+			least = min(least, n)
+		}
+	}
+	if least > math.MaxInt64 {
+		return unknownMemory
+	}
+	return int64(least)
+}
+
+// memoryMetrics shows the budget.
+type memoryMetrics struct{ budget *budget.Budget }
+
+var (
+	stateBytes   = prometheus.NewDesc("caddy_sip_state_bytes", "Memory that state takes, by what it is held for.", []string{"for"}, nil)
+	stateCeiling = prometheus.NewDesc("caddy_sip_state_bytes_limit", "Memory that state may take in all.", nil, nil)
+	stateRefused = prometheus.NewDesc("caddy_sip_state_refused_total", "How often more state was refused for want of memory, by what for.", []string{"for"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m memoryMetrics) Describe(c chan<- *prometheus.Desc) {
+	c <- stateBytes
+	c <- stateCeiling
+	c <- stateRefused
+}
+
+// Collect implements prometheus.Collector.
+func (m memoryMetrics) Collect(c chan<- prometheus.Metric) {
+	for _, k := range budget.Kinds() {
+		c <- prometheus.MustNewConstMetric(stateBytes, prometheus.GaugeValue, float64(m.budget.Used(k)), k.String())
+		c <- prometheus.MustNewConstMetric(stateRefused, prometheus.CounterValue, float64(m.budget.Refused(k)), k.String())
+	}
+	c <- prometheus.MustNewConstMetric(stateCeiling, prometheus.GaugeValue, float64(m.budget.Ceiling()))
+}
