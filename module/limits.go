@@ -43,7 +43,7 @@ type Limits struct {
 	Transactions int `json:"transactions,omitempty"`
 
 	// How many bytes the whole process may take, all servers together; of several the smallest counts. Above it, what would make the server hold more
-	// (a registration, a call, a connection) is refused with 503 and Retry-After, and what exists is served. At least 64 MiB.
+	// (a registration, a call, a connection) is refused with 503 and Retry-After, and what exists is served. At least 128 MiB.
 	// Default: half of what the machine or its container has.
 	Memory int64 `json:"memory,omitempty"`
 }
@@ -52,7 +52,7 @@ const (
 	minMessage = 256
 	maxMessage = 64 << 10
 	minHeaders = 8
-	minMemory  = 64 << 20
+	minMemory  = 128 << 20
 	maxHeaders = wire.MaxHeaders - 10 // a proxy adds some
 )
 
@@ -79,7 +79,7 @@ func (l *Limits) Validate() error {
 		}
 	}
 	if l.Memory != 0 && l.Memory < minMemory {
-		return fmt.Errorf("limits: memory %d: it must be at least %d bytes (64MiB)", l.Memory, minMemory)
+		return fmt.Errorf("limits: memory %d: it must be at least %d bytes (128MiB)", l.Memory, minMemory)
 	}
 	if l.MessageTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("limits: message_timeout %s and idle_timeout %s must not be negative", time.Duration(l.MessageTimeout), time.Duration(l.IdleTimeout))

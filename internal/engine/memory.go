@@ -13,9 +13,11 @@ const (
 	// unknownMemory is taken for the machine's memory where the system does not tell it.
 	unknownMemory = 2 << 30
 
-	// State may take this share of the process's memory. The rest is for what is at work: the program itself, buffers, goroutines, and garbage
-	// that is not yet collected.
-	stateShare = 0.55
+	// programMemory is what the program itself takes, with Caddy, before it holds anything for anybody.
+	programMemory = 48 << 20
+
+	// State may take this share of the rest. What is left is for what is at work (buffers, goroutines) and for garbage that is not yet collected.
+	stateShare = 0.6
 
 	// The runtime collects garbage so as to stay below this share. Stacks and what the kernel holds for us are not all in its figure.
 	runtimeShare = 0.9
@@ -28,8 +30,13 @@ func (e *Engine) limitMemory(g *Generation) {
 	if limit == 0 {
 		limit = machineMemory() / 2
 	}
-	e.Budget.SetCeiling(int64(float64(limit) * stateShare))
+	e.Budget.SetCeiling(stateCeilingOf(limit))
 	e.garbage.limitMemory(int64(float64(g.Memory) * runtimeShare))
+}
+
+// stateCeilingOf returns how many bytes of state there may be in a process that may take limit.
+func stateCeilingOf(limit int64) int64 {
+	return int64(float64(max(limit-programMemory, 0)) * stateShare)
 }
 
 // machineMemory returns how many bytes of memory the machine has, or its container.

@@ -38,23 +38,26 @@ func TestMemory(t *testing.T) {
 		small = 1 << 29
 	)
 	share := func(limit int64, share float64) int64 { return int64(float64(limit) * share) }
+	if got := stateCeilingOf(128 << 20); got < 32<<20 || got > 64<<20 {
+		t.Errorf("in the least that may be configured, state may take %d bytes", got)
+	}
 	machine := machineMemory()
 	if machine < 1<<28 {
 		t.Fatalf("this machine has %d bytes of memory?", machine)
 	}
 
 	without := attach(0)
-	check("no limit", share(machine/2, stateShare), before)
+	check("no limit", stateCeilingOf(machine/2), before)
 	first := attach(large)
-	check("a limit", share(large, stateShare), share(large, runtimeShare))
+	check("a limit", stateCeilingOf(large), share(large, runtimeShare))
 	second := attach(small)
-	check("another", share(small, stateShare), share(small, runtimeShare))
+	check("another", stateCeilingOf(small), share(small, runtimeShare))
 	e.Detach(second)
-	check("rolled back", share(large, stateShare), share(large, runtimeShare))
+	check("rolled back", stateCeilingOf(large), share(large, runtimeShare))
 	e.Detach(without)
-	check("the first one gone", share(large, stateShare), share(large, runtimeShare))
+	check("the first one gone", stateCeilingOf(large), share(large, runtimeShare))
 	last := attach(0)
 	e.Detach(first)
-	check("none again", share(machine/2, stateShare), before)
+	check("none again", stateCeilingOf(machine/2), before)
 	e.Detach(last)
 }
