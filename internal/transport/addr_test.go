@@ -51,22 +51,22 @@ func TestRoutesBounded(t *testing.T) {
 		loopback, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
 		r := routes{known: make(map[netip.Addr]route)}
 		r.known[loopback] = route{other, time.Now().Add(routeLife)}
-		if got := r.local(loopback); got != other {
+		if got := r.local(loopback, lookupRoute); got != other {
 			t.Errorf("%s is not from memory", got)
 		}
 		<-time.After(routeLife)
-		if got := r.local(loopback); got != loopback {
+		if got := r.local(loopback, lookupRoute); got != loopback {
 			t.Errorf("%s is out of date", got)
 		}
 		r.known[loopback] = route{other, time.Now().Add(routeLife)}
 		r.forget(loopback)
-		if got := r.local(loopback); got != loopback {
+		if got := r.local(loopback, lookupRoute); got != loopback {
 			t.Errorf("%s was to be forgotten", got)
 		}
 		for ip := netip.MustParseAddr("10.0.0.0"); len(r.known) < maxRoutes; ip = ip.Next() {
 			r.known[ip] = route{}
 		}
-		r.local(netip.MustParseAddr("127.0.0.9"))
+		r.local(netip.MustParseAddr("127.0.0.9"), lookupRoute)
 		if len(r.known) > maxRoutes {
 			t.Errorf("%d routes", len(r.known))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 )
@@ -85,8 +84,7 @@ func (m *Manager) dialing(key connKey) (*dialing, error) {
 func (m *Manager) connect(key connKey) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
 	defer cancel()
-	var dialer net.Dialer
-	nc, err := dialer.DialContext(ctx, "tcp", key.remote.String())
+	nc, err := m.dialTCP(ctx, key.remote)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +104,7 @@ var errNoListener = errors.New("no UDP listener can send there")
 func (m *Manager) flowUDP(remote netip.AddrPort) (Flow, error) {
 	var best *Listener
 	var rank int
-	local := m.routes.local(remote.Addr())
+	local := m.routes.local(remote.Addr(), m.route)
 	for _, l := range m.Listeners() {
 		if l.network != UDP {
 			continue

@@ -19,8 +19,9 @@ type Listener struct {
 
 	shared bool // the port is another listener's as well, which is leaving
 
-	udp []*udpSocket
-	tcp net.Listener
+	udp    []*udpSocket
+	packet *packetSocket // instead of udp, on Options.Net
+	tcp    net.Listener
 
 	once     sync.Once
 	closed   chan struct{}
@@ -46,7 +47,7 @@ func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
 	if !l.wildcard {
 		return l.addr
 	}
-	ip := l.routes.local(remote)
+	ip := l.routes.local(remote, l.m.route)
 	if !ip.IsValid() {
 		return netip.AddrPort{}
 	}
@@ -65,6 +66,9 @@ func (l *Listener) Close() error {
 		close(l.closed)
 		if l.tcp != nil {
 			l.closeErr = l.tcp.Close()
+		}
+		if l.packet != nil {
+			l.closeErr = l.packet.conn.Close()
 		}
 		for _, s := range l.udp {
 			if err := s.close(); err != nil {

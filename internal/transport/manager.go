@@ -78,6 +78,9 @@ func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (
 	for _, s := range l.udp {
 		m.tasks.Go(s.serve)
 	}
+	if l.packet != nil {
+		m.tasks.Go(l.packet.serve)
+	}
 	if l.tcp != nil {
 		m.tasks.Go(l.accept)
 	}
@@ -85,6 +88,9 @@ func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (
 }
 
 func (l *Listener) open() error {
+	if l.m.opts.Net != nil {
+		return l.openOn(l.m.opts.Net)
+	}
 	switch l.network {
 	case UDP:
 		err := l.openUDP()

@@ -21,6 +21,8 @@ type Options struct {
 	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
 	// may give less.
 	ReadBuffer int
+	// Net is where sockets are opened; nil is the operating system. Tests have a simulated network.
+	Net Net
 	// Refuse tells whether connections from an address are closed as soon as they are accepted; nil refuses none. It must neither block nor call
 	// the Manager.
 	Refuse func(netip.Addr) bool

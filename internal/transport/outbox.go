@@ -19,9 +19,10 @@ type Outbox struct {
 	used  int
 	last  int // where the latest buffer starts in arena
 
-	batch    *udpBatch // what is collected on UDP
-	listener *Listener // whose datagrams are
-	conn     *Conn     // on a stream: what is sent to it is queued here and written after the batch
+	batch    *udpBatch    // what is collected on UDP
+	packets  *packetBatch // the same on Options.Net
+	listener *Listener    // whose datagrams are
+	conn     *Conn        // on a stream: what is sent to it is queued here and written after the batch
 }
 
 // Buffer returns an empty slice with room in the batch's memory. Append one message to it, then Send that. Several may be
@@ -50,7 +51,11 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 		return errEmpty
 	case o.conn != nil && f.Conn == o.conn:
 		return o.conn.queue(b)
+	case o.packets != nil && f.Listener == o.listener:
+		o.packets.add(f.Remote, f.Local, b)
+		return nil
 	case o.batch == nil:
+		o.packets.flush()
 		return f.Send(b)
 	case f.Listener != o.listener || f.Conn != nil:
 		// What was collected leaves first: what b brings about may come back by another reader, and must not overtake it.
@@ -71,6 +76,8 @@ func (o *Outbox) flush() {
 	switch {
 	case o.batch != nil:
 		o.batch.flush()
+	case o.packets != nil:
+		o.packets.flush()
 	case o.conn != nil:
 		o.conn.kick()
 		if o.arena != nil {

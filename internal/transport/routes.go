@@ -24,8 +24,9 @@ type route struct {
 	expires time.Time
 }
 
-// local returns the address that packets to remote leave from, or an invalid one if there is no route.
-func (r *routes) local(remote netip.Addr) netip.Addr {
+// local returns the address that packets to remote leave from, or an invalid one if there is no route. look is asked when
+// that isn't known.
+func (r *routes) local(remote netip.Addr, look func(netip.Addr) netip.Addr) netip.Addr {
 	now := time.Now()
 	r.mu.RLock()
 	found, ok := r.known[remote]
@@ -33,7 +34,7 @@ func (r *routes) local(remote netip.Addr) netip.Addr {
 	if ok && now.Before(found.expires) {
 		return found.local
 	}
-	local := lookupRoute(remote)
+	local := look(remote)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known == nil || len(r.known) >= maxRoutes {

@@ -12,7 +12,7 @@ func (l *Listener) share() error {
 			return err
 		}
 	}
-	if l.tcp == nil {
+	if l.tcp == nil || l.m.opts.Net != nil {
 		return nil
 	}
 	raw, err := l.tcp.(*net.TCPListener).SyscallConn()

@@ -61,7 +61,12 @@ func (l *Listener) send(remote, local netip.AddrPort, b []byte) error {
 		}
 		return ErrClosed
 	}
-	err := l.udp[0].send(remote, local, b)
+	var err error
+	if l.packet != nil {
+		err = l.packet.conn.WriteDatagram(b, remote, local)
+	} else {
+		err = l.udp[0].send(remote, local, b)
+	}
 	switch {
 	case err == nil:
 		l.m.opts.Traffic(UDP, false, 1, len(b))

@@ -1,0 +1,174 @@
+// Package simnet is a network in memory, for tests: hosts with addresses, UDP and TCP between them, and paths that delay,
+// lose, repeat and reorder what is sent, by chance that comes from a seed.
+//
+// It is made for a bubble of testing/synctest. Whoever waits for the network blocks durably there, so that time moves on,
+// and every packet arrives at an instant of its own: what it brings about is over before the next one arrives. So the same
+// seed gives the same run, as far as those who send are deterministic.
+//
+// A Host is a transport.Net: it can be the network of a server's transport.
+package simnet
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Path is what happens to packets on the way from one address to another. In the zero value they arrive at once.
+type Path struct {
+	Delay     time.Duration // of every packet
+	Jitter    time.Duration // at most this is added, different for each packet: those in between are overtaken
+	Loss      float64       // the part of the datagrams that is lost; of a stream's segments, that is sent again and comes late
+	Duplicate float64       // the part of the datagrams that arrives twice
+	Reorder   float64       // the part of the datagrams that is held back, by ReorderBy
+	ReorderBy time.Duration // default: 100 ms
+	Down      bool          // nothing arrives; a stream waits
+}
+
+// retransmit is how much later a segment of a stream arrives whose first transmission was lost.
+const retransmit = 300 * time.Millisecond
+
+// Packet is something that was sent, as a tap sees it.
+type Packet struct {
+	At       time.Time
+	TCP      bool
+	From, To netip.AddrPort
+	Data     []byte // of a stream, what one Write has sent; none when a connection is asked for. It must not be changed.
+	Lost     bool   // it never arrives
+}
+
+// Net is a network.
+type Net struct {
+	seed uint64
+
+	mu     sync.Mutex
+	hosts  map[netip.Addr]*Host
+	all    Path
+	paths  map[[2]netip.Addr]Path
+	chance map[[2]netip.AddrPort]*rand.Rand
+	taken  map[int64]struct{} // instants at which something arrives
+	taps   []func(Packet)
+}
+
+// New returns a network without hosts, on which everything arrives at once until SetPath is called.
+func New(seed uint64) *Net {
+	return &Net{
+		seed:   seed,
+		hosts:  make(map[netip.Addr]*Host),
+		paths:  make(map[[2]netip.Addr]Path),
+		chance: make(map[[2]netip.AddrPort]*rand.Rand),
+		taken:  make(map[int64]struct{}),
+	}
+}
+
+// Host adds a host that has some addresses, such as "192.0.2.1". It panics if one is bad or another host's.
+func (n *Net) Host(addrs ...string) *Host {
+	h := &Host{n: n, ports: 49152, udp: make(map[netip.AddrPort]*UDPConn), tcp: make(map[netip.AddrPort]*Listener), conns: make(map[[2]netip.AddrPort]*Conn)}
+	for _, a := range addrs {
+		h.Add(netip.MustParseAddr(a))
+	}
+	return h
+}
+
+// SetPaths sets what happens between all addresses that SetPath has not been called for.
+func (n *Net) SetPaths(p Path) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = p
+}
+
+// SetPath sets what happens to what is sent from one address to another; the way back has its own.
+func (n *Net) SetPath(from, to netip.Addr, p Path) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.paths[[2]netip.Addr{from, to}] = p
+}
+
+// ResetPath undoes SetPath.
+func (n *Net) ResetPath(from, to netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.paths, [2]netip.Addr{from, to})
+}
+
+// Tap has f called for every packet when it is sent. f must not call the network.
+func (n *Net) Tap(f func(Packet)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.taps = append(n.taps, f)
+}
+
+func (n *Net) tap(p Packet) {
+	for _, f := range n.taps {
+		f(p)
+	}
+}
+
+func (n *Net) path(from, to netip.Addr) Path {
+	p, ok := n.paths[[2]netip.Addr{from, to}]
+	if !ok {
+		p = n.all
+	}
+	if p.ReorderBy == 0 {
+		p.ReorderBy = 100 * time.Millisecond
+	}
+	return p
+}
+
+// luck is what chance has decided for one packet. Each packet draws the same number of times, so that a path's luck doesn't
+// depend on how good it was before.
+type luck struct {
+	lost, duplicate, reorder float64
+	jitter, second           float64
+}
+
+// draw returns the luck of the next packet between two addresses. Each pair has its own sequence: who else sends at the
+// same time makes no difference.
+func (n *Net) draw(from, to netip.AddrPort) luck {
+	key := [2]netip.AddrPort{from, to}
+	r, ok := n.chance[key]
+	if !ok {
+		h := fnv.New64a()
+		fmt.Fprint(h, from, to)
+		r = rand.New(rand.NewPCG(n.seed, h.Sum64()))
+		n.chance[key] = r
+	}
+	return luck{r.Float64(), r.Float64(), r.Float64(), r.Float64(), r.Float64()}
+}
+
+// travel is how long a packet is under way.
+func (p *Path) travel(jitter float64) time.Duration {
+	return p.Delay + time.Duration(jitter*float64(p.Jitter))
+}
+
+// after calls f, without the lock, when a delay is over, at an instant at which nothing else arrives.
+func (n *Net) after(delay time.Duration, f func()) (at time.Time) {
+	now := time.Now()
+	at = now.Add(max(delay, time.Nanosecond))
+	for {
+		if _, ok := n.taken[at.UnixNano()]; !ok {
+			break
+		}
+		at = at.Add(time.Nanosecond)
+	}
+	key := at.UnixNano()
+	n.taken[key] = struct{}{}
+	time.AfterFunc(at.Sub(now), func() {
+		n.mu.Lock()
+		delete(n.taken, key)
+		n.mu.Unlock()
+		f()
+	})
+	return at
+}
+
+// Seeded returns numbers that come from the network's seed and a name, for those who use the network.
+func (n *Net) Seeded(name string) *rand.Rand {
+	h := fnv.New64a()
+	h.Write(binary.BigEndian.AppendUint64([]byte(name), n.seed))
+	return rand.New(rand.NewPCG(n.seed, h.Sum64()))
+}
