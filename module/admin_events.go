@@ -2,10 +2,8 @@ package module
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -16,9 +14,10 @@ import (
 )
 
 const (
-	maxStreams  = 256              // at a time
-	heartbeat   = 15 * time.Second // so that both ends and all between see that the connection lives
-	streamWrite = 10 * time.Second // how long a client may read nothing
+	maxStreams   = 256              // at a time
+	heartbeat    = 15 * time.Second // so that both ends and all between see that the connection lives
+	streamWrite  = 10 * time.Second // how long a client may read nothing
+	streamBuffer = 16 << 10         // bytes that wait for more to be written with them
 )
 
 var streams atomic.Int32
@@ -77,7 +76,7 @@ func (s *stream) begin(sub *events.Subscription, after uint64) {
 	s.buf = append(s.buf, '\n')
 	if sub.Behind() {
 		sub.Skip()
-		s.append("lost", sub.Last(), map[string]any{"type": "lost", "after": after})
+		s.append("lost", sub.Last(), fmt.Appendf(nil, `{"after":%d,"type":"lost"}`, after))
 	}
 	s.flush()
 }
@@ -95,36 +94,46 @@ func (s *stream) next(ctx context.Context, sub *events.Subscription) bool {
 	case err != nil:
 		return false
 	}
-	data := maps.Clone(e.Map())
-	if data == nil {
-		data = make(map[string]any, 2)
+	text, err := sub.JSON(&e)
+	if err != nil {
+		return false
 	}
-	data["type"], data["time"] = e.Type, e.Time.UTC()
-	s.append(e.Type, e.ID, data)
-	if !sub.More() || len(s.buf) >= 16<<10 {
+	s.append(e.Type, e.ID, text)
+	if !sub.More() || len(s.buf) >= streamBuffer {
 		s.flush()
 	}
 	return true
 }
 
-func (s *stream) append(typ string, id uint64, data map[string]any) {
-	text, err := json.Marshal(data)
-	if err != nil {
-		s.err = err
-		return
+// append writes an event behind what is buffered. A long one, which is all readers' together, is not copied.
+func (s *stream) append(typ string, id uint64, text []byte) {
+	s.buf = fmt.Appendf(s.buf, "event: %s\nid: %d\ndata: ", typ, id)
+	if len(text) > streamBuffer {
+		s.flush()
+		s.write(text)
+	} else {
+		s.buf = append(s.buf, text...)
 	}
-	s.buf = fmt.Appendf(s.buf, "event: %s\nid: %d\ndata: %s\n\n", typ, id, text)
+	s.buf = append(s.buf, "\n\n"...)
 }
 
 func (s *stream) flush() {
 	if s.err != nil {
 		return
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
-	if _, s.err = s.w.Write(s.buf); s.err == nil {
+	s.write(s.buf)
+	if s.err == nil {
 		s.err = s.control.Flush()
 	}
 	s.buf = s.buf[:0]
+}
+
+func (s *stream) write(text []byte) {
+	if s.err != nil {
+		return
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
+	_, s.err = s.w.Write(text)
 }
 
 // shutdowns are what to do when an admin server ends: Caddy makes a new one with each configuration, and the old one waits for its requests.

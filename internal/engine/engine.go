@@ -98,7 +98,7 @@ func New() *Engine {
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})
 	e.registrations = storage.NewBehind(e.source())
-	e.Events = events.New()
+	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())
 	e.Keys = e.newKeys()
 	e.Delivery = e.newDelivery()

@@ -1,51 +1,65 @@
 package engine
 
 import (
+	"net/netip"
 	"time"
+	"unsafe"
 
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/snom"
+	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
-// Bindings that came and went, as events have them. They are pointers and stay what they are until somebody reads the event: a phone's REGISTER pays for
-// a place in a ring.
-type (
-	added   location.Binding
-	removed location.Binding
-	expired location.Binding
+// bindingEvent is a binding that came or went, as events have it: no more of the binding than they tell.
+type bindingEvent struct {
+	text    string // AOR, Contact and User-Agent, one after the other
+	ends    [2]uint16
+	network transport.Network
+	source  netip.AddrPort
+	expires int64  // seconds since 1970; 0 when that is no longer of interest
+	reason  string // why it has gone
+}
+
+// publish tells of a binding.
+func (e *Engine) publish(typ string, b *location.Binding, reason string) {
+	d := &bindingEvent{network: b.Network(), source: b.Source(), expires: b.Expires().Unix(), reason: reason}
+	if reason == removed {
+		d.expires = 0
+	}
+	var room [3 * events.MaxText]byte
+	text := wire.AppendShown(room[:0], b.AOR(), events.MaxText)
+	d.ends[0] = uint16(len(text))
+	text = wire.AppendShown(text, wire.WithoutPassword([]byte(b.Contact())), events.MaxText)
+	d.ends[1] = uint16(len(text))
+	text = wire.AppendShown(text, b.UserAgent(), events.MaxText)
+	d.text = string(text)
+	e.Events.PublishDescriber(typ, d)
+}
+
+// Why a binding has gone.
+const (
+	removed = "removed"
+	expired = "expired"
 )
 
-// Describe implements events.Describer.
-func (b *added) Describe() map[string]any { return describeBinding((*location.Binding)(b)) }
-
-// Describe implements events.Describer.
-func (b *removed) Describe() map[string]any {
-	m := describeBinding((*location.Binding)(b))
-	delete(m, "expires")
-	m["reason"] = "removed"
-	return m
-}
-
-// Describe implements events.Describer.
-func (b *expired) Describe() map[string]any {
-	m := describeBinding((*location.Binding)(b))
-	m["reason"] = "expired"
-	return m
-}
-
-// describeBinding names things as the admin API does.
-func describeBinding(b *location.Binding) map[string]any {
+// Describe implements events.Describer. It names things as the admin API does.
+func (d *bindingEvent) Describe() map[string]any {
 	m := map[string]any{
-		"aor":       b.AOR(),
-		"contact":   string(wire.WithoutPassword([]byte(b.Contact()))),
-		"source":    b.Source().String(),
-		"transport": b.Network().String(),
-		"expires":   b.Expires().UTC().Format(time.RFC3339),
+		"aor":       d.text[:d.ends[0]],
+		"contact":   d.text[d.ends[0]:d.ends[1]],
+		"source":    d.source.String(),
+		"transport": d.network.String(),
 	}
-	if text := b.UserAgent(); text != "" {
+	if d.expires != 0 {
+		m["expires"] = time.Unix(d.expires, 0).UTC().Format(time.RFC3339)
+	}
+	if d.reason != "" {
+		m["reason"] = d.reason
+	}
+	if text := d.text[d.ends[1]:]; text != "" {
 		m["user_agent"] = text
 		if agent, ok := snom.ParseUserAgent(text); ok && agent.Model != "" {
 			m["model"] = agent.Model
@@ -53,6 +67,9 @@ func describeBinding(b *location.Binding) map[string]any {
 	}
 	return m
 }
+
+// Size implements events.Describer.
+func (d *bindingEvent) Size() int { return int(unsafe.Sizeof(*d)) + len(d.text) }
 
 // changedKeys is a user whose keys have changed. The event has what they are to show when it is read.
 type changedKeys struct {
@@ -69,21 +86,24 @@ func (c *changedKeys) Describe() map[string]any {
 	return map[string]any{"aor": c.aor, "keys": list}
 }
 
+// Size implements events.Describer.
+func (c *changedKeys) Size() int { return int(unsafe.Sizeof(*c)) + len(c.aor) }
+
 // locationOptions are the hooks of the registrations.
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
 		OnChange: e.registrations.Mark,
 		OnMoved:  func(b *location.Binding) { e.Delivery.Registered(b.AOR()) },
 		OnAdded: func(b *location.Binding) {
-			e.Events.PublishDescriber(events.Registered, (*added)(b))
+			e.publish(events.Registered, b, "")
 			e.Delivery.Registered(b.AOR())
 		},
 		OnRemoved: func(b *location.Binding) {
-			e.Events.PublishDescriber(events.Unregistered, (*removed)(b))
+			e.publish(events.Unregistered, b, removed)
 			e.Delivery.Registered(b.AOR())
 		},
 		OnExpired: func(b *location.Binding) {
-			e.Events.PublishDescriber(events.Unregistered, (*expired)(b))
+			e.publish(events.Unregistered, b, expired)
 			e.Delivery.Registered(b.AOR())
 		},
 	}
@@ -91,8 +111,6 @@ func (e *Engine) locationOptions() location.Options {
 
 // Interface guards
 var (
-	_ events.Describer = (*added)(nil)
-	_ events.Describer = (*removed)(nil)
-	_ events.Describer = (*expired)(nil)
+	_ events.Describer = (*bindingEvent)(nil)
 	_ events.Describer = (*changedKeys)(nil)
 )

@@ -2,12 +2,16 @@ package engine
 
 import (
 	"maps"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/wire"
 )
 
 func TestRegistrationEvents(t *testing.T) {
@@ -61,4 +65,49 @@ func TestRegistrationEvents(t *testing.T) {
 			t.Error("what was registered before the server started is registered again")
 		}
 	})
+}
+
+// TestEventsKeepNoBinding registers a phone with long texts and removes it: its events tell of it, and keep nothing of it
+// but what they tell.
+func TestEventsKeepNoBinding(t *testing.T) {
+	e := newEngine(t)
+	sub := e.Events.Subscribe(0)
+	defer sub.Close()
+	// Some texts may be more than the registrar takes.
+	uri, err := wire.ParseURI([]byte("sip:a@192.0.2.20;x=" + strings.Repeat("c", 900)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r location.Result
+	if err := e.Location.Update(&location.Update{
+		AOR: []byte("a@example.com"), CallID: []byte(strings.Repeat("i", 1000)), CSeq: 1, Flow: phoneFlow,
+		UserAgent: []byte("snom\x00" + strings.Repeat("u", 1000)),
+		Contacts:  []location.ContactUpdate{{URI: uri, Expires: 3600, Q: 1000}},
+	}, &r); err != nil {
+		t.Fatal(err)
+	}
+	list := e.Location.Lookup([]byte("a@example.com"), nil)
+	if len(list) != 1 {
+		t.Fatalf("there are %d bindings", len(list))
+	}
+	binding := weak.Make(list[0])
+	r, list = location.Result{}, nil
+	e.Location.Remove([]byte("a@example.com"), nil)
+	runtime.GC()
+	runtime.GC()
+	if binding.Value() != nil {
+		t.Error("the binding was removed and is still in memory")
+	}
+	for _, typ := range []string{events.Registered, events.Unregistered} {
+		got, err := sub.Next(t.Context())
+		if err != nil || got.Type != typ {
+			t.Fatalf("%s, %v, want %s", got.Type, err, typ)
+		}
+		m := got.Map()
+		contact, agent := m["contact"].(string), m["user_agent"].(string)
+		if len(contact) != events.MaxText || !strings.HasSuffix(contact, "c…") ||
+			len(agent) != events.MaxText || !strings.HasPrefix(agent, "snom?u") || !strings.HasSuffix(agent, "…") {
+			t.Errorf("the contact is %q of %q", contact, agent)
+		}
+	}
 }

@@ -1,5 +1,5 @@
-// Package events tells whoever listens what happens in the server. The last events are remembered, so that somebody whose connection broke
-// can go on where he was.
+// Package events tells whoever listens what happens in the server. The last events are remembered, so that somebody whose
+// connection broke can go on from there.
 package events
 
 import (
@@ -8,6 +8,10 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
+
+	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/wire"
 )
 
 // The types of events.
@@ -20,8 +24,12 @@ const (
 	KeyPressed      = "key_pressed"      // a user has pressed a key
 )
 
-// Remembered is how many events a bus remembers. A reader that is further behind is cut off.
-const Remembered = 4096
+// What a bus remembers at most. A reader that is further behind is cut off.
+const (
+	Remembered = 4096    // events
+	MaxBytes   = 4 << 20 // bytes of them all
+	MaxText    = 512     // bytes of a text in an event; longer ones end with an ellipsis
+)
 
 // Errors of Subscription.Next.
 var (
@@ -33,72 +41,158 @@ var (
 
 // Event is something that has happened.
 type Event struct {
-	// ID is one more than that of the event before. The first one of a process is its microsecond since 1970, so that IDs grow over restarts too, and
-	// stay below 2^53, which JavaScript can count to.
+	// ID is one more than that of the event before. The first one of a process is its microsecond since 1970, so that IDs
+	// grow over restarts too, and stay below 2^53, which JavaScript can count to.
 	ID   uint64
 	Type string
 	Time time.Time
-	// Data is a map[string]any, or a Describer. It belongs to all readers: nobody changes it.
-	Data any
+	data Describer
 }
 
 // Describer is data that is put into words only when somebody reads it.
 type Describer interface {
+	// Describe returns the data by name. It may be called more than once, and what it returns is not changed.
 	Describe() map[string]any
+	// Size returns how many bytes of memory the data takes as long as the event is remembered.
+	Size() int
 }
 
 // Map returns the data. It must not be changed.
 func (e *Event) Map() map[string]any {
-	switch data := e.Data.(type) {
-	case map[string]any:
-		return data
-	case Describer:
-		return data.Describe()
+	if e.data == nil {
+		return nil
 	}
-	return nil
+	return e.data.Describe()
+}
+
+// fields is data that is in words already.
+type fields map[string]any
+
+// Describe implements Describer.
+func (f fields) Describe() map[string]any { return f }
+
+// Size implements Describer.
+func (f fields) Size() int {
+	const perField = 64 // with its share of the map
+	n := 0
+	for name, value := range f {
+		n += perField + len(name)
+		if text, ok := value.(string); ok {
+			n += len(text)
+		}
+	}
+	return n
 }
 
 // Bus takes events and gives them to its subscriptions. It is safe for concurrent use.
 type Bus struct {
+	budget *budget.Budget
+	texts  texts
+
 	mu       sync.Mutex
 	next     uint64 // the ID of the next event
 	oldest   uint64 // of those in the ring
-	ring     []Event
+	ring     []slot
+	bytes    int             // that the events in the ring take
 	readers  []*Subscription // that wait, or will
 	isClosed bool
 }
 
-// New returns a bus that has seen nothing yet.
-func New() *Bus {
-	first := uint64(time.Now().UnixMicro())
-	return &Bus{next: first, oldest: first}
+type slot struct {
+	Event
+	size int
 }
 
-// Publish gives an event to all who listen. It never blocks; data must not be changed any more.
-func (b *Bus) Publish(typ string, data map[string]any) { b.publish(typ, data) }
+const ringBytes = Remembered * unsafe.Sizeof(slot{})
 
-// PublishDescriber is Publish for the path of packets: d costs nothing until somebody reads it.
-func (b *Bus) PublishDescriber(typ string, d Describer) { b.publish(typ, d) }
+// New returns a bus that has seen nothing yet. What it remembers is taken from b, which may be nil.
+func New(b *budget.Budget) *Bus {
+	first := uint64(time.Now().UnixMicro())
+	return &Bus{budget: b, texts: texts{budget: b}, next: first, oldest: first}
+}
 
-func (b *Bus) publish(typ string, data any) {
-	now := time.Now()
+// Publish gives an event to all who listen. It never blocks. The data is the bus's from now on; its texts are cut to
+// MaxText bytes, and have question marks for what cannot be printed.
+func (b *Bus) Publish(typ string, data map[string]any) {
+	for name, value := range data {
+		if text, ok := value.(string); ok {
+			data[name] = wire.Shown(text, MaxText)
+		}
+	}
+	b.PublishDescriber(typ, fields(data))
+}
+
+// PublishDescriber is Publish for the path of packets: d costs nothing but its place until somebody reads it. How long
+// its texts are is its own affair.
+func (b *Bus) PublishDescriber(typ string, d Describer) {
+	now, size := time.Now(), d.Size()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.isClosed {
 		return
 	}
 	if b.ring == nil {
-		b.ring = make([]Event, Remembered)
+		b.ring = make([]slot, Remembered)
+		b.budget.Force(budget.Events, int(ringBytes))
 	}
-	b.ring[b.next%Remembered] = Event{b.next, typ, now, data}
-	b.next++
-	b.oldest = max(b.oldest, b.next-min(b.next, Remembered))
+	if b.makeRoom(size) {
+		b.ring[b.next%Remembered] = slot{Event{b.next, typ, now, d}, size}
+		b.bytes += size
+		b.next++
+	} else {
+		b.next++ // readers learn that they have missed it
+		b.oldest = b.next
+	}
+	b.wake()
+}
+
+// makeRoom forgets the oldest events until another one may be remembered, and reports whether it may. The caller holds
+// the lock.
+func (b *Bus) makeRoom(size int) bool {
+	for b.oldest < b.next && (b.next-b.oldest == Remembered || b.bytes+size > MaxBytes) {
+		b.forget()
+	}
+	for size <= MaxBytes {
+		if b.budget.Take(budget.Events, size) {
+			return true
+		}
+		if b.oldest == b.next {
+			return false
+		}
+		b.forget()
+	}
+	return false
+}
+
+// forget lets go of the oldest event. The caller holds the lock.
+func (b *Bus) forget() {
+	s := &b.ring[b.oldest%Remembered]
+	b.bytes -= s.size
+	b.budget.Give(budget.Events, s.size)
+	*s = slot{}
+	b.oldest++
+}
+
+// wake wakes the readers. The caller holds the lock.
+func (b *Bus) wake() {
 	for _, s := range b.readers {
 		select {
 		case s.wake <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// release lets go of all events once the bus is closed and nobody reads them any more. The caller holds the lock.
+func (b *Bus) release() {
+	if !b.isClosed || len(b.readers) > 0 || b.ring == nil {
+		return
+	}
+	for b.oldest < b.next {
+		b.forget()
+	}
+	b.ring = nil
+	b.budget.Give(budget.Events, int(ringBytes))
 }
 
 // Last returns the ID of the last event.
@@ -113,12 +207,8 @@ func (b *Bus) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.isClosed = true
-	for _, s := range b.readers {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
+	b.wake()
+	b.release()
 }
 
 // Subscription reads the events in their order. It has no queue of its own, but a place among the events that the bus remembers. It is for one goroutine.
@@ -171,7 +261,7 @@ func (s *Subscription) peek() (e Event, ok bool, err error) {
 	case s.next < b.oldest, s.next > b.next: // or it is of a process whose clock was ahead
 		return e, false, ErrBehind
 	case s.next < b.next:
-		return b.ring[s.next%Remembered], true, nil
+		return b.ring[s.next%Remembered].Event, true, nil
 	case b.isClosed:
 		return e, false, ErrClosed
 	}
@@ -205,10 +295,18 @@ func (s *Subscription) Last() uint64 { return s.next - 1 }
 
 // Close ends the subscription.
 func (s *Subscription) Close() {
-	b := s.bus
+	if s.bus.leave(s) {
+		s.bus.texts.clear()
+	}
+}
+
+// leave takes a reader out, and reports whether none is left.
+func (b *Bus) leave(s *Subscription) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := slices.Index(b.readers, s); i >= 0 {
 		b.readers = slices.Delete(b.readers, i, i+1)
 	}
+	b.release()
+	return len(b.readers) == 0
 }

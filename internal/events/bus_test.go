@@ -17,7 +17,7 @@ func mustNext(t *testing.T, s *Subscription) Event {
 }
 
 func TestOrder(t *testing.T) {
-	b := New()
+	b := New(nil)
 	b.Publish("before", nil)
 	s := b.Subscribe(0)
 	defer s.Close()
@@ -51,7 +51,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestBehind(t *testing.T) {
-	b := New()
+	b := New(nil)
 	start := b.Last()
 	s := b.Subscribe(0)
 	defer s.Close()
@@ -87,7 +87,7 @@ func TestBehind(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := New()
+		b := New(nil)
 		s := b.Subscribe(0)
 		done := make(chan error)
 		go func() {
@@ -120,7 +120,7 @@ func TestClose(t *testing.T) {
 
 // TestConcurrent has many publish and read: each reader sees each event once and in order, or learns that he is behind.
 func TestConcurrent(t *testing.T) {
-	b := New()
+	b := New(nil)
 	var readers, writers sync.WaitGroup
 	for range 4 {
 		s := b.Subscribe(0)
@@ -161,10 +161,11 @@ func TestConcurrent(t *testing.T) {
 type nothing struct{}
 
 func (*nothing) Describe() map[string]any { return nil }
+func (*nothing) Size() int                { return 100 }
 
 // BenchmarkPublish is what a phone's registration costs beside the registration itself.
 func BenchmarkPublish(b *testing.B) {
-	bus := New()
+	bus := New(nil)
 	d := new(nothing)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -173,7 +174,7 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func TestPublishAllocatesNothing(t *testing.T) {
-	bus := New()
+	bus := New(nil)
 	d := new(nothing)
 	bus.PublishDescriber(Registered, d)
 	if n := testing.AllocsPerRun(100, func() { bus.PublishDescriber(Registered, d) }); n != 0 {
