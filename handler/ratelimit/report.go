@@ -2,12 +2,12 @@ package ratelimit
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -29,18 +29,18 @@ func counter(registry *prometheus.Registry, zone string) (prometheus.Counter, er
 // limitedLog tells of each source once, and of no more than one a second: whoever forges their packets' sources must not be able to fill a disk.
 type limitedLog struct {
 	logger    *zap.Logger
-	exceeding gate
-	banning   gate
+	exceeding ratelog.Gate
+	banning   ratelog.Gate
 }
 
 func (l *limitedLog) exceeded(r *module.Request, id *zoneID) {
-	if more, ok := l.exceeding.open(); ok {
+	if more, ok := l.exceeding.Open(); ok {
 		l.logger.Info("a source sends too much: requests are not served", describe(r, id, more)...)
 	}
 }
 
 func (l *limitedLog) banned(r *module.Request, id *zoneID, d time.Duration) {
-	if more, ok := l.banning.open(); ok {
+	if more, ok := l.banning.Open(); ok {
 		l.logger.Warn("banned a source that sends too much", append(describe(r, id, more), zap.Duration("for", d))...)
 	}
 }
@@ -53,25 +53,5 @@ func describe(r *module.Request, id *zoneID, more uint64) []zap.Field {
 	if id.key != sourceKey {
 		fields = append(fields, zap.String("key", r.Replace(id.key)))
 	}
-	if more > 0 {
-		fields = append(fields, zap.Uint64("suppressed", more))
-	}
-	return fields
-}
-
-// gate opens once a second.
-type gate struct {
-	next       atomic.Int64 // Unix time in nanoseconds
-	suppressed atomic.Uint64
-}
-
-// open tells whether the gate is open now, and how often it was not since it last was.
-func (g *gate) open() (suppressed uint64, ok bool) {
-	now := time.Now().UnixNano()
-	next := g.next.Load()
-	if now < next || !g.next.CompareAndSwap(next, now+int64(time.Second)) {
-		g.suppressed.Add(1)
-		return 0, false
-	}
-	return g.suppressed.Swap(0), true
+	return append(fields, ratelog.Suppressed(more))
 }

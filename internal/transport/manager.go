@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
 // closeTime is how long Manager.Close lets connections write what is queued.
@@ -22,8 +24,8 @@ type Manager struct {
 	opts      Options
 	conns     conns
 	routes    routes
-	readLog   rateLog
-	acceptLog rateLog
+	readLog   ratelog.Gate
+	acceptLog ratelog.Gate
 
 	ctx    context.Context // ends dials
 	cancel context.CancelFunc

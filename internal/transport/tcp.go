@@ -31,7 +31,7 @@ func (l *Listener) accept() {
 			return
 		}
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-		l.m.acceptLog.warn(l.m.opts.Logger, "accepting a connection failed, trying again",
+		l.m.acceptLog.Log(l.m.opts.Logger, zap.WarnLevel, "accepting a connection failed, trying again",
 			zap.Stringer("address", l.addr), zap.Duration("after", wait), zap.Error(err))
 		timer := time.NewTimer(wait)
 		select {
@@ -51,7 +51,7 @@ func (l *Listener) welcome(nc net.Conn) {
 		if errors.Is(err, ErrRefused) {
 			return // counted; the operator knows
 		}
-		l.m.acceptLog.warn(l.m.opts.Logger, "refused a connection",
+		l.m.acceptLog.Log(l.m.opts.Logger, zap.WarnLevel, "refused a connection",
 			zap.Stringer("address", l.addr), zap.Stringer("remote", flow.Remote), zap.Error(err))
 	}
 }

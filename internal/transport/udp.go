@@ -87,7 +87,7 @@ func (l *Listener) backoff(n int, err error) bool {
 		return false
 	}
 	l.m.opts.Dropped(DropReadError)
-	l.m.readLog.warn(l.m.opts.Logger, "reading from a UDP socket failed, trying again",
+	l.m.readLog.Log(l.m.opts.Logger, zap.WarnLevel, "reading from a UDP socket failed, trying again",
 		zap.Stringer("address", l.addr), zap.Error(err))
 	wait := time.NewTimer(min(time.Millisecond<<min(n, 10), 100*time.Millisecond))
 	defer wait.Stop()

@@ -1,0 +1,50 @@
+// Package ratelog limits how often one thing is logged: what arrives from the network must not be able to fill a disk.
+package ratelog
+
+import (
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Gate opens once a second. Each kind of log entry has its own. The zero value is ready, and safe for concurrent use.
+type Gate struct {
+	next       atomic.Int64 // Unix time in nanoseconds
+	suppressed atomic.Uint64
+}
+
+// Open reports whether an entry may be written now, and how many were not since the last one.
+func (g *Gate) Open() (suppressed uint64, ok bool) {
+	now := time.Now().UnixNano()
+	next := g.next.Load()
+	if now < next || !g.next.CompareAndSwap(next, now+int64(time.Second)) {
+		g.suppressed.Add(1)
+		return 0, false
+	}
+	return g.suppressed.Swap(0), true
+}
+
+// Log writes an entry if the logger wants its level and the gate is open. An entry that others were left out before says how
+// many, in the field suppressed.
+func (g *Gate) Log(l *zap.Logger, level zapcore.Level, msg string, fields ...zap.Field) {
+	if !l.Core().Enabled(level) {
+		return
+	}
+	more, ok := g.Open()
+	if !ok {
+		return
+	}
+	if c := l.Check(level, msg); c != nil {
+		c.Write(append(fields, Suppressed(more))...)
+	}
+}
+
+// Suppressed is the field that says how many entries were left out; it writes nothing when none were.
+func Suppressed(n uint64) zap.Field {
+	if n == 0 {
+		return zap.Skip()
+	}
+	return zap.Uint64("suppressed", n)
+}

@@ -1,0 +1,43 @@
+package ratelog
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// TestGate logs a flood: one entry a second, which says how many are not there.
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zapcore.InfoLevel)
+		log := zap.New(core)
+		var g, other Gate
+		for range 2500 {
+			g.Log(log, zapcore.WarnLevel, "flood", zap.Int("n", 1))
+			time.Sleep(time.Millisecond)
+		}
+		other.Log(log, zapcore.InfoLevel, "another")
+		g.Log(log, zapcore.DebugLevel, "nobody reads it")
+		time.Sleep(time.Second)
+		g.Log(log, zapcore.WarnLevel, "flood", zap.Int("n", 2))
+		g.Log(log, zapcore.WarnLevel, "flood", zap.Int("n", 3))
+
+		var got []any
+		for _, e := range logs.AllUntimed() {
+			got = append(got, e.Message, e.ContextMap()["suppressed"])
+		}
+		want := []any{"flood", nil, "flood", uint64(999), "flood", uint64(999), "another", nil, "flood", uint64(499)}
+		if len(got) != len(want) {
+			t.Fatalf("got %v", got)
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Errorf("%d: got %v, want %v", i, got[i], want[i])
+			}
+		}
+	})
+}
