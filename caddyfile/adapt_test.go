@@ -18,6 +18,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/errorhandler"
 	_ "github.com/caddysip/caddysip/handler/header"
 	_ "github.com/caddysip/caddysip/handler/logappend"
+	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/ratelimit"
 	_ "github.com/caddysip/caddysip/handler/redirect"
 	_ "github.com/caddysip/caddysip/handler/respond"

@@ -74,7 +74,8 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.over {
 		return
 	}
-	silent := status == 503 || m == nil && status == 408 && !b.heard
+	// Another place is tried after one that says nothing, or that nothing was sent to.
+	silent := status == 503 || m == nil && (status == 408 && !b.heard || b.client == nil)
 	if silent && len(b.hops) > 0 && !c.stopped {
 		b.try(out)
 		return

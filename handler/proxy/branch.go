@@ -58,6 +58,13 @@ func (b *branch) try(out *transport.Outbox) {
 
 // reach finds or makes a flow to the place, and sends the request.
 func (b *branch) reach(out *transport.Outbox) {
+	if b.target.named {
+		if kind := b.c.p.denies(b.at.Addr.Addr()); kind != "" {
+			b.denied(kind)
+			b.failed(nil, 403, out)
+			return
+		}
+	}
 	app := b.c.p.app
 	preferred := b.target.preferred
 	if preferred == nil {

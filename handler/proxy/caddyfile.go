@@ -17,6 +17,7 @@ import (
 //		fork         parallel|sequential
 //		record_route on|off
 //		allow_buttons
+//		allow_private
 //	}
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
@@ -31,11 +32,11 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			continue
 		}
-		if option == "allow_buttons" {
+		if flag := p.flag(option); flag != nil {
 			if d.NextArg() {
 				return d.ArgErr()
 			}
-			p.AllowButtons = true
+			*flag = true
 			continue
 		}
 		var value string
@@ -67,8 +68,19 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			on := value == "on"
 			p.RecordRoute = &on
 		default:
-			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route and allow_buttons", option)
+			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_buttons and allow_private", option)
 		}
+	}
+	return nil
+}
+
+// flag returns what an option without argument sets, nil if it is none.
+func (p *Proxy) flag(option string) *bool {
+	switch option {
+	case "allow_buttons":
+		return &p.AllowButtons
+	case "allow_private":
+		return &p.AllowPrivate
 	}
 	return nil
 }

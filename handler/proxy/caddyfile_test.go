@@ -18,6 +18,8 @@ func TestCaddyfile(t *testing.T) {
 		{"proxy {\nfork parallel\nrecord_route on\n}", `{"fork":"parallel","record_route":true}`, ""},
 		{"proxy sip:a.example {\nallow_buttons\n}", `{"to":["sip:a.example"],"allow_buttons":true}`, ""},
 		{"proxy {\nallow_buttons yes\n}", "", "argument"},
+		{"proxy {\nallow_private\n}", `{"allow_private":true}`, ""},
+		{"proxy {\nallow_private 10.0.0.0/8\n}", "", "argument"},
 		{"proxy a.example", "", "write it as sip:host"},
 		{"proxy sips:a.example", "", "only sip: URIs over udp and tcp"},
 		{"proxy sip:a.example;transport=tls", "", "only sip: URIs over udp and tcp"},

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -58,11 +59,19 @@ type Proxy struct {
 	// Default: false, they are refused with 403.
 	AllowButtons bool `json:"allow_buttons,omitempty"`
 
+	// Whether a request may itself name a place that is not on the Internet, in its Request-URI or Route, or by a placeholder in the host or port of one of
+	// to: an address that is loopback, link-local, private, shared, multicast, reserved, or the server's own; for names what they lead to counts.
+	// URIs in to without such placeholders, and registered phones, may be anywhere. Default: false, it is refused with 403.
+	AllowPrivate bool `json:"allow_private,omitempty"`
+
 	app      *module.App
 	server   *module.Server
 	logger   *zap.Logger
 	signer   routetoken.Signer
 	resolver *net.Resolver
+
+	places    []fixed // of each of To
+	deniedLog ratelog.Gate
 }
 
 // CaddyModule returns the Caddy module information.
@@ -74,6 +83,10 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
 	p.resolver = resolver
+	repl := caddy.NewReplacer()
+	for _, text := range p.To {
+		p.places = append(p.places, fixedPlace(repl, text))
+	}
 	if p.Timeout == 0 {
 		p.Timeout = caddy.Duration(DefaultTimeout)
 	}

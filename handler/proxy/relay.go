@@ -34,6 +34,7 @@ type responseContext struct {
 	stopped   bool // no further target is tried
 	cancelled bool
 	full      bool // there was no room for a transaction
+	denied    bool // a target is a place that the request must not name
 	best      best
 	share     int // Max-Breadth of each branch; 0: as it is
 	left      int // of the request's Max-Breadth, when share is not 0
@@ -150,6 +151,9 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	if c.full && c.best.status == 503 {
 		res.Status = 503 // it is us who are overloaded
 		res.AddHeader("Retry-After", module.RetryAfter)
+	}
+	if c.denied && res.Status == 403 && res.Relay == nil {
+		res.Reason = "Private Address Not Allowed"
 	}
 	switch {
 	case c.method == wire.ACK:

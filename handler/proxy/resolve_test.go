@@ -153,7 +153,7 @@ func TestLiteral(t *testing.T) {
 
 // TestSRV has a call go to the second of two servers of a name, since the first is overloaded; ACK and BYE find it by its Contact.
 func TestSRV(t *testing.T) {
-	s := start(t, "test_trust\nproxy")
+	s := start(t, "test_trust\nproxy {\nallow_private\n}")
 	alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
 	d := startDNS(t, fmt.Sprintf("_sip._udp.svc SRV 1 0 %s host\n_sip._udp.svc SRV 2 0 %s host\nhost A 127.0.0.1\n", port(first), port(second)))
 	setResolver(t, d.Dial)

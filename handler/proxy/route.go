@@ -51,7 +51,7 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 		rt.single(p.otherEnd(rt, rs))
 	case rs.HasNext && r.AuthUser() != "":
 		rt.strict = !rs.Loose
-		rt.single(toward(&rs.Next))
+		rt.single(namedBy(&rs.Next))
 	case len(p.To) > 0:
 		return p.configured(r, rt, uri)
 	case rs.HasNext:
@@ -59,7 +59,7 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 	case routetoken.IsOurs(p.app, uri), uri.Scheme == wire.TEL:
 		return p.registered(rt, uri)
 	case r.AuthUser() != "":
-		rt.single(toward(uri))
+		rt.single(namedBy(uri))
 	default:
 		return notAllowed(r, uri)
 	}

@@ -22,7 +22,7 @@ func TestPreloaded(t *testing.T) {
 
 // TestAuthenticated has somebody who may be relayed elsewhere: by Request-URI, by Route, and by a strict router's Route.
 func TestAuthenticated(t *testing.T) {
-	s := start(t, "test_trust\nregister\nproxy")
+	s := start(t, "test_trust\nregister\nproxy {\nallow_private\n}")
 	alice, proxy := udp(t, s, "alice"), udp(t, s, "proxy")
 	us, far := "<sip:"+s.Addr.String()+";lr>", "sip:bob@far.example;x=1"
 	hop := "sip:" + proxy.Addr.String()

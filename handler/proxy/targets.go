@@ -21,6 +21,7 @@ type target struct {
 	name      []byte              // the URI that says where, when a name has to be looked up for that
 	gone      bool                // there is no way to it
 	flow      bool                // it is reached by a connection that it made, and no other
+	named     bool                // the request names it: it must not be a private address
 	anywhere  bool                // further requests of the call go where they say, not only to where this one went
 	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
 }
@@ -37,6 +38,13 @@ func toward(u *module.URI) (t target) {
 		t.name = bytes.Clone(u.Raw)
 	}
 	t.anywhere = true
+	return t
+}
+
+// namedBy returns the target that a URI leads to which came with the request.
+func namedBy(u *module.URI) target {
+	t := toward(u)
+	t.named = true
 	return t
 }
 
@@ -142,6 +150,7 @@ func (p *Proxy) configured(r *module.Request, rt *routing, uri *module.URI) erro
 		}
 		t := toward(&to)
 		t.group = i
+		t.named = placeOf(&to) != p.places[i]
 		if _, lr := to.Param("lr"); lr {
 			t.route = fmt.Appendf(nil, "<%s>", to.Raw)
 		} else {

@@ -83,6 +83,10 @@ func reusePort(fd int) error {
 }
 
 func (s *udpSocket) setOptions(fd int) error {
+	// Package net lets every socket send to broadcast addresses. No SIP goes there.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 0); err != nil {
+		return err
+	}
 	// The first needs a privilege and goes over the system's limit, the second stays within it; either may give less.
 	if size := s.l.m.opts.ReadBuffer; size > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -30,6 +31,17 @@ func TestUDPSource(t *testing.T) {
 			if got, from := receiveFrom(t, c); from != to {
 				t.Errorf("%s: got %q from %s, want it from %s", addr, got, from, to)
 			}
+		}
+	}
+}
+
+// TestNoBroadcast has the kernel refuse what would go to all hosts of a network.
+func TestNoBroadcast(t *testing.T) {
+	l := listen(t, start(t, funcs{}, Options{}), UDP, "0.0.0.0:0")
+	for _, addr := range []string{"127.255.255.255:9", "255.255.255.255:9"} {
+		f := l.Flow(netip.MustParseAddrPort(addr))
+		if err := f.Send([]byte("x")); !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.ENETUNREACH) {
+			t.Errorf("to %s: %v", addr, err)
 		}
 	}
 }
