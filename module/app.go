@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -207,6 +208,11 @@ func (a *App) Cleanup() error {
 		err = errors.Join(err, e)
 	}
 	return err
+}
+
+// FollowPathOf is called while a registrar is provisioned that follows the Path of REGISTERs from edge proxies at these addresses.
+func (a *App) FollowPathOf(edges []netip.Prefix) {
+	a.generation.Edges = append(a.generation.Edges, edges...)
 }
 
 // Location returns the registrations.

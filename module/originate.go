@@ -93,8 +93,8 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, h transaction.ClientHand
 		ContentType: o.ContentType,
 		Body:        o.Body,
 	}
-	if path := b.Path(); path != "" {
-		fields.Route = [][]byte{[]byte(path)} // RFC 3327 §5.3
+	if path, _ := a.engine.PathTo(b); path != nil {
+		fields.Route = [][]byte{path} // RFC 3327 §5.3
 	}
 	if o.Method == "NOTIFY" {
 		// RFC 6665 §8.2.1 wants these, and a Contact. Nothing follows: there is no subscription.

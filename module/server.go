@@ -37,7 +37,7 @@ type Server struct {
 	Limits *Limits `json:"limits,omitempty"`
 
 	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies, gateways, trunks. What they say of a caller's identity
-	// (P-Asserted-Identity, Diversion, …) passes, and they may act for either end of a call that was set up through them. Placeholders are
+	// (P-Asserted-Identity, Diversion, …) passes, register follows their Path unless it is told otherwise, and they may act for either end of a call that was set up through them. Placeholders are
 	// replaced when the configuration is loaded. Default: none.
 	Trust []string `json:"trust,omitempty"`
 

@@ -37,7 +37,9 @@ func (b *branch) start(out *transport.Outbox) {
 	case b.target.name != nil:
 		var hops []hop
 		b.wait(func() (err error) {
-			hops, err = resolve(b.c.p.resolver, b.target.name)
+			if hops, err = resolve(b.c.p.resolver, b.target.name); err == nil {
+				hops, err = b.target.admit(hops)
+			}
 			return err
 		}, func() {
 			b.hops = hops

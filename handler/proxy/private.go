@@ -68,7 +68,7 @@ func fixedPlace(repl *caddy.Replacer, text string) (f fixed) {
 	return f
 }
 
-func placeOf(u *module.URI) fixed { return fixed{string(hostOf(u)), u.Port} }
+func placeOf(u *module.URI) fixed { return fixed{string(u.Target()), u.Port} }
 
 // fill writes something in place of every placeholder.
 func fill(text, filling string) string {

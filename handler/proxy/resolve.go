@@ -33,20 +33,12 @@ func literal(u *wire.URI) (h hop, ok bool, err error) {
 	if h.Network, err = networkOf(u); err != nil {
 		return hop{}, false, err
 	}
-	addr, ok := wire.HostAddr(hostOf(u))
+	addr, ok := wire.HostAddr(u.Target())
 	if !ok {
 		return hop{}, false, nil
 	}
 	h.Addr = netip.AddrPortFrom(addr, portOf(u))
 	return h, true, nil
-}
-
-// hostOf returns the host that a URI is reached at (RFC 3263 §4).
-func hostOf(u *wire.URI) []byte {
-	if maddr, _ := u.Param("maddr"); len(maddr) > 0 {
-		return maddr
-	}
-	return u.Host
 }
 
 func portOf(u *wire.URI) uint16 {
@@ -83,7 +75,7 @@ func resolve(dns *net.Resolver, uri []byte) ([]hop, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
 	defer cancel()
-	name := string(hostOf(&u))
+	name := string(u.Target())
 	var hops []hop
 	if u.Port == 0 {
 		networks := []transport.Network{network}

@@ -174,7 +174,7 @@ func TestReconnect(t *testing.T) {
 
 // TestPath reaches a phone by the proxy that its REGISTER came through (RFC 3327), and the requests within the call by that proxy's Record-Route.
 func TestPath(t *testing.T) {
-	s := start(t, "register\nproxy")
+	s := start(t, "register {\npath from 127.0.0.1\n}\nproxy")
 	alice, edge := udp(t, s, "alice"), udp(t, s, "bob")
 	path := "<sip:token@" + edge.Addr.String() + ";lr;ob>"
 	edge.register("Contact: <sip:bob@192.0.2.1>", "Path: "+path+",<sip:second.example;lr>", "Supported: path")

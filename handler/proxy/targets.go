@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/transport"
@@ -19,6 +20,7 @@ type target struct {
 	route     []byte              // Route values to put in front, separated by commas; nil: none
 	hop       hop                 // where it is
 	name      []byte              // the URI that says where, when a name has to be looked up for that
+	within    ipset.Set           // where the name may lead; nil: anywhere
 	gone      bool                // there is no way to it
 	flow      bool                // it is reached by a connection that it made, and no other
 	named     bool                // the request names it: it must not be a private address
@@ -109,16 +111,15 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 	}
 	f := b.Flow()
 	var t target
-	if path := b.Path(); path != "" {
-		list := []byte(path)
-		first, _ := wire.CutValue(list)
+	if path, edges := p.app.Engine().PathTo(b); path != nil {
+		first, _ := wire.CutValue(path)
 		proxy, err := routetoken.ParseURI(first)
 		if err != nil {
 			return target{gone: true}
 		}
 		t = toward(&proxy)
-		t.anywhere = false
-		t.route = list
+		t.anywhere, t.within = false, edges
+		t.route = path
 	} else {
 		t = toward(&u)
 		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())

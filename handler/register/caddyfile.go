@@ -3,10 +3,13 @@ package register
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
@@ -14,8 +17,10 @@ import (
 //	register [<matcher>] {
 //		expires <min> <default> <max>
 //		max_contacts <n>
+//		path         off|from <ranges...>
 //	}
 //
+// private_ranges stands for all private IPv4 and IPv6 ranges.
 // Times are seconds, or durations such as 10m.
 func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
@@ -46,9 +51,36 @@ func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Errf("max_contacts: %q is no positive number", text)
 			}
 			h.MaxContacts = n
+		case "path":
+			if err := h.unmarshalPath(d); err != nil {
+				return err
+			}
 		default:
-			return d.Errf("unrecognized option %q of register: it has expires and max_contacts", option)
+			return d.Errf("unrecognized option %q of register: it has expires, max_contacts and path", option)
 		}
+	}
+	return nil
+}
+
+func (h *Register) unmarshalPath(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case h.PathOff || h.PathFrom != nil:
+		return d.Err("path is there already")
+	case len(args) == 1 && args[0] == "off":
+		h.PathOff = true
+	case len(args) > 1 && args[0] == "from":
+		h.PathFrom = ipset.Expand(args[1:])
+		for _, text := range h.PathFrom {
+			if strings.Contains(text, "{") {
+				continue // it is replaced later
+			}
+			if _, err := ipset.Parse([]string{text}); err != nil {
+				return d.Errf("path from: %w", err)
+			}
+		}
+	default:
+		return d.Err("path is off, or from the addresses or ranges of the edge proxies, as in: path from 10.0.0.0/8")
 	}
 	return nil
 }

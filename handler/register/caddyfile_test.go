@@ -1,6 +1,7 @@
 package register
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
 
@@ -21,6 +23,15 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		{text: "register"},
 		{text: "register {\n}"},
 		{text: "register {\n expires 60 1h 1d\n max_contacts 3\n}", want: Register{MinExpires: min, DefaultExpires: h, MaxExpires: day, MaxContacts: 3}},
+		{text: "register {\n path off\n}", want: Register{PathOff: true}},
+		{text: "register {\n path from 10.0.0.0/8 192.0.2.1 {env.EDGES}\n}", want: Register{PathFrom: []string{"10.0.0.0/8", "192.0.2.1", "{env.EDGES}"}}},
+		{text: "register {\n path from private_ranges\n}", want: Register{PathFrom: ipset.PrivateRanges}},
+		{text: "register {\n path\n}", err: "path is off, or from"},
+		{text: "register {\n path from\n}", err: "path is off, or from"},
+		{text: "register {\n path on\n}", err: "path is off, or from"},
+		{text: "register {\n path off now\n}", err: "path is off, or from"},
+		{text: "register {\n path from edge.example.com\n}", err: `"edge.example.com" is neither an IP address nor a range`},
+		{text: "register {\n path off\n path from 10.0.0.1\n}", err: "path is there already"},
 		{text: "register x", err: "wrong argument count"},
 		{text: "register {\n expires 60 600\n}", err: "expires takes three times"},
 		{text: "register {\n expires 60 600 7200 9000\n}", err: "expires takes three times"},
@@ -32,12 +43,12 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		{text: "register {\n max_contacts 1 2\n}", err: "wrong argument count"},
 		{text: "register {\n max_contacts 0\n}", err: `"0" is no positive number`},
 		{text: "register {\n max_contacts many\n}", err: `"many" is no positive number`},
-		{text: "register {\n contacts 1\n}", err: `unrecognized option "contacts" of register: it has expires and max_contacts`},
+		{text: "register {\n contacts 1\n}", err: `unrecognized option "contacts" of register: it has expires, max_contacts and path`},
 	} {
 		var h Register
 		err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tc.text))
 		switch {
-		case tc.err == "" && (err != nil || h != tc.want):
+		case tc.err == "" && (err != nil || !reflect.DeepEqual(h, tc.want)):
 			t.Errorf("%s: %+v, %v", tc.text, h, err)
 		case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
 			t.Errorf("%s: %v, want %q", tc.text, err, tc.err)
@@ -55,6 +66,8 @@ func TestValidate(t *testing.T) {
 		`, "min_expires": "20m", "default_expires": "10m"`: "must not be in another order",
 		`, "min_expires": "1ms"`:                           "times must be from 1 second",
 		`, "min_expires": "-1m"`:                           "must not be negative",
+		`, "path_from": ["10.0.0.0/8"], "path_off": true`:  "path_off and path_from exclude each other",
+		`, "path_from": ["10.0.0.0/33"]`:                   "path from: ",
 		`, "max_contacts": -1`:                             "must not be negative",
 		`, "max_expires": "36500d"`:                        "times must be from 1 second",
 		`, "min_expires": "36500d"`:                        "times must be from 1 second",

@@ -20,7 +20,7 @@ func answered(contacts []string) (out []string) {
 }
 
 func TestContacts(t *testing.T) {
-	s := start(t, "register\nwitness")
+	s := start(t, "register {\npath from 127.0.0.1\n}\nwitness")
 	p := s.UDP()
 	for i, tc := range []struct {
 		name   string
@@ -81,6 +81,9 @@ func TestContacts(t *testing.T) {
 		{name: "Proxy-Require is for proxies", lines: "Proxy-Require: foo\nContact: <sip:a@h>", want: []string{"sip:a@h"}},
 		{name: "path", lines: "Require: path\nSupported: path\nPath: <sip:p2@h;lr>\nPath: <sip:p1@h;lr>\nContact: <sip:a@h>", want: []string{"sip:a@h path=<sip:p2@h;lr>,<sip:p1@h;lr>"}, header: "Path: <sip:p2@h;lr>"},
 		{name: "path on one line", lines: "Path: <sip:p2@h;lr>, <sip:p1@h;lr>\nContact: <sip:a@h>", want: []string{"sip:a@h path=<sip:p2@h;lr>,<sip:p1@h;lr>"}, header: "Path: <sip:p1@h;lr>"},
+		{name: "path that is too long", lines: "Path: <sip:p1@h;lr>" + strings.Repeat(",<sip:"+strings.Repeat("p", 100)+"@h;lr>", 10) + "\nContact: <sip:a@h>", status: "400 Path Too Long"},
+		{name: "path that leads elsewhere", lines: "Path: <sip:p1@127.0.0.2;lr>\nContact: <sip:a@h>", status: "403 Path Not Allowed"},
+		{name: "maddr that leads elsewhere", lines: "Path: <sip:p1@127.0.0.1;maddr=127.0.0.2;lr>\nContact: <sip:a@h>", status: "403 Path Not Allowed"},
 		{name: "malformed path", lines: "Path: <sip:p2@h;lr>, <nonsense>\nContact: <sip:a@h>", status: "400 Malformed Path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

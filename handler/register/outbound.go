@@ -14,9 +14,12 @@ const outboundTag = "outbound"
 // flows tells whether a Contact with a reg-id stands for the flow that the REGISTER came over, and not for its URI (RFC 5626 §6). Behind
 // another proxy it does when that keeps the flow, which ob in its Path says. Straight from the phone it does on a connection: a flow over
 // UDP would have to be kept open with STUN, which is not spoken here, so there a reg-id is ignored, as by any registrar that knows none.
-func flows(m *module.Message, f module.Flow) bool {
+func (h *Register) flows(m *module.Message, f module.Flow) bool {
 	if direct(m) {
 		return f.Network.Reliable()
+	}
+	if !h.edges.Contains(f.Remote.Addr()) {
+		return false
 	}
 	for v := m.Values(wire.Path); v.Next(); {
 		if a, err := wire.ParseNameAddr(v.Value()); err == nil {

@@ -57,7 +57,7 @@ func TestOutbound(t *testing.T) {
 		sup         = "Supported: outbound"
 		edge, plain = "Path: <sip:edge@192.0.2.9;lr;ob>", "Path: <sip:edge@192.0.2.9;lr>"
 	)
-	s := start(t, "register")
+	s := start(t, "register {\npath from 127.0.0.1 192.0.2.8/31\n}")
 	for i, tc := range []struct {
 		name    string
 		network string

@@ -1,7 +1,6 @@
 package register
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,8 +38,8 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	u.Max = h.MaxContacts
 	u.Contacts = contacts
 	var err error
-	if u.Path, err = path(m); err != nil {
-		return module.HandlerError{Status: 400, Reason: "Malformed Path", Err: err}
+	if u.Path, err = h.path(m, u.Flow); err != nil {
+		return err
 	}
 	expires, given := m.Expires()
 	stars := 0
@@ -65,9 +64,9 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	return nil
 }
 
-// flows applies RFC 5626 §6 to the Contacts, and tells whether one of them is for a flow.
-func (h *Register) flows(u *location.Update, m *module.Message) (used bool, err error) {
-	counts := flows(m, u.Flow)
+// setFlows applies RFC 5626 §6 to the Contacts, and tells whether one of them is for a flow.
+func (h *Register) setFlows(u *location.Update, m *module.Message) (used bool, err error) {
+	counts := h.flows(m, u.Flow)
 	set := 0
 	for i := range u.Contacts {
 		c := &u.Contacts[i]
@@ -139,29 +138,11 @@ func parseQ(b []byte) uint16 {
 	return q
 }
 
-// path returns the values of Path, separated by commas.
-func path(m *module.Message) (all []byte, err error) {
-	for v := m.Values(wire.Path); v.Next(); {
-		a, err := wire.ParseNameAddr(v.Value())
-		if err != nil {
-			return nil, err
-		}
-		if _, err := wire.ParseURI(a.URI); err != nil {
-			return nil, err
-		}
-		if all == nil {
-			all = v.Value()
-		} else {
-			all = slices.Concat(all, []byte{','}, v.Value())
-		}
-	}
-	return all, nil
-}
-
 // unsupported returns the option tags in Require that the registrar doesn't know, or not for this request (step 2).
-func unsupported(m *module.Message, f module.Flow) (tags []byte) {
+func (h *Register) unsupported(m *module.Message, f module.Flow) (tags []byte) {
 	for v := m.Values(wire.Require); v.Next(); {
-		if wire.EqualFold(v.Value(), "path") || wire.EqualFold(v.Value(), outboundTag) && flows(m, f) {
+		if wire.EqualFold(v.Value(), "path") && h.edges.Contains(f.Remote.Addr()) ||
+			wire.EqualFold(v.Value(), outboundTag) && h.flows(m, f) {
 			continue
 		}
 		if len(tags) > 0 {

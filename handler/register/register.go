@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
@@ -45,7 +46,16 @@ type Register struct {
 	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused with 503. Default: 10.
 	MaxContacts int `json:"max_contacts,omitempty"`
 
-	app *module.App
+	// Addresses and ranges in CIDR notation of the edge proxies whose Path is recorded and followed (RFC 3327): the REGISTER must come from one of
+	// them, and its first Path value must lead to one of them. Placeholders are replaced when the configuration is loaded. Default: the addresses
+	// that the server trusts.
+	PathFrom []string `json:"path_from,omitempty"`
+
+	// Whether no Path is followed, whoever the server trusts. To a request that requires it the answer is 420.
+	PathOff bool `json:"path_off,omitempty"`
+
+	app   *module.App
+	edges ipset.Set // whose Path is followed
 
 	min, normal, max uint32 // seconds
 }
@@ -68,6 +78,9 @@ func (h *Register) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = server.App()
+	if err := h.provisionPath(server); err != nil {
+		return err
+	}
 	server.BelievesSender("register")
 	return nil
 }
@@ -110,7 +123,7 @@ func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	m := r.Message()
 	if m.Has(wire.Require) {
-		if tags := unsupported(m, r.Flow()); tags != nil {
+		if tags := h.unsupported(m, r.Flow()); tags != nil {
 			return refuse(w, 420, "", "Unsupported", string(tags))
 		}
 	}
@@ -130,7 +143,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	s.update.AOR = aor
 	var flow bool
 	if err == nil {
-		flow, err = h.flows(&s.update, m)
+		flow, err = h.setFlows(&s.update, m)
 	}
 	if err == nil {
 		if !h.limit(s.update.Contacts) {
@@ -150,7 +163,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	case err != nil:
 		return err
 	}
-	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], m, s.result.Bindings, h.room(r))}
+	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], s.update.Path, s.result.Bindings, h.room(r))}
 	if flow && supports(m, outboundTag) {
 		s.response.AddHeader("Require", outboundTag) // RFC 5626 §6
 	}
@@ -191,7 +204,7 @@ func (h *Register) room(r *module.Request) int {
 
 // header appends what the answer tells: all bindings for which there is room and how long they still last (step 8), and the Path that was recorded
 // (RFC 3327 §5.3).
-func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Binding, room int) []byte {
+func (h *Register) header(dst []byte, path []byte, bindings []*location.Binding, room int) []byte {
 	for _, b := range bindings {
 		start := len(dst)
 		dst = append(dst, "Contact: <"...)
@@ -215,10 +228,10 @@ func (h *Register) header(dst []byte, m *module.Message, bindings []*location.Bi
 			dst = dst[:start]
 		}
 	}
-	for v := m.Values(wire.Path); v.Next(); {
-		dst = append(dst, "Path: "...)
-		dst = append(dst, v.Value()...)
-		dst = append(dst, '\r', '\n')
+	for len(path) > 0 {
+		var value []byte
+		value, path = wire.CutValue(path)
+		dst = wire.AppendHeader(dst, "Path", value)
 	}
 	return appendDate(dst)
 }

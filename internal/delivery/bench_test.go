@@ -42,6 +42,7 @@ func benchDelivery(b *testing.B, client Client, keys int) *Delivery {
 				f(i+1, list[i])
 			}
 		},
+		Path: pathOf,
 		Flow: func(b *location.Binding) (transport.Flow, netip.AddrPort, bool) {
 			return b.Flow(), netip.MustParseAddrPort("192.0.2.1:5060"), true
 		},

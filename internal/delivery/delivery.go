@@ -38,6 +38,8 @@ type Options struct {
 	Wanted func(aor, userAgent string, f func(key int, b buttons.Button))
 	// Flow returns the way to the phone and the address by which it reaches us, and false when there is none until the phone registers again.
 	Flow func(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool)
+	// Path returns the Path that requests to the phone have in their Route, nil if there is none (RFC 3327 §5.3).
+	Path func(b *location.Binding) []byte
 	// Proven tells whether the phone is known to receive what is sent there.
 	Proven func(f transport.Flow) bool
 

@@ -23,6 +23,14 @@ import (
 
 const snom370 = "snom370/8.7.5.48"
 
+// pathOf believes every Path.
+func pathOf(b *location.Binding) []byte {
+	if b.Path() == "" {
+		return nil
+	}
+	return []byte(b.Path())
+}
+
 // world is a server with phones, in a synctest bubble.
 type world struct {
 	t    testing.TB
@@ -114,6 +122,7 @@ func (w *world) start() {
 				f(key, buttons.Button{Key: fmt.Sprint(key), Light: "on", Label: w.keys[aor][key]})
 			}
 		},
+		Path: pathOf,
 		Flow: func(b *location.Binding) (transport.Flow, netip.AddrPort, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

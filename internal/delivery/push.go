@@ -49,7 +49,7 @@ type sentKey struct {
 }
 
 // appendMessage appends the request to a phone: its Request-URI is the Contact as it was registered, since a phone knows itself by the parameters there.
-func appendMessage(dst []byte, b *location.Binding, flow transport.Flow, sentBy netip.AddrPort, body []byte) []byte {
+func appendMessage(dst []byte, b *location.Binding, path []byte, flow transport.Flow, sentBy netip.AddrPort, body []byte) []byte {
 	user, domain := b.AOR(), ""
 	if i := strings.LastIndexByte(user, '@'); i >= 0 {
 		user, domain = user[:i], user[i+1:]
@@ -82,8 +82,8 @@ func appendMessage(dst []byte, b *location.Binding, flow transport.Flow, sentBy 
 		ContentType: buttons.ContentType,
 		Body:        body,
 	}
-	if path := b.Path(); path != "" {
-		f.Route = [][]byte{[]byte(path)} // RFC 3327 §5.3
+	if path != nil {
+		f.Route = [][]byte{path} // RFC 3327 §5.3
 	}
 	return wire.AppendRequest(dst, &f)
 }

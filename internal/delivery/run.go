@@ -154,7 +154,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	if len(body) == 0 {
 		return nil
 	}
-	d.message = appendMessage(d.message[:0], b, flow, sentBy, body)
+	d.message = appendMessage(d.message[:0], b, d.options.Path(b), flow, sentBy, body)
 	if d.settings.Username != "" {
 		f.message = bytes.Clone(d.message) // d.message is soon another's
 	}

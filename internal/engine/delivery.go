@@ -23,7 +23,11 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 				f(k.Key, k.Button())
 			}
 		},
-		Flow:   e.FlowToPhone,
+		Flow: e.FlowToPhone,
+		Path: func(b *location.Binding) []byte {
+			path, _ := e.PathTo(b)
+			return path
+		},
 		Proven: e.Proven,
 		Emit:   e.Events.Publish,
 		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },

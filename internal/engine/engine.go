@@ -18,6 +18,7 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/events"
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/snom"
@@ -51,6 +52,8 @@ type Generation struct {
 	Memory     int64               // how many bytes the process may take; 0: a share of the machine's
 	Storage    storage.Storage     // where registrations and keys are kept; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes go on
+
+	Edges ipset.Set // the proxies whose Path is followed
 
 	Profiles []keys.ProfileConfig // of keys
 	Models   snom.Models          // of phones, beside those known

@@ -116,6 +116,14 @@ func uriParam[T ~string | ~[]byte](params []byte, name T) ([]byte, bool) {
 	return nil, false
 }
 
+// Target returns the host that requests to the URI are sent to: that of maddr if there is one (RFC 3263 §4).
+func (u *URI) Target() []byte {
+	if maddr, _ := u.Param("maddr"); len(maddr) > 0 {
+		return maddr
+	}
+	return u.Host
+}
+
 // AppendAOR appends the URI's canonical address-of-record, user@host: escapes decoded, host in lower case and an IPv6 address in its
 // shortest form, port and parameters left away (RFC 3261 §10.3 step 5).
 func (u *URI) AppendAOR(dst []byte) []byte {

@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"net/netip"
+
+	"github.com/caddysip/caddysip/internal/ipset"
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/wire"
+)
+
+// BelievesPath reports whether a Path is followed: the REGISTER came from one of the edge proxies, and the first of its
+// values, which says where requests are sent, is at one of them. A name is looked up for nobody else; what it leads to is held
+// against edges when it is known.
+func BelievesPath(edges ipset.Set, source netip.Addr, path []byte) bool {
+	if len(path) == 0 || !edges.Contains(source) {
+		return false
+	}
+	first, _ := wire.CutValue(path)
+	a, err := wire.ParseNameAddr(first)
+	if err != nil {
+		return false
+	}
+	u, err := wire.ParseURI(a.URI)
+	if err != nil || u.Scheme != wire.SIP {
+		return false
+	}
+	addr, literal := wire.HostAddr(u.Target())
+	return !literal || edges.Contains(addr)
+}
+
+// PathTo returns the Path by which requests reach a phone (RFC 3327), nil when there is none, and the edge proxies, one of which
+// its first value must lead to. What the configuration in force does not believe is none: it may have been registered under
+// another one, or before the last restart.
+func (e *Engine) PathTo(b *location.Binding) (path []byte, edges ipset.Set) {
+	text := b.Path()
+	if text == "" {
+		return nil, nil
+	}
+	g := e.current.Load()
+	path = []byte(text)
+	if g == nil || !BelievesPath(g.Edges, b.Source().Addr(), path) {
+		return nil, nil
+	}
+	return path, g.Edges
+}
