@@ -94,6 +94,10 @@ type Engine struct {
 	stores    map[string]storage.Engine // by identity
 }
 
+// Network is where an engine that New makes opens its sockets; nil is the operating system. Tests that run a whole server on
+// a network in memory set it.
+var Network transport.Net
+
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
 	e := &Engine{Budget: new(budget.Budget), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
@@ -107,6 +111,7 @@ func New() *Engine {
 	e.Delivery = e.newDelivery()
 	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
 	e.Transport = transport.NewManager(e, transport.Options{
+		Net:     Network,
 		Limits:  transport.Limits{Message: wire.MaxSize},
 		Refuse:  e.Bans.Banned,
 		Dropped: func(reason string) { Dropped(reason).Inc() },

@@ -32,6 +32,13 @@ func (h *Host) Addr() netip.Addr {
 	return h.addrs[0]
 }
 
+// Addrs returns the host's addresses.
+func (h *Host) Addrs() []netip.Addr {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return slices.Clone(h.addrs)
+}
+
 // Add gives the host another address. It panics if another host has that.
 func (h *Host) Add(a netip.Addr) {
 	h.n.mu.Lock()
@@ -57,9 +64,11 @@ func (h *Host) Crash() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	for _, c := range h.udp {
+		c.crashed = true
 		c.shut()
 	}
 	for _, l := range h.tcp {
+		l.crashed = true
 		l.shut(false)
 	}
 	for _, c := range h.conns {

@@ -28,6 +28,7 @@ type Listener struct {
 	wake    sync.Cond
 	waiting []*Conn
 	closed  bool
+	crashed bool
 }
 
 // Addr implements net.Listener.
@@ -54,6 +55,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) Close() error {
 	l.h.n.mu.Lock()
 	defer l.h.n.mu.Unlock()
+	if l.crashed {
+		return nil // there is nobody to tell
+	}
 	if l.closed {
 		return &net.OpError{Op: "close", Net: "tcp", Addr: l.Addr(), Err: net.ErrClosed}
 	}

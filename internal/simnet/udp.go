@@ -26,6 +26,7 @@ type UDPConn struct {
 	waiting  []datagram
 	bytes    int
 	closed   bool
+	crashed  bool
 	deadline deadline
 }
 
@@ -141,6 +142,9 @@ func (n *Net) arrive(d datagram) {
 func (c *UDPConn) Close() error {
 	c.h.n.mu.Lock()
 	defer c.h.n.mu.Unlock()
+	if c.crashed {
+		return nil // there is nobody to tell
+	}
 	if c.closed {
 		return c.fail("close", net.ErrClosed)
 	}

@@ -76,6 +76,10 @@ func create(path string, flag int, mode os.FileMode) (file *os.File, created boo
 	return file, false, nil
 }
 
+// OnOpen is called with every file that has been opened, before anything else is done with it; nil: nothing is. Tests put a
+// disk that fails under it.
+var OnOpen func(path string, db *bolt.DB)
+
 // openFile opens the file, whatever is in it.
 func openFile(path string, created *bool) (db *bolt.DB, file *os.File, err error) {
 	err = catch(func() (err error) {
@@ -91,6 +95,9 @@ func openFile(path string, created *bool) (db *bolt.DB, file *os.File, err error
 		return err
 	})
 	if err == nil {
+		if OnOpen != nil {
+			OnOpen(path, db)
+		}
 		return db, file, nil
 	}
 	if file != nil { // bbolt leaves it open, and locked, when it panics

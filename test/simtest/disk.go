@@ -1,0 +1,211 @@
+package simtest
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+const sector = 512 // what a disk writes whole or not at all
+
+// Faults are what is wrong with a disk. In the zero value it works and takes no time.
+type Faults struct {
+	Err     error         // every write fails with it: syscall.ENOSPC, syscall.EIO
+	Errors  float64       // the part of the writes that fails with EIO
+	Short   float64       // the part of the writes that stops half way, with ENOSPC
+	Latency time.Duration // of a write, at most
+}
+
+// Disk is what a server's storage file is on. The file is real, and so is bbolt; what bbolt writes passes here. bbolt syncs before
+// and after it writes a meta page, which is the last thing it writes in a transaction: what a power cut can undo are
+// the writes since.
+type Disk struct {
+	path string
+
+	mu     sync.Mutex
+	chance *rand.Rand
+	faults Faults
+	power  *power
+	cuts   [3]int // writes that a power cut has kept, lost, torn
+}
+
+// power is a disk from one power cut to the next.
+type power struct {
+	off     bool
+	synced  []byte // the file as it would be at least
+	pending []write
+	image   []byte // what is left after the cut
+}
+
+type write struct {
+	at   int64
+	data []byte
+}
+
+// newDisk returns the disk of a file. Every file that bbolt opens there from now on is on it.
+func newDisk(path string, chance *rand.Rand) *Disk {
+	d := &Disk{path: path, chance: chance}
+	storage.OnOpen = func(opened string, db *bolt.DB) {
+		if opened == path {
+			d.open(db)
+		}
+	}
+	return d
+}
+
+func (d *Disk) remove() { storage.OnOpen = nil }
+
+// Set puts faults in force.
+func (d *Disk) Set(f Faults) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults = f
+}
+
+// Heal ends all faults.
+func (d *Disk) Heal() { d.Set(Faults{}) }
+
+// Cuts returns how many writes power cuts have kept, lost and torn that were not synced.
+func (d *Disk) Cuts() (kept, lost, torn int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cuts[0], d.cuts[1], d.cuts[2]
+}
+
+// open puts the disk under a database.
+func (d *Disk) open(db *bolt.DB) {
+	content, err := os.ReadFile(d.path)
+	if err != nil {
+		panic(err)
+	}
+	p := &power{synced: content}
+	d.mu.Lock()
+	d.power = p
+	d.mu.Unlock()
+	// bbolt keeps the function that it writes with in a field that others can't see.
+	field := reflect.ValueOf(db).Elem().FieldByName("ops").FieldByName("writeAt")
+	writeAt := (*func([]byte, int64) (int, error))(unsafe.Pointer(field.UnsafeAddr()))
+	file := *writeAt
+	metas := int64(2 * db.Info().PageSize)
+	*writeAt = func(b []byte, at int64) (int, error) { return d.write(p, file, b, at, at < metas) }
+}
+
+// write writes one page or several. Half of the time that it takes is before, half after, so that a power cut can come when it
+// has happened and is not synced yet.
+func (d *Disk) write(p *power, file func([]byte, int64) (int, error), b []byte, at int64, meta bool) (int, error) {
+	d.mu.Lock()
+	wait := time.Duration(d.chance.Float64() * float64(d.faults.Latency) / 2)
+	d.mu.Unlock()
+	if wait > 0 {
+		time.Sleep(wait)
+	}
+	d.mu.Lock()
+	n, err := d.begin(p, file, b, at, meta)
+	d.mu.Unlock()
+	if err != nil || !meta {
+		return n, err
+	}
+	if wait > 0 {
+		time.Sleep(wait)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.off {
+		return 0, syscall.EIO
+	}
+	p.sync()
+	return n, nil
+}
+
+func (d *Disk) begin(p *power, file func([]byte, int64) (int, error), b []byte, at int64, meta bool) (int, error) {
+	n, err := len(b), error(nil)
+	switch f, luck := d.faults, d.chance.Float64(); {
+	case p.off:
+		return 0, syscall.EIO
+	case f.Err != nil:
+		return 0, f.Err
+	case luck < f.Errors:
+		return 0, syscall.EIO
+	case luck < f.Errors+f.Short:
+		n, err = len(b)/2, syscall.ENOSPC
+	}
+	if meta {
+		p.sync()
+	}
+	p.pending = append(p.pending, write{at, bytes.Clone(b[:n])})
+	if _, failed := file(b[:n], at); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
+// sync makes what was written last.
+func (p *power) sync() {
+	for _, w := range p.pending {
+		p.synced = w.apply(p.synced, len(w.data))
+	}
+	p.pending = nil
+}
+
+// apply writes the first n bytes into a file.
+func (w *write) apply(file []byte, n int) []byte {
+	if end := int(w.at) + n; end > len(file) {
+		file = append(file, make([]byte, end-len(file))...)
+	}
+	copy(file[w.at:], w.data[:n])
+	return file
+}
+
+// cut is the power cut: of what was not synced, chance decides what is there, and what only in part.
+func (d *Disk) cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.power
+	if p == nil || p.off {
+		return
+	}
+	p.off = true
+	file := p.synced
+	for _, w := range p.pending {
+		kind := d.chance.IntN(3)
+		d.cuts[kind]++
+		switch kind {
+		case 0:
+			file = w.apply(file, len(w.data))
+		case 2:
+			if n := (len(w.data) + sector - 1) / sector; n > 0 {
+				file = w.apply(file, min(d.chance.IntN(n)*sector, len(w.data)))
+			}
+		}
+	}
+	if info, err := os.Stat(d.path); err == nil && int(info.Size()) > len(file) {
+		file = append(file, make([]byte, int(info.Size())-len(file))...) // growing is synced by itself
+	}
+	p.image = file
+}
+
+// restore puts what is left after a cut in the place of the file. What still has that open keeps its own.
+func (d *Disk) restore() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.power == nil || d.power.image == nil {
+		return
+	}
+	fresh := d.path + ".cut"
+	if err := os.WriteFile(fresh, d.power.image, 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(fresh, d.path); err != nil {
+		panic(err)
+	}
+	d.power = nil
+}
