@@ -1,6 +1,8 @@
 package register
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/caddysip/caddysip/module"
@@ -32,6 +34,40 @@ Content-Length: 0
 `)
 	var w answer
 	var next moduletest.Next
+	b.ReportAllocs()
+	for b.Loop() {
+		w.status = 0
+		r.Message().CSeq++
+		if err := h.ServeSIP(&w, r, next.Serve); err != nil || w.status != 200 {
+			b.Fatal(err, w.status)
+		}
+	}
+}
+
+// hostile is a request with n Contacts that are equal in all but one parameter, the last to be compared, and as long as they may be.
+func hostile(n, base int, expires string) string {
+	var params strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&params, ";%s%02d=1", strings.Repeat("a", 11), i)
+	}
+	text := "REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1;rport\nMax-Forwards: 70\n" +
+		"From: <sip:alice@example.com>;tag=f1\nTo: <sip:alice@example.com>\nCall-ID: call1@192.0.2.7\nCSeq: 1 REGISTER\nExpires: " + expires + "\n"
+	for i := range n {
+		text += fmt.Sprintf("Contact: <sip:u@h%s;z=%d>\n", params.String(), base+i)
+	}
+	return text + "Content-Length: 0\n\n"
+}
+
+// BenchmarkHostile is what it costs to compare as many Contacts as possible with as many as possible.
+func BenchmarkHostile(b *testing.B) {
+	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
+	h := &Register{app: app, min: 60, normal: 600, max: 7200, MaxContacts: 10}
+	var w answer
+	var next moduletest.Next
+	if err := h.ServeSIP(&w, moduletest.Request(b, hostile(10, 0, "600")), next.Serve); err != nil || w.status != 200 {
+		b.Fatal(err, w.status)
+	}
+	r := moduletest.Request(b, hostile(20, 100, "0"))
 	b.ReportAllocs()
 	for b.Loop() {
 		w.status = 0

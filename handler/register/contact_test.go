@@ -84,6 +84,10 @@ func TestContacts(t *testing.T) {
 		{name: "path that is too long", lines: "Path: <sip:p1@h;lr>" + strings.Repeat(",<sip:"+strings.Repeat("p", 100)+"@h;lr>", 10) + "\nContact: <sip:a@h>", status: "400 Path Too Long"},
 		{name: "path that leads elsewhere", lines: "Path: <sip:p1@127.0.0.2;lr>\nContact: <sip:a@h>", status: "403 Path Not Allowed"},
 		{name: "maddr that leads elsewhere", lines: "Path: <sip:p1@127.0.0.1;maddr=127.0.0.2;lr>\nContact: <sip:a@h>", status: "403 Path Not Allowed"},
+		{name: "the longest contact", lines: "Contact: <sip:a@h;x=" + strings.Repeat("x", 1014) + ">", want: []string{"sip:a@h;x=" + strings.Repeat("x", 1014)}},
+		{name: "a longer one", lines: "Contact: <sip:a@h;x=" + strings.Repeat("x", 1015) + ">", status: "400 Contact Too Long"},
+		{name: "one of two is longer", lines: "Contact: <sip:b@h>, <sip:a@h;x=" + strings.Repeat("x", 1015) + ">", status: "400 Contact Too Long"},
+		{name: "instance that is too long", lines: `Contact: <sip:a@h>;+sip.instance="<urn:` + strings.Repeat("x", 1018) + `>"`, status: "400 Instance ID Too Long"},
 		{name: "malformed path", lines: "Path: <sip:p2@h;lr>, <nonsense>\nContact: <sip:a@h>", status: "400 Malformed Path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -10,9 +10,6 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// maxText is how many bytes a Path may have.
-const maxText = 1 << 10
-
 // provisionPath finds out whose Path is followed.
 func (h *Register) provisionPath(server *module.Server) error {
 	ranges := h.PathFrom
@@ -50,7 +47,7 @@ func (h *Register) path(m *module.Message, f module.Flow) (all []byte, err error
 			all = append(all, ',')
 		}
 		if all = append(all, v.Value()...); len(all) > maxText {
-			return nil, module.HandlerError{Status: 400, Reason: "Path Too Long"}
+			return nil, tooLong("Path")
 		}
 	}
 	if all != nil && !engine.BelievesPath(h.edges, f.Remote.Addr(), all) {

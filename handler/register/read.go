@@ -1,6 +1,7 @@
 package register
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,28 @@ func (s *scratch) release() {
 	scratches.Put(s)
 }
 
+// How many bytes what is kept of a request may have: address-of-record, Contact URI, instance, Path and Call-ID each, and the User-Agent, which is cut.
+const (
+	maxText  = 1 << 10
+	maxAgent = 256
+)
+
+// maxChanges is how many Contacts a request may have, whatever MaxContacts is.
+const maxChanges = 64
+
+func tooLong(what string) error {
+	return module.HandlerError{Status: 400, Reason: what + " Too Long", Err: fmt.Errorf("%d bytes are possible", maxText)}
+}
+
 // read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7). Its Contacts are appended to contacts.
 func (h *Register) read(u *location.Update, r *module.Request, contacts []location.ContactUpdate) error {
 	m := r.Message()
-	u.CallID = m.Header(wire.CallID)
+	if u.CallID = m.Header(wire.CallID); len(u.CallID) > maxText {
+		return tooLong("Call-ID")
+	}
 	u.CSeq = m.CSeq
-	u.UserAgent = m.Header(wire.UserAgent)
+	agent := m.Header(wire.UserAgent)
+	u.UserAgent = agent[:min(len(agent), maxAgent)]
 	u.Flow = r.Flow()
 	u.Max = h.MaxContacts
 	u.Contacts = contacts
@@ -49,11 +66,14 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 			continue
 		}
 		c, err := h.contact(v.Value(), expires, given)
+		if _, ok := err.(module.HandlerError); ok {
+			return err
+		}
 		if err != nil {
 			return module.HandlerError{Status: 400, Reason: "Malformed Contact", Err: err}
 		}
 		// A phone can replace all that it has, and that's the most work it can make.
-		if u.Contacts = append(u.Contacts, c); len(u.Contacts) > 2*h.MaxContacts {
+		if u.Contacts = append(u.Contacts, c); len(u.Contacts) > min(2*h.MaxContacts, maxChanges) {
 			return location.ErrTooMany
 		}
 	}
@@ -93,6 +113,9 @@ func (h *Register) contact(value []byte, expires uint32, given bool) (c location
 	if err != nil {
 		return c, err
 	}
+	if len(a.URI) > maxText {
+		return c, tooLong("Contact")
+	}
 	if c.URI, err = wire.ParseURI(a.URI); err != nil {
 		return c, err
 	}
@@ -112,6 +135,9 @@ func (h *Register) contact(value []byte, expires uint32, given bool) (c location
 		case wire.EqualFold(p.Name, "q"):
 			c.Q = parseQ(p.Value)
 		case wire.EqualFold(p.Name, "+sip.instance"):
+			if len(p.Value) > maxText {
+				return c, tooLong("Instance ID")
+			}
 			c.Instance = instance(p.Value)
 		case wire.EqualFold(p.Name, "reg-id"):
 			if n, ok := wire.ParseUint(p.Value, 1<<31-1); ok {
@@ -140,9 +166,9 @@ func parseQ(b []byte) uint16 {
 
 // unsupported returns the option tags in Require that the registrar doesn't know, or not for this request (step 2).
 func (h *Register) unsupported(m *module.Message, f module.Flow) (tags []byte) {
+	path, outbound := h.edges.Contains(f.Remote.Addr()), h.flows(m, f)
 	for v := m.Values(wire.Require); v.Next(); {
-		if wire.EqualFold(v.Value(), "path") && h.edges.Contains(f.Remote.Addr()) ||
-			wire.EqualFold(v.Value(), outboundTag) && h.flows(m, f) {
+		if path && wire.EqualFold(v.Value(), "path") || outbound && wire.EqualFold(v.Value(), outboundTag) {
 			continue
 		}
 		if len(tags) > 0 {

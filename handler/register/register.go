@@ -136,6 +136,9 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	if !ok {
 		return module.Error(404, nil) // step 5
 	}
+	if len(aor) > maxText {
+		return tooLong("Address-of-Record")
+	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	err := h.read(&s.update, r, s.contacts[:0])

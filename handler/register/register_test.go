@@ -250,3 +250,34 @@ func TestMaxContacts(t *testing.T) {
 	ask(p, request("alice", 7, "Contact: "+strings.TrimSuffix(many.String(), ",")), "503")
 	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.4", "sip:a@192.0.2.3")
 }
+
+// TestLengths registers with texts that are as long as they may be, and longer.
+func TestLengths(t *testing.T) {
+	s := start(t, "register")
+	p := s.UDP()
+	const contact = "Contact: <sip:a@192.0.2.1>"
+	for _, tc := range []struct {
+		user, callID, agent string
+		status              string
+		kept                string // of the User-Agent
+	}{
+		{"u1", strings.Repeat("c", 1024), "phone", "200 OK", "phone"},
+		{"u2", strings.Repeat("c", 1025), "phone", "400 Call-ID Too Long", ""},
+		{"u3", strings.Repeat("c", 60000), "phone", "400 Call-ID Too Long", ""},
+		{strings.Repeat("u", 1024-len("@example.com")), "c", "phone", "200 OK", "phone"},
+		{strings.Repeat("u", 1025-len("@example.com")), "c", "phone", "400 Address-of-Record Too Long", ""},
+		{"u4", "c", strings.Repeat("a", 50000), "200 OK", strings.Repeat("a", 256)},
+	} {
+		text := strings.Replace(request(tc.user, 1, contact, "User-Agent: "+tc.agent), "Call-ID: call-"+tc.user, "Call-ID: "+tc.callID, 1)
+		ask(p, text, tc.status)
+		b := s.App().Location().Lookup([]byte(tc.user+"@example.com"), nil)
+		switch {
+		case tc.status != "200 OK" && len(b) != 0:
+			t.Errorf("%.20s: %d bindings", tc.user, len(b))
+		case tc.status == "200 OK" && (len(b) != 1 || b[0].UserAgent() != tc.kept):
+			t.Errorf("%.20s: %v", tc.user, b)
+		}
+		// What is longer than it may be is no obstacle to others.
+		ask(p, request("other", 1, contact), "200 OK")
+	}
+}

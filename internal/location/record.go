@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/transport"
@@ -87,15 +88,17 @@ func (s *Store) Restore(rec Record) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	list, expired := split(sh.bindings[rec.AOR], now.floor(), nil, nil)
-	for _, other := range list {
-		if c.matches(other) {
+	var m matching
+	m.begin(list)
+	for i := range list {
+		if m.matches(&u, 0, list, i, false) {
 			return nil
 		}
 	}
 	// What has expired stays: the sweeper tells of it.
 	list = append(list, expired...)
 	before := len(list)
-	s.set(sh, b.AOR(), insert(list, b), before, false)
+	s.set(sh, b.AOR(), slices.Insert(list, place(list, b), b), before, false)
 	return nil
 }
 

@@ -62,6 +62,7 @@ type Result struct {
 	Changes []Change
 
 	expired []*Binding
+	match   matching
 }
 
 // Change is a binding added (Old is nil), refreshed (both are set) or removed (New is nil). A binding that had expired
@@ -90,9 +91,20 @@ func (s *Store) Update(u *Update, r *Result) error {
 	sh.mu.Lock()
 	head := sh.bindings[string(u.AOR)]
 	r.Bindings, r.expired = split(head, now.floor(), r.Bindings, r.expired)
+	if u.compares(r.Bindings) {
+		// What the comparison needs is worked out without the lock.
+		sh.mu.Unlock()
+		r.match.prepare(u, r.Bindings)
+		r.Bindings, r.expired = r.Bindings[:0], r.expired[:0]
+		sh.mu.Lock()
+		head = sh.bindings[string(u.AOR)]
+		r.Bindings, r.expired = split(head, now.floor(), r.Bindings, r.expired)
+	}
+	defer r.match.end()
+	r.match.begin(r.Bindings)
 	before := len(r.Bindings)
 
-	again, err := u.check(r.Bindings, now.floor())
+	again, err := u.check(r, now.floor())
 	if again || err != nil {
 		sh.mu.Unlock()
 		if err != nil {
@@ -169,17 +181,21 @@ func (u *Update) tooLarge() bool {
 
 // check compares the request's number with those of the bindings that it would change (RFC 3261 §10.3 steps 6 and 7). again
 // says that this is the REGISTER that set one of them.
-func (u *Update) check(live []*Binding, now uint32) (again bool, err error) {
-	for _, b := range live {
-		if u.CSeq > b.cseq || b.CallID() != string(u.CallID) || now-b.updated >= reorderWindow {
-			continue
-		}
-		if u.RemoveAll {
-			return false, ErrOutOfOrder
-		}
-		for i := range u.Contacts {
-			c := &u.Contacts[i]
-			if !c.matches(b) {
+func (u *Update) check(r *Result, now uint32) (again bool, err error) {
+	later := func(b *Binding) bool {
+		return u.CSeq <= b.cseq && b.CallID() == string(u.CallID) && now-b.updated < reorderWindow
+	}
+	if !slices.ContainsFunc(r.Bindings, later) {
+		return false, nil
+	}
+	if u.RemoveAll {
+		return false, ErrOutOfOrder
+	}
+	for i := range u.Contacts {
+		c := &u.Contacts[i]
+		bound := c.bound(r.Bindings)
+		for j, b := range r.Bindings {
+			if !later(b) || !r.match.matches(u, i, r.Bindings, j, bound) {
 				continue
 			}
 			if u.CSeq < b.cseq || c.Expires == 0 {
@@ -203,51 +219,40 @@ func (u *Update) apply(r *Result, now instant) {
 	for i := range u.Contacts {
 		c := &u.Contacts[i]
 		var old *Binding
-		kept := r.Bindings[:0]
-		for _, b := range r.Bindings {
+		kept, bound := 0, c.bound(r.Bindings)
+		for j, b := range r.Bindings {
 			switch {
-			case !c.matches(b):
-				kept = append(kept, b)
+			case !r.match.matches(u, i, r.Bindings, j, bound):
+				r.Bindings[kept], r.match.bound[kept] = b, r.match.bound[j]
+				kept++
 			case old == nil && c.Expires > 0:
 				old = b
 			default:
 				r.Changes = append(r.Changes, Change{Old: b})
 			}
 		}
-		r.Bindings = kept
+		r.Bindings, r.match.bound = r.Bindings[:kept], r.match.bound[:kept]
 		if c.Expires > 0 {
 			b := u.binding(c, old, now)
-			r.Bindings = insert(r.Bindings, b)
+			at := place(r.Bindings, b)
+			r.Bindings = slices.Insert(r.Bindings, at, b)
+			r.match.insert(at, i)
 			r.Changes = append(r.Changes, Change{Old: old, New: b})
 		}
 	}
 }
 
-// insert puts b before all others that have a lower q, or the same and were not refreshed later.
-func insert(list []*Binding, b *Binding) []*Binding {
+// place returns where b belongs: before all others that have a lower q, or the same and were not refreshed later.
+func place(list []*Binding, b *Binding) int {
 	i := 0
 	for i < len(list) && (list[i].q > b.q || list[i].q == b.q && list[i].updated > b.updated) {
 		i++
 	}
-	return slices.Insert(list, i, b)
+	return i
 }
 
 // outbound tells whether the Contact is a flow of its own, known by instance and reg-id (RFC 5626 §6).
 func (c *ContactUpdate) outbound() bool { return c.RegID > 0 && len(c.Instance) > 0 }
-
-// matches tells whether the Contact is the one that b binds. A phone with several flows registers them all with the same URI,
-// so between two flows only instance and reg-id count (RFC 5626 §6).
-func (c *ContactUpdate) matches(b *Binding) bool {
-	if b.regID > 0 && c.outbound() {
-		return c.RegID == b.regID && string(c.Instance) == b.Instance()
-	}
-	if string(c.URI.Raw) == b.Contact() {
-		return true
-	}
-	var buf [256]byte
-	uri, err := wire.ParseURI(append(buf[:0], b.Contact()...))
-	return err == nil && wire.EqualURI(&c.URI, &uri)
-}
 
 // binding makes the binding that c asks for, in the place of old if that is not nil.
 func (u *Update) binding(c *ContactUpdate, old *Binding, now instant) *Binding {

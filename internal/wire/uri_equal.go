@@ -1,73 +1,212 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+)
+
+// URIForm is a URI as it is compared with others (RFC 3261 §19.1.4, RFC 5954 §4.2): worked out once, a comparison takes no longer
+// than to walk through the parameters. It refers to no part of the URI. Its memory is used again by Set.
+//
+// It consists of hashes with a seed that nobody outside knows.
+type URIForm struct {
+	core   uint64      // of what must be the same: all but params
+	params []formParam // what must not differ when both URIs have it, sorted by name
+}
+
+// maxFormParams bounds the work. URIs with more parameters than that, which nobody has, must have the same ones to be equal, in any order.
+const maxFormParams = 16
+
+type formParam struct{ name, value uint64 }
+
+var formSeed = maphash.MakeSeed()
+
+// Set makes f the form of a URI.
+func (f *URIForm) Set(u *URI) {
+	f.params = f.params[:0]
+	if u.Scheme != SIP && u.Scheme != SIPS {
+		f.core = maphash.Bytes(formSeed, u.Raw) // such URIs are equal when they are written alike
+		return
+	}
+	var room [256]byte
+	b := append(room[:0], byte(u.Scheme), byte(u.Port>>8), byte(u.Port), presence(u.User))
+	b = appendPart(b, u.User)
+	b = appendPart(b, u.Password)
+	b = appendHostPart(b, u.Host)
+	b = binary.LittleEndian.AppendUint64(b, headersHash(u.Headers))
+	var known [len(mustMatch)]formParam
+	for rest := u.Params; len(rest) > 0; {
+		var p formParam
+		var name, value int
+		p.name, name = partHash(rest[1:], '=')
+		if rest = rest[1+name:]; len(rest) > 0 && rest[0] == '=' {
+			rest = rest[1:]
+		}
+		p.value, value = partHash(rest, ';')
+		if rest = rest[value:]; name == 0 {
+			continue
+		}
+		if i := slices.Index(mustMatchHashes[:], p.name); i < 0 {
+			f.params = append(f.params, p)
+		} else if known[i].name == 0 {
+			known[i] = formParam{1, p.value}
+		}
+	}
+	for _, p := range known {
+		b = append(b, byte(p.name))
+		b = binary.LittleEndian.AppendUint64(b, p.value)
+	}
+	if len(f.params) > maxFormParams {
+		var sum uint64
+		for _, p := range f.params {
+			sum += (p.name ^ p.value>>7) * partPrime
+		}
+		b = binary.LittleEndian.AppendUint64(append(b, 1), sum)
+		f.params = f.params[:0]
+	}
+	f.core = maphash.Bytes(formSeed, b)
+	if len(f.params) > 1 {
+		// Of a parameter that is there twice, which is not allowed, one counts.
+		slices.SortFunc(f.params, func(a, b formParam) int {
+			switch {
+			case a.name < b.name || a.name == b.name && a.value < b.value:
+				return -1
+			case a == b:
+				return 0
+			}
+			return 1
+		})
+		f.params = slices.CompactFunc(f.params, func(a, b formParam) bool { return a.name == b.name })
+	}
+}
+
+// Equal reports whether two URIs are equal.
+func (f *URIForm) Equal(g *URIForm) bool {
+	if f.core != g.core {
+		return false
+	}
+	a, b := f.params, g.params
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].name < b[0].name:
+			a = a[1:]
+		case a[0].name > b[0].name:
+			b = b[1:]
+		case a[0].value != b[0].value:
+			return false
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return true
+}
 
 // EqualURI compares two URIs as RFC 3261 §19.1.4 and RFC 5954 §4.2 do. URIs of other schemes than sip and sips are equal when they are
-// written alike.
+// written alike. Whoever compares many of them makes their forms.
 func EqualURI(a, b *URI) bool {
-	if a.Scheme != b.Scheme {
-		return false
-	}
-	if a.Scheme != SIP && a.Scheme != SIPS {
-		return bytes.Equal(a.Raw, b.Raw)
-	}
-	if a.Port != b.Port || !equalHost(a.Host, b.Host) || !equalUnescaped(a.User, b.User, false) ||
-		!equalUnescaped(a.Password, b.Password, false) || (a.User == nil) != (b.User == nil) {
-		return false
-	}
-	return paramsAgree(a.Params, b.Params) && paramsAgree(b.Params, a.Params) && headersEqual(a.Headers, b.Headers)
+	var f, g URIForm
+	f.Set(a)
+	g.Set(b)
+	return f.Equal(&g)
 }
 
 // mustMatch are the parameters that make URIs differ even when only one of them has it.
 var mustMatch = [...]string{"user", "ttl", "method", "maddr", "transport"}
 
-// paramsAgree tells whether no parameter of a contradicts b.
-func paramsAgree(a, b []byte) bool {
-	for it := (Params{rest: a}); it.Next(); {
-		value, ok := uriParam(b, it.Name)
-		if ok {
-			if !equalUnescaped(value, it.Value, true) {
-				return false
-			}
-			continue
-		}
-		for _, name := range mustMatch {
-			if equalUnescaped(it.Name, name, true) {
-				return false
-			}
-		}
+var mustMatchHashes = func() (hashes [len(mustMatch)]uint64) {
+	for i, name := range mustMatch {
+		hashes[i], _ = partHash([]byte(name), '=')
 	}
-	return true
+	return hashes
+}()
+
+// headersHash is the same for the same headers in any order.
+func headersHash(headers []byte) (sum uint64) {
+	if len(headers) == 0 {
+		return 0
+	}
+	for part := range bytes.SplitSeq(headers, []byte("&")) {
+		var room [64]byte
+		text := appendPart(room[:0], part)
+		for i, c := range text {
+			text[i] = lower(c)
+		}
+		sum += maphash.Bytes(formSeed, text) | 1 // never nothing
+	}
+	return sum
 }
 
-// headersEqual compares the headers of two URIs; they are never ignored, but their order is.
-func headersEqual(a, b []byte) bool {
-	if len(a) == 0 || len(b) == 0 {
-		return len(a) == len(b)
+func presence(b []byte) byte {
+	if b == nil {
+		return 0
 	}
-	n := bytes.Count(a, []byte("&"))
-	if n != bytes.Count(b, []byte("&")) {
-		return false
-	}
-	if n >= MaxParams {
-		return bytes.Equal(a, b) // comparing each with each would take long
-	}
-	var used uint64 // the parts of b that have been found equal to one of a
-	for part := range bytes.SplitSeq(a, []byte("&")) {
-		i, found := 0, false
-		for other := range bytes.SplitSeq(b, []byte("&")) {
-			if used&(1<<i) == 0 && equalUnescaped(part, other, true) {
-				used |= 1 << i
-				found = true
-				break
+	return 1
+}
+
+// partHash returns the hash of what comes before the next semicolon or end, and how long that is. It is the same for texts that differ in case
+// and escapes alone. It is made to be fast: who finds two texts with the same hash can have nothing but contacts of his own taken for one.
+func partHash(b []byte, end byte) (h uint64, n int) {
+	h = partSeed
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		switch c {
+		case ';', end:
+			return h, i
+		case '%':
+			var n int
+			if c, n = unescape(b[i:]); n > 1 {
+				if charClass[c]&reserved != 0 {
+					h = (h ^ 256) * partPrime // the escape of a reserved character equals only itself
+				}
+				i += n - 1
 			}
-			i++
 		}
-		if !found {
-			return false
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		h = (h ^ uint64(c)) * partPrime
+	}
+	return h, len(b)
+}
+
+// of FNV-1a
+const partPrime = 1099511628211
+
+var partSeed = maphash.String(formSeed, "parts")
+
+// appendPart appends a part of a URI with its escapes decoded, and how long that is. The escape of a reserved character equals only itself.
+func appendPart(dst, b []byte) []byte {
+	start := len(dst)
+	for i := 0; i < len(b); {
+		c, n := b[i], 1
+		if c == '%' {
+			if c, n = unescape(b[i:]); n > 1 && charClass[c]&reserved != 0 {
+				dst = append(dst, 0, 1)
+			} else if c == 0 {
+				dst = append(dst, 0)
+			}
+		}
+		dst = append(dst, c)
+		i += n
+	}
+	return binary.LittleEndian.AppendUint16(dst, uint16(len(dst)-start))
+}
+
+// appendHostPart appends a host; an IPv6 address may be written in several ways (RFC 5954 §4.2).
+func appendHostPart(dst, host []byte) []byte {
+	if len(host) > 0 && host[0] == '[' {
+		if addr, ok := HostAddr(host); ok {
+			a := addr.As16()
+			return append(append(dst, '['), a[:]...)
 		}
 	}
-	return true
+	start := len(dst)
+	for _, c := range host {
+		dst = append(dst, lower(c))
+	}
+	return binary.LittleEndian.AppendUint16(dst, uint16(len(dst)-start))
 }
 
 // equalUnescaped compares two texts with their escapes decoded. The escape of a reserved character equals only itself.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -62,6 +63,10 @@ func TestEqualURI(t *testing.T) {
 		{"sip:a@[2001:db8::1]:5060", "sip:a@[2001:DB8:0:0:0:0:0:1]:5060"}, // RFC 5954
 		{"tel:+1", "tel:+1"},
 		{"sip:h;ttl=1", "SIP:h;TTL=1"},
+		{"sip:h;a=1;b=2;c=3", "sip:h;d;c=3;a=1"},
+		{"sip:h;=x;a;;b", "sip:h;b;a"},
+		{"sip:h;a=b=c", "sip:h;x;A=B=C"},
+		{"sip:h" + many(17) + ";x=1", "sip:h;x=1" + many(17)},
 	}
 	for _, pair := range equal {
 		a, b := uris(t, pair)
@@ -93,6 +98,13 @@ func TestEqualURI(t *testing.T) {
 		{"sip:a@h?x=1&y=2", "sip:a@h?x=1"},
 		{"sip:a@h?x=1&x=1", "sip:a@h?x=1&y=1"},
 		{"sip:a@[2001:db8::1]", "sip:a@[2001:db8::2]"},
+		{"sip:h;a=1;b=2;c=3", "sip:h;d;c=3;a=2"},
+		{"sip:h;a=%3b", "sip:h;a=%00;"},
+		{"sip:h;a=b=c", "sip:h;a=b%3dc"}, // reserved
+		{"sip:a%3B@h", "sip:a%00;@h"},
+		{"sip:h" + many(17) + ";x=1", "sip:h" + many(17) + ";x=2"},
+		{"sip:h" + many(16) + ";x=1", "sip:h" + many(16) + ";x=2"},
+		{"sip:h" + many(17), "sip:h"}, // too many to compare one by one
 		{"tel:+1", "tel:+2"},
 	}
 	for _, pair := range different {
@@ -105,6 +117,15 @@ func TestEqualURI(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { EqualURI(&a, &b) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// many returns n parameters.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ";p%d=%d", i, i)
+	}
+	return b.String()
 }
 
 func uris(t *testing.T, pair [2]string) (a, b URI) {
