@@ -67,6 +67,8 @@ func (a *act) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 		return module.Respond(w, 200, r.Replace(a.What[1]))
 	case "field":
 		r.LogField(a.What[1], a.What[2])
+	case "append":
+		r.LogField(a.What[1], r.Replace(a.What[2]))
 	case "user":
 		r.SetAuthUser(a.What[1])
 	case "hold": // answer when the test says so

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,7 +26,26 @@ type logField struct {
 	value any
 }
 
-// LogField adds a field to the request's entry in the access log.
+// field returns the field for the logger. Its text may be from the wire.
+func (f *logField) field() zap.Field {
+	switch v := f.value.(type) {
+	case string:
+		return zap.String(f.key, wire.Shown(v, maxAppended))
+	case []byte:
+		return zap.String(f.key, wire.Shown(v, maxAppended))
+	case error:
+		return zap.String(f.key, wire.Shown(v.Error(), maxAppended))
+	case fmt.Stringer:
+		return zap.String(f.key, wire.Shown(v.String(), maxAppended))
+	}
+	return zap.Any(f.key, f.value)
+}
+
+// maxAppended is how many bytes of a text the access log shows that a handler adds, which may be put together from
+// several.
+const maxAppended = 4 * wire.MaxLogged
+
+// LogField adds a field to the request's entry in the access log. Of a long text it shows the beginning.
 func (r *Request) LogField(key string, value any) {
 	r.logs = append(r.logs, logField{key, value})
 }
@@ -61,28 +81,33 @@ func (s *Server) finished(r *Request, res *Response) {
 		zap.Duration("duration", time.Since(r.Received())),
 	}
 	if user := r.AuthUser(); user != "" {
-		fields = append(fields, zap.String("user", user))
+		fields = append(fields, zap.String("user", wire.Logged(user)))
 	}
 	for _, f := range r.logs {
-		fields = append(fields, zap.Any(f.key, f.value))
+		fields = append(fields, f.field())
 	}
 	c.Write(fields...)
 }
 
-// loggedRequest writes a request to a log. Credentials are no part of it.
+// loggedRequest writes a request to a log. Credentials are no part of it, and no text is longer than wire.MaxLogged:
+// an entry needs not much more room than is said here, whatever comes.
 type loggedRequest Request
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	r := (*Request)(l)
-	enc.AddString("method", r.Method())
-	enc.AddByteString("uri", wire.WithoutPassword(r.msg.RequestURI()))
-	enc.AddByteString("from", addressOf(r, wire.From))
-	enc.AddByteString("to", addressOf(r, wire.To))
-	enc.AddByteString("call_id", r.msg.Header(wire.CallID))
+	var room [wire.MaxLogged]byte
+	add := func(key string, text []byte) {
+		enc.AddByteString(key, wire.AppendShown(room[:0], text, wire.MaxLogged))
+	}
+	add("method", r.msg.MethodName())
+	add("uri", wire.WithoutPassword(r.msg.RequestURI()))
+	add("from", addressOf(r, wire.From))
+	add("to", addressOf(r, wire.To))
+	add("call_id", r.msg.Header(wire.CallID))
 	enc.AddString("source", r.flow.Remote.String())
 	enc.AddString("transport", r.Transport())
-	enc.AddByteString("user_agent", r.msg.Header(wire.UserAgent))
+	add("user_agent", r.msg.Header(wire.UserAgent))
 	return nil
 }
 

@@ -135,8 +135,8 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	}
 	if !h.mayBe(user, r) {
 		outcomes.forbidden.Inc()
-		h.refused(r, "a user pretends to be somebody else", user, zap.ByteString("from", addressOf(r, wire.From)),
-			zap.ByteString("to", addressOf(r, wire.To)))
+		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.Logged(addressOf(r, wire.From))),
+			zap.String("to", wire.Logged(addressOf(r, wire.To))))
 		return module.Error(403, nil)
 	}
 	outcomes.accepted.Inc()
@@ -184,7 +184,7 @@ func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user stri
 func (h *DigestAuth) malformed(r *module.Request, err error) error {
 	outcomes.malformed.Inc()
 	if c := h.logger.Check(zap.DebugLevel, "malformed credentials"); c != nil {
-		c.Write(zap.Error(err), zap.Stringer("source", r.Source()))
+		c.Write(zap.String("error", wire.Logged(err.Error())), zap.Stringer("source", r.Source()))
 	}
 	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
 }
@@ -192,8 +192,8 @@ func (h *DigestAuth) malformed(r *module.Request, err error) error {
 // refused logs who was refused, without anything that a password could be guessed from.
 func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Field) {
 	if c := h.logger.Check(zap.InfoLevel, why); c != nil {
-		c.Write(append(more, zap.String("user", user), zap.Stringer("source", r.Source()), zap.String("transport", r.Transport()),
-			zap.String("method", r.Method()))...)
+		c.Write(append(more, zap.String("user", wire.Logged(user)), zap.Stringer("source", r.Source()),
+			zap.String("transport", r.Transport()), zap.String("method", wire.Logged(r.Method())))...)
 	}
 }
 

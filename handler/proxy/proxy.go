@@ -178,7 +178,7 @@ func (p *Proxy) refuse(m *module.Message, err error) error {
 	if m.Method != wire.ACK {
 		return err
 	}
-	p.logger.Debug("an ACK is not relayed", zap.Error(err))
+	p.logger.Debug("an ACK is not relayed", zap.String("error", wire.Logged(err.Error())))
 	return nil
 }
 

@@ -169,7 +169,8 @@ func (c *responseContext) release() { c.w, c.r = nil, nil }
 
 func (c *responseContext) write(res *module.Response) {
 	if err := c.w.WriteResponse(res); err != nil {
-		c.p.logger.Debug("a response could not be relayed", zap.Int("status", res.Status), zap.Error(err))
+		c.p.logger.Debug("a response could not be relayed", zap.Int("status", res.Status),
+			zap.String("error", wire.Logged(err.Error())))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ratelog"
+	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -51,7 +52,7 @@ func describe(r *module.Request, id *zoneID, more uint64) []zap.Field {
 		zap.Int("events", id.events), zap.Duration("window", id.window),
 	}
 	if id.key != sourceKey {
-		fields = append(fields, zap.String("key", r.Replace(id.key)))
+		fields = append(fields, zap.String("key", wire.Logged(r.Replace(id.key))))
 	}
 	return append(fields, ratelog.Suppressed(more))
 }
