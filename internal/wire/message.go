@@ -64,6 +64,7 @@ type Message struct {
 	headersMax          uint8
 	repeats             bool // a field that has a HeaderID is there more than once
 	bareLF              bool // a line of the header ends in LF alone
+	suspicious          bool // there may be control characters in the header
 	body                uint16
 	contentLength       int // -1: none
 }

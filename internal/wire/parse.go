@@ -19,6 +19,7 @@ var (
 	errStartLine  = &ParseError{400, "Malformed Start Line"}
 	errVersion    = &ParseError{505, "Version Not Supported"}
 	errHeaderLine = &ParseError{400, "Malformed Header Line"}
+	errControl    = &ParseError{400, "Control Character in Header"}
 	errNoEnd      = &ParseError{400, "Headers Without End"}
 	errParams     = &ParseError{400, "Too Many Parameters"}
 	errTooLarge   = &ParseError{413, "Message Too Large"}
@@ -54,6 +55,9 @@ func (m *Message) ParseWithin(raw []byte, headers int) error {
 		m.Raw = raw[:MaxSize]
 	}
 	err := m.parse()
+	if err != nil {
+		m.blankControls()
+	}
 	if len(raw) > MaxSize {
 		return errTooLarge
 	}
@@ -98,12 +102,17 @@ func (m *Message) parse() *ParseError {
 		return errStartLine
 	}
 	end := lineEnd(m.Raw, 0, eol)
+	m.bareLF = end == eol
+	m.suspicious = suspicious(m.Raw, 0, end)
 	first := m.startLine(m.Raw[:end])
-	if err := m.headerLines(eol+1, eol-end); err != nil && first == nil {
+	if err := m.headerLines(eol + 1); err != nil && first == nil {
 		first = err
 	}
 	if err := m.core(); err != nil && first == nil {
 		first = err
+	}
+	if first == nil {
+		first = m.controls()
 	}
 	return first
 }
@@ -158,16 +167,13 @@ func (m *Message) startLine(line []byte) *ParseError {
 	return nil
 }
 
-// headerLines records each header field line, from pos to the empty line. crs is the number of carriage returns that are a part of the
-// line ends so far.
-func (m *Message) headerLines(pos, crs int) (first *ParseError) {
+// headerLines records each header field line, from pos to the empty line.
+func (m *Message) headerLines(pos int) (first *ParseError) {
 	raw := m.Raw
-	m.bareLF = crs == 0
 	for {
 		n := bytes.IndexByte(raw[pos:], '\n')
 		if n < 0 {
 			m.body = uint16(len(raw))
-			m.blankCRs()
 			return errNoEnd
 		}
 		eol := pos + n
@@ -175,11 +181,6 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 		if end == pos {
 			m.body = uint16(eol + 1)
 			m.bareLF = m.bareLF || end == eol
-			// A carriage return within a line would be a line end for some readers.
-			if bytes.Count(raw[:eol], []byte{'\r'}) != crs+eol-end {
-				m.blankCRs()
-				return errHeaderLine
-			}
 			// Every parameter has a semicolon and every header of a URI an ampersand, so counting those bounds the work of whoever reads them.
 			if first == nil && crowded(raw[:eol]) && m.crowded() {
 				return errParams
@@ -191,7 +192,6 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 			n := bytes.IndexByte(raw[eol+1:], '\n')
 			if n < 0 {
 				m.body = uint16(len(raw))
-				m.blankCRs()
 				return errNoEnd
 			}
 			for i := end; i <= eol; i++ {
@@ -201,21 +201,11 @@ func (m *Message) headerLines(pos, crs int) (first *ParseError) {
 			eol = start + n
 			end = lineEnd(raw, start, eol)
 		}
-		crs += eol - end
 		m.bareLF = m.bareLF || end == eol
 		if err := m.addLine(pos, end); err != nil && first == nil {
 			first = err
 		}
 		pos = eol + 1
-	}
-}
-
-// blankCRs makes spaces of the carriage returns that end no line, so that the refusal, which repeats some of the header, has none.
-func (m *Message) blankCRs() {
-	for i := range m.body {
-		if m.Raw[i] == '\r' && (i+1 == m.body || m.Raw[i+1] != '\n') {
-			m.Raw[i] = ' '
-		}
 	}
 }
 
@@ -280,6 +270,9 @@ func (m *Message) addLine(start, end int) *ParseError {
 			m.repeats = true
 		}
 		m.last[id] = uint8(n + 1)
+	}
+	if suspicious(raw, value, stop) {
+		m.suspicious = true
 	}
 	return nil
 }
