@@ -18,7 +18,7 @@ import (
 func BenchmarkDigestAuth(b *testing.B) {
 	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
 	h := &DigestAuth{Users: []User{{Name: "101", Password: "secret-of-101"}}, app: app, logger: zap.NewNop(), nonces: digest.Shared()}
-	h.tokens.Secret = app.Secret
+	h.tokens.Site = app
 	repl := caddy.NewReplacer()
 	for _, err := range []error{h.provisionRealm(repl), h.provisionOptions(), h.provisionUsers(caddy.Context{}, repl)} {
 		if err != nil {

@@ -107,7 +107,7 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = server.App()
-	h.tokens.Secret = h.app.Secret
+	h.tokens.Site, h.tokens.Calls = h.app, h.app.Engine().Calls
 	h.nonces = digest.Shared()
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err

@@ -51,10 +51,9 @@ func domainOf(app *module.App, host string) string {
 	return string(aor[len("x@"):])
 }
 
-// sameURI tells whether credentials were made for the request's URI (RFC 7616 §3.4.6). Clients write it with other parameters, or without the port, and
+// sameURI tells whether credentials were made for a URI: the request's (RFC 7616 §3.4.6). Clients write it with other parameters, or without the port, and
 // give any of our names and addresses for another: what counts is who is called, and where.
-func (h *DigestAuth) sameURI(c *digest.Credentials, r *module.Request) bool {
-	to := r.URI()
+func (h *DigestAuth) sameURI(c *digest.Credentials, to *module.URI) bool {
 	if bytes.Equal(c.URI, to.Raw) {
 		return true
 	}

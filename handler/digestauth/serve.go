@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 )
@@ -16,39 +17,52 @@ import (
 // lookupTime is how long providers may take: the client is repeating its request meanwhile.
 const lookupTime = 10 * time.Second
 
+var errOver = errors.New("the call is over")
+
 // ServeSIP implements module.Handler.
 func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
-	if w.Status() != 0 || r.AuthUser() != "" || h.passes(r) {
-		return h.pass(w, r, next)
+	m := r.Message()
+	if w.Status() != 0 || r.AuthUser() != "" || m.Method == wire.CANCEL {
+		return h.pass(w, r, next) // a CANCEL cannot be sent again, so it is never challenged (RFC 3261 §22.1)
 	}
+	routes := h.routes(r)
 	line, ok := h.credentials(r)
-	if !ok {
+	switch ack := m.Method == wire.ACK; {
+	case routes.Standing == routetoken.Over && !ack:
+		return module.Error(481, errOver)
+	case routes.Standing == routetoken.Admitted && (!ok || routes.From.User == 0 || routes.To.User != 0):
+		return h.pass(w, r, next)
+	case !ok && ack:
+		return h.pass(w, r, next) // nobody can answer it, and proxy relays none of a stranger
+	case !ok:
 		outcomes.challenged.Inc()
 		return h.challenge(w, r, false)
 	}
+	check := h.check
+	if m.Method == wire.ACK {
+		check = h.checkACK
+	}
 	if !h.blocking {
-		return h.check(w, r, next, line)
+		return check(w, r, next, line)
 	}
 	// The request's bytes move when it is kept.
 	r.Go(w, func() error {
 		line, _ := h.credentials(r)
-		return h.check(w, r, next, line)
+		return check(w, r, next, line)
 	})
 	return nil
 }
 
-// passes tells whether a request needs no credentials. An ACK cannot be answered, and a CANCEL cannot be sent again: these are never challenged
-// (RFC 3261 §22.1). What belongs to a call that was set up through here may come from its other end, which need not be a user.
-func (h *DigestAuth) passes(r *module.Request) bool {
-	switch m := r.Message(); {
-	case m.Method == wire.ACK, m.Method == wire.CANCEL:
-		return true
-	case m.Method == wire.REGISTER || !r.InDialog():
-		return false
-	default:
-		routes, err := h.tokens.ReadRoutes(m, r.URI(), h.app)
-		return err == nil && routes.WithinCall(h.app)
+// routes returns what the Route of a request within a call says. What belongs to a call that was set up through here needs no credentials, since its other
+// end need not be a user; those that a user gives all the same are checked if there is more that they allow: see routetoken.
+func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
+	if m := r.Message(); m.Method != wire.REGISTER && r.InDialog() {
+		rs, err := h.tokens.ReadRoutes(m, r.URI(), routetoken.Sender{Flow: r.Flow(), Trusted: r.Trusted()})
+		if err == nil {
+			return rs
+		}
 	}
+	return routetoken.Routes{}
 }
 
 // pass gives a request to the next handler, without the credentials that are for us: they are nobody else's business (RFC 3261 §22.3).
@@ -118,7 +132,7 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 		return err
 	case !right:
 		return h.wrong(w, r, user)
-	case !h.sameURI(&c, r):
+	case !h.sameURI(&c, r.URI()):
 		return h.malformed(r, errURI)
 	}
 	switch h.nonces.Use(nonce, c.NC, identify(r), time.Duration(h.NonceLifetime)) {
@@ -172,13 +186,21 @@ func (h *DigestAuth) verify(c *digest.Credentials, user string, method []byte) (
 
 // wrong refuses a request whose response is wrong.
 func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user string) error {
-	outcomes.wrong.Inc()
-	h.refused(r, "a wrong password, or a user who is not known", user)
-	if h.limit != nil && h.limit.failed(r) {
-		r.Drop()
+	if h.guessed(r, user) {
 		return nil
 	}
 	return h.challenge(w, r, false)
+}
+
+// guessed counts a wrong response, and reports whether its source is banned now, and the request dropped.
+func (h *DigestAuth) guessed(r *module.Request, user string) bool {
+	outcomes.wrong.Inc()
+	h.refused(r, "a wrong password, or a user who is not known", user)
+	banned := h.limit != nil && h.limit.failed(r)
+	if banned {
+		r.Drop()
+	}
+	return banned
 }
 
 func (h *DigestAuth) malformed(r *module.Request, err error) error {

@@ -19,6 +19,7 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	case client != b.client:
 		// The place was given up, and another one is being tried.
 	case m.Status < 200:
+		b.hear(m)
 		b.provisional(m, out)
 	case !relayable(m):
 		b.failed(nil, 502, out)
@@ -60,6 +61,8 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	if c.w == nil {
 		return
 	}
+	b.hear(m)
+	c.answered(m.Status)
 	c.over = true
 	c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
 	c.cancel(out)
@@ -74,6 +77,7 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.over {
 		return
 	}
+	b.fail()
 	// Another place is tried after one that says nothing, or that nothing was sent to.
 	silent := status == 503 || m == nil && (status == 408 && !b.heard || b.client == nil)
 	if silent && len(b.hops) > 0 && !c.stopped {

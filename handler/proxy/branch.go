@@ -19,9 +19,11 @@ type branch struct {
 	at      hop
 	client  *transaction.Client // nil before the request is sent
 	timerC  *transaction.Timer
-	heard   bool // there was a provisional response
-	expired bool // timer C has fired
-	over    bool // there is a final response, or will be none
+	heard   bool   // there was a provisional response
+	expired bool   // timer C has fired
+	over    bool   // there is a final response, or will be none
+	id      uint64 // of its token; 0: it makes no dialog
+	tag     uint64 // a hash of the To tag that it was answered with first
 }
 
 var (

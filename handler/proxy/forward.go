@@ -35,7 +35,8 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 
 	if c.record {
 		var room [routetoken.Room]byte
-		user := c.p.signer.Append(room[:0], b.token(in), m.Header(wire.CallID), m.FromTag())
+		token := b.token(in, f)
+		user := c.p.signer.Append(room[:0], &token, m.Header(wire.CallID), m.FromTag())
 		e.PushHeader(m, wire.RecordRoute)
 		e.Text = appendRecordRoute(e.Text, user, f.Network, self)
 		// When it came by another socket than it goes out by, each side gets the one that it can reach (RFC 5658 §4).
@@ -59,15 +60,6 @@ func uniqueOf(m *module.Message) uint64 {
 		return engine.StatelessBranch(m)
 	}
 	return rand.Uint64()
-}
-
-// token returns what is to be known of the call later.
-func (b *branch) token(in transport.Flow) routetoken.Token {
-	t := routetoken.Token{Caller: hop{Network: in.Network, Addr: in.Remote}}
-	if !b.target.anywhere {
-		t.Callee = b.at
-	}
-	return t
 }
 
 func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPort) []byte {

@@ -96,7 +96,7 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = module.AppFrom(ctx); err != nil {
 		return err
 	}
-	p.signer.Secret = p.app.Secret
+	p.signer.Site, p.signer.Calls = p.app, p.app.Engine().Calls
 	p.server, err = module.ServerFrom(ctx)
 	return err
 }
@@ -135,6 +135,8 @@ func checkTarget(text string) (module.URI, error) {
 	return u, nil
 }
 
+var droppedACK = engine.Dropped("ack")
+
 // ServeSIP implements module.Handler.
 func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
 	if w.Status() != 0 {
@@ -147,11 +149,15 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	}
 	c := &responseContext{p: p, w: w, r: r, method: m.Method}
 	c.loop = engine.LoopHash(m)
-	rs, err := p.signer.ReadRoutes(m, r.URI(), p.app)
+	rs, err := p.signer.ReadRoutes(m, r.URI(), sender(r))
 	if err != nil {
 		return p.refuse(m, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err})
 	}
 	c.pop, c.unstrict = rs.Pop, rs.Unstrict
+	if m.Method == wire.ACK && !p.mayACK(r, &rs) {
+		droppedACK.Inc()
+		return p.refuse(m, errACK)
+	}
 	if p.forSelf(r, &rs) {
 		return next(w, r)
 	}

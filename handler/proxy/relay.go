@@ -155,6 +155,7 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	if c.denied && res.Status == 403 && res.Relay == nil {
 		res.Reason = "Private Address Not Allowed"
 	}
+	c.answered(res.Status)
 	switch {
 	case c.method == wire.ACK:
 	case c.method != wire.INVITE && res.Status == 408: // too late to be of use to anybody (RFC 4320 §4.2)

@@ -170,9 +170,11 @@ func TestSRV(t *testing.T) {
 	call.send("ACK")
 	second.Expect("ACK " + second.contact())
 
-	// An ACK for which a name has to be looked up arrives as well.
+	// An ACK for which a name has to be looked up arrives as well. Without credentials it goes to the server that took the call, whatever the name.
 	call.target = "sip:bob@svc.example"
-	call.send("ACK")
+	call.send("ACK", "X-User: alice")
 	first.Expect("ACK sip:bob@svc.example")
-	second.Nothing()
+	call.send("ACK")
+	second.Expect("ACK sip:bob@svc.example")
+	first.Nothing()
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/caddysip/caddysip/internal/routetoken"
@@ -16,6 +17,8 @@ type routing struct {
 	strict   bool     // a strict router follows: the next Route becomes the Request-URI
 	record   bool     // the request makes a dialog, which is to come through here
 	failover bool     // another target follows only one that did not answer, or answered 503
+	within   within   // the call that the request belongs to
+	caller   uint32   // who sent it, for a token: routetoken.Identity
 	targets  []target // where the request goes; those of one group at once, and one group after the other
 	alone    [1]target
 }
@@ -31,7 +34,7 @@ func (rt *routing) single(t target) {
 func (p *Proxy) forSelf(r *module.Request, rs *routetoken.Routes) bool {
 	m := r.Message()
 	switch {
-	case rs.HasNext || rs.WithinCall(p.app) || !routetoken.IsOurs(p.app, &rs.URI):
+	case rs.HasNext || rs.Standing != routetoken.None || !routetoken.IsOurs(p.app, &rs.URI):
 		return false
 	case len(p.To) > 0:
 		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.URI.User) == 0
@@ -45,10 +48,18 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 	if uri.Scheme == wire.SIPS {
 		return module.Error(416, errNetwork) // it must not go on unprotected (RFC 3261 §26.2.2)
 	}
-	rt.record = p.records(r)
+	switch rt.record = p.records(r); {
+	case rs.Standing == routetoken.Admitted:
+		rt.caller = rs.From.User
+	case rt.record:
+		rt.caller = p.signer.Caller(r.Message(), sender(r))
+	}
 	switch {
-	case rs.WithinCall(p.app):
-		rt.single(p.otherEnd(rt, rs))
+	case rs.Standing == routetoken.Admitted:
+		rt.within.set(r.Message(), rs)
+		rt.single(p.otherEnd(r, rt, rs))
+	case rs.Standing == routetoken.Over:
+		return module.Error(481, errOver)
 	case rs.HasNext && r.AuthUser() != "":
 		rt.strict = !rs.Loose
 		rt.single(namedBy(&rs.Next))
@@ -66,27 +77,75 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 	return nil
 }
 
-// otherEnd returns the target of a request within a call: the next Route or the Request-URI, held against what the token says.
-func (p *Proxy) otherEnd(rt *routing, rs *routetoken.Routes) target {
+var (
+	errOver = errors.New("the call is over")
+	errACK  = errors.New("it is for no call that is up, and from no user")
+)
+
+// sender returns what is known of who sent a request.
+func sender(r *module.Request) routetoken.Sender {
+	return routetoken.Sender{Flow: r.Flow(), User: r.AuthUser(), Trusted: r.Trusted()}
+}
+
+// mayACK reports whether an ACK is relayed. It cannot be challenged, and nobody answers it: a stranger's goes nowhere.
+func (p *Proxy) mayACK(r *module.Request, rs *routetoken.Routes) bool {
+	if rs.Standing == routetoken.Admitted || r.AuthUser() != "" || r.Trusted() {
+		return true
+	}
+	f := r.Flow()
+	return rs.Standing == routetoken.None && p.signer.Registered(r.Message(), &f)
+}
+
+// otherEnd returns the target of a request within a call: the other end of the call.
+func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) target {
 	uri := &rs.URI
 	if rs.HasNext {
 		uri = &rs.Next
 		rt.strict = !rs.Loose
 	}
-	t := toward(uri)
+	t := namedBy(uri)
+	if !p.follows(r, rs, &t) {
+		if b := p.signer.Moved(r.Message(), rs); b != nil {
+			t = p.bindingTarget(b)
+			t.uri = nil
+			return t
+		}
+		alive := false
+		if rs.To.Network.Reliable() {
+			_, alive = p.app.FlowTo(rs.To.Network, rs.To.Addr, nil)
+		}
+		t.place(rs.To.Hop, alive)
+		if rs.To.Dialed {
+			t.flow = false // so it may be dialed again
+			if t.gone {
+				t.hop, t.gone = rs.To.Hop, false
+			}
+		}
+	}
 	if rs.HasSocket {
 		t.preferred = p.socket(&rs.Socket)
 	}
-	if !rs.To.Addr.IsValid() {
-		t.anywhere = true
-		return t
-	}
-	alive := false
-	if rs.To.Network.Reliable() {
-		_, alive = p.app.FlowTo(rs.To.Network, rs.To.Addr, nil)
-	}
-	t.place(rs.To, alive)
+	t.user = rs.To.User
 	return t
+}
+
+// follows reports whether a request within a call goes to another address, which it names itself. The end must be none of our users, who are reached
+// where they are. And the sender has to be authenticated, and the address one that users may name; or both it and the end's hop are trusted: one neighbour
+// with several addresses.
+func (p *Proxy) follows(r *module.Request, rs *routetoken.Routes, t *target) bool {
+	to, at := rs.To.Addr.Addr(), t.hop.Addr.Addr()
+	switch trusts := r.Server().Trusts; {
+	case rs.To.User != 0 || t.gone || at == to:
+		return false
+	case at.IsValid() && trusts(to) && trusts(at):
+		t.named = false
+		return true
+	case r.AuthUser() == "":
+		return false
+	case !at.IsValid(): // a name may be that of the hop
+		return p.denies(to) == ""
+	}
+	return p.denies(at) == ""
 }
 
 func notAllowed(r *module.Request, to *module.URI) error {

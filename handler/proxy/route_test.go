@@ -125,7 +125,7 @@ func TestTokenPinned(t *testing.T) {
 // TestNoRoute has a request within a call that comes without Route, to the user: it goes to where he is registered.
 func TestNoRoute(t *testing.T) {
 	s := start(t, "register\nproxy {\nrecord_route off\n}")
-	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
+	alice, bob := registered(t, s, "alice"), registered(t, s, "bob")
 	alice.invite(s.URI("bob"))
 	invite := bob.Expect("INVITE")
 	none(t, invite, "Record-Route")
@@ -142,6 +142,7 @@ func TestNoRoute(t *testing.T) {
 // TestACKOnce has an ACK that could go to two phones: it goes to one (RFC 3261 §16.11).
 func TestACKOnce(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1", "1")
+	alice.register()
 	alice.request("ACK", s.URI("bob"), "To: <sip:bob@127.0.0.1>;tag=x")
 	phones[1].Expect("ACK")
 	phones[0].Nothing()

@@ -24,7 +24,8 @@ type target struct {
 	gone      bool                // there is no way to it
 	flow      bool                // it is reached by a connection that it made, and no other
 	named     bool                // the request names it: it must not be a private address
-	anywhere  bool                // further requests of the call go where they say, not only to where this one went
+	source    hop                 // where its packets come from, if that is not where it is
+	user      uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
 	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
 }
 
@@ -39,7 +40,6 @@ func toward(u *module.URI) (t target) {
 	default:
 		t.name = bytes.Clone(u.Raw)
 	}
-	t.anywhere = true
 	return t
 }
 
@@ -60,8 +60,10 @@ func (t *target) place(at hop, alive bool) {
 		t.hop, t.flow, t.gone = at, reliable, false
 	case !same:
 		t.gone = true
+	case !reliable:
+		t.source = at
 	}
-	t.name, t.anywhere = nil, false
+	t.name, t.named = nil, false
 }
 
 // registered finds the contacts of an address-of-record, those with the same q in one group.
@@ -80,6 +82,7 @@ func (p *Proxy) registered(rt *routing, uri *module.URI) error {
 		return module.Error(404, nil)
 	}
 	rt.targets = rt.alone[:0]
+	user := routetoken.Identity(aor)
 	group := 0
 	for i, b := range bindings {
 		if b.RegID() > 0 && secondFlow(bindings[:i], b) {
@@ -89,7 +92,7 @@ func (p *Proxy) registered(rt *routing, uri *module.URI) error {
 			group++
 		}
 		t := p.bindingTarget(b)
-		t.group = group
+		t.group, t.user = group, user
 		rt.targets = append(rt.targets, t)
 	}
 	return nil
@@ -118,11 +121,14 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 			return target{gone: true}
 		}
 		t = toward(&proxy)
-		t.anywhere, t.within = false, edges
+		t.within = edges
 		t.route = path
 	} else {
 		t = toward(&u)
 		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
+		if p.app.IsSelf(&u) {
+			t.source = hop{} // the call comes through here again
+		}
 	}
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
 	t.uri = u.Raw

@@ -67,11 +67,12 @@ func TestConfiguredCall(t *testing.T) {
 	call := alice.caller(alice.Expect("SIP/2.0 200"))
 	call.send("ACK")
 	up[1].Expect("ACK " + up[1].contact())
+	up[0].callee(invite).send("INFO")
+	alice.Answer(alice.Expect("INFO sip:alice@192.0.2.1"), "200 OK", "")
+	up[0].Expect("SIP/2.0 200")
 	call.send("BYE")
 	up[1].Answer(up[1].Expect("BYE "+up[1].contact()), "200 OK", "")
 	alice.Expect("SIP/2.0 200")
-	up[0].callee(invite).send("INFO")
-	alice.Expect("INFO sip:alice@192.0.2.1")
 	up[0].Nothing()
 }
 

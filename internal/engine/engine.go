@@ -21,6 +21,7 @@ import (
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/snom"
 	"github.com/caddysip/caddysip/internal/storage"
 	"github.com/caddysip/caddysip/internal/transaction"
@@ -76,6 +77,7 @@ type Engine struct {
 	Keys         *keys.Store
 	Delivery     *delivery.Delivery
 	Budget       *budget.Budget
+	Calls        *routetoken.Calls
 
 	current  atomic.Pointer[Generation]
 	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
@@ -100,7 +102,7 @@ var Network transport.Net
 
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
-	e := &Engine{Budget: new(budget.Budget), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
+	e := &Engine{Budget: new(budget.Budget), Calls: routetoken.NewCalls(), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})

@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"math/rand/v2"
+
+	"github.com/caddysip/caddysip/internal/routetoken"
+	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/module"
+)
+
+// within is what has to be known of a request within a call when it is answered.
+type within struct {
+	calls [2]routetoken.Call
+	n     int
+	last  bool // it is the NOTIFY that ends a subscription
+}
+
+func (in *within) set(m *module.Message, rs *routetoken.Routes) {
+	in.n = copy(in.calls[:], rs.Calls())
+	if m.Method == wire.NOTIFY {
+		const state = "terminated"
+		v, _ := m.HeaderNamed("Subscription-State")
+		in.last = len(v) >= len(state) && wire.EqualFold(v[:len(state)], state)
+	}
+}
+
+// answered remembers what the final response to a request within a call means for that call.
+func (c *responseContext) answered(status int) {
+	calls := c.p.app.Engine().Calls
+	ok := status >= 200 && status < 300
+	over := ok || status == 481 || status == 408 // RFC 3261 §15.1.1
+	for _, call := range c.within.calls[:c.within.n] {
+		switch c.method {
+		case wire.BYE:
+			if over {
+				calls.End(call)
+			}
+		case wire.REFER:
+			if ok && call.Invite {
+				calls.Refer(call)
+			}
+		case wire.NOTIFY:
+			switch done := c.within.last && over || status == 481; {
+			case done && call.Invite:
+				calls.Referred(call)
+			case done:
+				calls.End(call)
+			}
+		}
+	}
+}
+
+// token returns what is to be known of the call later. A NOTIFY is of the subscription that it belongs to.
+func (b *branch) token(in, out transport.Flow) routetoken.Token {
+	c := b.c
+	t := routetoken.Token{
+		Caller: endOf(in, c.caller),
+		Callee: endOf(out, b.target.user),
+		Made:   c.p.app.Engine().Calls.Now(),
+		Invite: c.method == wire.INVITE,
+	}
+	if b.target.source.Addr.IsValid() {
+		t.Callee.Hop = b.target.source
+	}
+	if c.within.n > 0 {
+		t.ID, t.Invite = c.within.calls[0].ID, c.within.calls[0].Invite
+		return t
+	}
+	b.id, b.tag = rand.Uint64()|1, 0
+	t.ID = b.id
+	return t
+}
+
+func endOf(f transport.Flow, user uint32) routetoken.End {
+	return routetoken.End{
+		Hop:    hop{Network: f.Network, Addr: f.Remote},
+		Dialed: f.Network.Reliable() && f.Listener == nil,
+		User:   user,
+	}
+}
+
+var tagSeed = maphash.MakeSeed()
+
+// hear takes note of the dialogs that one branch makes: there are several when it was forked further on, and each ends by itself.
+func (b *branch) hear(m *wire.Message) {
+	tag := m.ToTag()
+	if b.id == 0 || tag == nil {
+		return
+	}
+	switch hash := maphash.Bytes(tagSeed, tag); b.tag {
+	case 0:
+		b.tag = hash
+	case hash:
+	default:
+		b.c.p.app.Engine().Calls.Fork(b.id)
+	}
+}
+
+// fail takes note that a branch makes no dialog.
+func (b *branch) fail() {
+	if b.id != 0 {
+		b.c.p.app.Engine().Calls.Fail(b.id)
+	}
+}

@@ -1,0 +1,142 @@
+package routetoken
+
+import (
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+)
+
+// A token is good for a day at the longest. It is for less when the call ends before: that is remembered here, by its number.
+const (
+	lifetime = 24 * time.Hour
+
+	callWays = 8 // slots that one number may be in, which are one cache line: a new one takes the place of the oldest
+	callSets = 1 << 15
+
+	callTagBits = 40
+	callTagMask = 1<<callTagBits - 1
+)
+
+// Calls is what a process remembers of calls: those that ended within the last day, as many as fit into 2 MiB; the oldest are forgotten first. It is safe for
+// concurrent use and has no lock: a slot is one word, the time in minutes above a part of a hash.
+type Calls struct {
+	start time.Time
+	seed  maphash.Seed
+	sets  [callSets][callWays]atomic.Uint64
+}
+
+// NewCalls returns Calls that remember nothing yet.
+func NewCalls() *Calls { return &Calls{start: time.Now(), seed: maphash.MakeSeed()} }
+
+// Now returns the time for Token.Made: seconds since 1970. No change of the machine's clock moves it while the process runs.
+func (c *Calls) Now() uint32 {
+	return uint32(c.start.Unix() + int64(time.Since(c.start)/time.Second))
+}
+
+// fresh reports whether a token that was made then is still good. One of an earlier process may be from the future, if that had another clock.
+func (c *Calls) fresh(made uint32) bool {
+	age := int64(c.Now()) - int64(made)
+	return age < int64(lifetime/time.Second) && -age < int64(lifetime/time.Second)
+}
+
+// What is remembered with a number.
+type note struct {
+	id     uint64
+	dialog uint64 // 0: all that the token is for
+	what   byte
+}
+
+const (
+	ended    = iota
+	forked   // there are several dialogs, and each ends by itself
+	referred // there is a subscription to how a transfer goes, which outlives the call (RFC 5057 §5)
+)
+
+func (c *Calls) place(n note) (*[callWays]atomic.Uint64, uint64) {
+	hash := maphash.Comparable(c.seed, n)
+	return &c.sets[hash>>callTagBits%callSets], hash & callTagMask
+}
+
+// minute is the time now, in minutes from 1 on; 0 says that a slot is free.
+func (c *Calls) minute() uint64 { return uint64(time.Since(c.start)/time.Minute) + 1 }
+
+func (c *Calls) remember(n note) {
+	set, tag := c.place(n)
+	for {
+		oldest, before := &set[0], set[0].Load()
+		for i := range set {
+			slot := &set[i]
+			v := slot.Load()
+			if v != 0 && v&callTagMask == tag {
+				oldest, before = slot, v
+				break
+			}
+			if v>>callTagBits < before>>callTagBits {
+				oldest, before = slot, v
+			}
+		}
+		if oldest.CompareAndSwap(before, c.minute()<<callTagBits|tag) {
+			return
+		}
+	}
+}
+
+func (c *Calls) has(n note) bool {
+	set, tag := c.place(n)
+	for i := range set {
+		if v := set[i].Load(); v != 0 && v&callTagMask == tag {
+			return c.minute()-v>>callTagBits <= uint64(lifetime/time.Minute)
+		}
+	}
+	return false
+}
+
+func (c *Calls) forget(n note) {
+	set, tag := c.place(n)
+	for i := range set {
+		if v := set[i].Load(); v != 0 && v&callTagMask == tag {
+			set[i].CompareAndSwap(v, 0)
+		}
+	}
+}
+
+// Call is one use of a token: the dialog that a request belongs to.
+type Call struct {
+	ID     uint64
+	Dialog uint64 // a hash of its two tags
+	Invite bool
+}
+
+// dialogOf returns a hash of a dialog's tags, the same from both ends.
+func (c *Calls) dialogOf(a, b []byte) uint64 {
+	return maphash.Bytes(c.seed, a) + maphash.Bytes(c.seed, b) | 1
+}
+
+// Fail remembers that the request with that token was refused, so that there is no dialog.
+func (c *Calls) Fail(id uint64) { c.remember(note{id: id}) }
+
+// Fork remembers that several dialogs have one token, because somebody further on has forked the request: the end of one is not that of the others.
+func (c *Calls) Fork(id uint64) { c.remember(note{id: id, what: forked}) }
+
+// Refer remembers that a transfer was begun within a call.
+func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referred}) }
+
+// Referred remembers that the last of a transfer was told.
+func (c *Calls) Referred(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
+
+// End remembers that a call has ended.
+func (c *Calls) End(call Call) {
+	n := note{id: call.ID}
+	if c.has(note{id: call.ID, what: forked}) {
+		n.dialog = call.Dialog
+	}
+	c.remember(n)
+}
+
+// over reports whether a call has ended.
+func (c *Calls) over(call Call) bool {
+	return c.has(note{id: call.ID}) || c.has(note{id: call.ID, dialog: call.Dialog})
+}
+
+// refers reports whether a transfer that was begun within a call may still be told of.
+func (c *Calls) refers(call Call) bool { return c.has(note{call.ID, call.Dialog, referred}) }
