@@ -139,16 +139,31 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 		b.sendACK(request, f, out)
 		return
 	}
-	client, err := c.p.app.Engine().Transactions.NewClient(request, f, b, out)
+	o := transaction.ClientOptions{Source: c.r.Source()}
+	client, err := c.p.app.Engine().Transactions.NewClient(request, f, b, out, o)
 	if err != nil {
-		c.full = c.full || errors.Is(err, transaction.ErrFull)
-		b.unreachable(503, err, out)
+		b.refused(err, out)
 		return
 	}
 	b.client = client
 	if c.method == wire.INVITE {
 		b.startTimerC()
 	}
+}
+
+// refused takes note that a request cannot be sent now. When too much waits for a phone already, it is the phone that has no
+// time (RFC 3261 §21.4.18), and others are reached as before; another server may have others in its place.
+func (b *branch) refused(err error, out *transport.Outbox) {
+	c := b.c
+	status := 503
+	switch slow := errors.Is(err, transport.ErrQueueFull); {
+	case slow && b.target.flow:
+		status = 480
+		c.slow = true
+	case slow, errors.Is(err, transaction.ErrFull):
+		c.full = true
+	}
+	b.unreachable(status, err, out)
 }
 
 func (b *branch) sendACK(ack []byte, f transport.Flow, out *transport.Outbox) {

@@ -33,7 +33,8 @@ type responseContext struct {
 	over      bool // a final response was sent, or none will be: only 2xx follow
 	stopped   bool // no further target is tried
 	cancelled bool
-	full      bool // there was no room for a transaction
+	full      bool // there was no room for a transaction, or at a server
+	slow      bool // too much waits for a phone
 	denied    bool // a target is a place that the request must not name
 	best      best
 	share     int // Max-Breadth of each branch; 0: as it is
@@ -148,8 +149,11 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	}
 	res := c.best.response()
 	res.Outbox = out
-	if c.full && c.best.status == 503 {
+	switch {
+	case c.full && c.best.status == 503:
 		res.Status = 503 // it is us who are overloaded
+		res.AddHeader("Retry-After", module.RetryAfter)
+	case c.slow && c.best.status == 480 && c.best.raw == nil:
 		res.AddHeader("Retry-After", module.RetryAfter)
 	}
 	if c.denied && res.Status == 403 && res.Relay == nil {

@@ -115,6 +115,7 @@ func New() *Engine {
 	e.Transport = transport.NewManager(e, transport.Options{
 		Net:     Network,
 		Limits:  transport.Limits{Message: wire.MaxSize},
+		Budget:  e.Budget,
 		Refuse:  e.Bans.Banned,
 		Dropped: func(reason string) { Dropped(reason).Inc() },
 		Traffic: countTraffic,

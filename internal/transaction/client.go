@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/transport"
@@ -28,6 +29,8 @@ type ClientOptions struct {
 	// MaxRetransmits limits how often the request is sent again, so that nobody can use us to flood somebody who
 	// never asked for anything. The time until ErrTimeout stays the same. 0 is no limit; less is not at all.
 	MaxRetransmits int
+	// Source is who has sent the request that this one forwards; invalid: nobody, it is the server's own.
+	Source netip.AddrPort
 }
 
 // Client is a client transaction (RFC 3261 §17.1).
@@ -84,6 +87,9 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	}
 	if flow.Conn != nil {
 		t.conns.add(c) // before it is sent: a connection that takes the request and closes then finds the transaction
+	}
+	if out == nil && flow.Conn != nil && o.Source.IsValid() {
+		out = transport.OutboxFrom(o.Source)
 	}
 	if err := t.send(flow, b, out); err != nil {
 		t.remove(c)

@@ -170,7 +170,7 @@ type clientSide struct{ *world }
 func (h clientSide) OnTerminated(*Client) { h.note("ended") }
 
 // step does one step of a scenario: "recv METHOD", "recv STATUS [METHOD]", "respond STATUS", "cancel", "abandon",
-// "terminate", "fail", "works".
+// "terminate", "fail", "full", "works".
 func (w *world) step(method, s string) {
 	w.t.Helper()
 	verb, arg, _ := strings.Cut(s, " ")
@@ -199,6 +199,8 @@ func (w *world) step(method, s string) {
 		w.client.Abandon()
 	case verb == "terminate":
 		w.server.Terminate()
+	case verb == "full":
+		w.setFail(transport.ErrQueueFull)
 	case verb == "fail":
 		w.setFail(fmt.Errorf("unplugged"))
 	case verb == "works":

@@ -2,8 +2,10 @@ package transaction
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
@@ -86,8 +88,9 @@ func (s *Server) Status() int {
 //
 // After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may
 // follow the first: sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1).
-// What is over UnprovenRetransmits of those is dropped in silence. After an error of the transport, which is returned, the
-// transaction ends.
+// What is over UnprovenRetransmits of those is dropped in silence. When the client reads too slowly to be sent anything, a
+// response counts as sent and lost, but for a final one other than 2xx to an INVITE, which is tried again: nobody else does
+// that. After another error of the transport, which is returned, the transaction ends.
 func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +102,9 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 		s.table.opts.Count(Absorbed)
 		return nil
 	}
-	if err := s.table.send(s.flow, b, out); err != nil {
+	err := s.table.send(s.flow, b, out)
+	full := errors.Is(err, transport.ErrQueueFull)
+	if err != nil && !full {
 		if s.state != accepted { // RFC 6026 §7.1
 			s.endSoon(s, err)
 		}
@@ -112,7 +117,7 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	// The peer of a reliable transport never asks again, so nothing is kept for it.
 	reliable := s.flow.Network.Reliable()
 	s.message = nil
-	if !reliable && !(s.invite && success) {
+	if (!reliable || full && status >= 200) && !(s.invite && success) {
 		s.message = bytes.Clone(b)
 	}
 	if status < 200 {
@@ -129,13 +134,17 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 		s.state = accepted
 	case s.invite:
 		s.state = completed
-		if !reliable {
+		if !reliable || full {
 			s.interval = o.T1
 			s.resend = now + o.T1 // timer G
 		}
 	default:
 		s.state = completed
-		if reliable {
+		switch {
+		case full:
+			s.interval = o.T1
+			s.resend = now + o.T1
+		case reliable:
 			s.due = now
 		}
 	}
@@ -171,7 +180,7 @@ func (s *Server) again(out *transport.Outbox) bool {
 	}
 	s.table.opts.Count(Absorbed)
 	if s.message != nil {
-		if err := s.table.send(s.flow, s.message, out); err != nil {
+		if err := s.table.send(s.flow, s.message, out); err != nil && !errors.Is(err, transport.ErrQueueFull) {
 			s.endSoon(s, err)
 		}
 	}
@@ -268,14 +277,28 @@ func (s *Server) expire() {
 		}
 		s.end(s, err)
 	default:
-		if err := s.retransmit(now, min(2*s.interval, s.table.opts.T2)); err != nil {
+		again := s.resend != 0 && now >= s.resend
+		err := s.retransmit(now, min(2*s.interval, s.table.opts.T2))
+		switch {
+		case err == nil && again && s.flow.Network.Reliable():
+			s.sent(now)
+		case err != nil && !errors.Is(err, transport.ErrQueueFull):
 			s.end(s, err)
-			break
+			s.report(s)
+			return
 		}
 		s.arm()
 		return
 	}
 	s.report(s)
+}
+
+// sent ends the repetitions of a response that there was no room for on the connection.
+func (s *Server) sent(now time.Duration) {
+	s.message, s.resend = nil, 0
+	if !s.invite {
+		s.due = now
+	}
 }
 
 func (s *Server) call(e event, out *transport.Outbox) {

@@ -1,20 +1,15 @@
 package transport
 
 import (
+	"errors"
 	"net"
+	"net/netip"
+	"os"
 	"sync"
 	"time"
-)
 
-const (
-	// maxQueue is how many bytes may wait for a slow peer before its connection is closed.
-	maxQueue = 1 << 20
-	// maxPooled is the largest write buffer that is kept for reuse.
-	maxPooled = 64 << 10
+	"github.com/caddysip/caddysip/internal/budget"
 )
-
-// writeBuffers hold what is queued; a connection with nothing to write has none.
-var writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Conn is a stream connection, accepted or dialed.
 type Conn struct {
@@ -23,11 +18,15 @@ type Conn struct {
 	flow Flow
 	done chan struct{}
 
+	account *account
+
 	mu      sync.Mutex
-	out     *[]byte // queued, nil if nothing is
-	flying  int     // bytes the writer has taken and not written yet
-	writing bool    // a writer goroutine exists
-	closing bool    // nothing more is queued; why is in err
+	own     lane          // what the peer's own messages brought about
+	others  lane          // what others send to it
+	held    int           // bytes that the lanes take
+	eased   chan struct{} // closed when the reader may go on; nil when it doesn't wait
+	writing bool          // a writer goroutine exists
+	closing bool          // nothing more is queued; why is in err
 	err     error
 	reading bool // the reader is alive, and has to be woken by closing the socket
 	writer  sync.WaitGroup
@@ -52,33 +51,59 @@ func (c *Conn) isClosing() bool {
 	return c.closing
 }
 
-// send queues a message and sees that it is written.
-func (c *Conn) send(b []byte) error {
-	if err := c.queue(b); err != nil {
+// send queues a message on behalf of somebody, and sees that it is written.
+func (c *Conn) send(b []byte, from netip.Addr) error {
+	if err := c.queue(b, from); err != nil {
 		return err
 	}
 	c.kick()
 	return nil
 }
 
-// queue appends to what waits to be written. b is copied.
-func (c *Conn) queue(b []byte) error {
+// queue appends to what waits to be written on behalf of somebody else than the peer. b is copied.
+func (c *Conn) queue(b []byte, from netip.Addr) error {
 	c.mu.Lock()
-	if c.closing {
-		c.mu.Unlock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closing:
 		return ErrClosed
-	}
-	if c.out == nil {
-		c.out = writeBuffers.Get().(*[]byte)
-	}
-	if len(*c.out)+c.flying+len(b) > max(maxQueue, c.flow.Limits().Message) {
-		c.mu.Unlock()
+	case !c.others.admits(b, from, room(b)):
 		c.m.opts.Dropped(DropQueueFull)
-		c.abort(ErrQueueFull)
 		return ErrQueueFull
 	}
-	*c.out = append(*c.out, b...)
+	return c.add(&c.others, b, from)
+}
+
+// queueOwn is queue for what the message brings about that the peer's reader handles. It must not get lost, so a peer for
+// which there is no room, though it has been read from only while it read itself, is given up.
+func (c *Conn) queueOwn(b []byte) error {
+	c.mu.Lock()
+	err := ErrClosed
+	switch {
+	case c.closing:
+	case c.own.bytes+len(b) > maxOwn:
+		c.m.opts.Dropped(DropQueueFull)
+		err = ErrQueueFull
+	default:
+		err = c.add(&c.own, b, netip.Addr{})
+	}
 	c.mu.Unlock()
+	if err == ErrQueueFull {
+		c.abort(ErrQueueFull)
+	}
+	return err
+}
+
+// add appends to a lane, if there is memory for that. The lock is held.
+func (c *Conn) add(l *lane, b []byte, from netip.Addr) error {
+	if !l.fits(len(b)) {
+		now := c.held + max(len(b), chunkSize)
+		if !c.resize(budget.Queues, c.held, now) {
+			return ErrQueueFull
+		}
+		c.held = now
+	}
+	l.add(b, from)
 	return nil
 }
 
@@ -90,53 +115,101 @@ func (c *Conn) kick() {
 }
 
 func (c *Conn) startWriter() {
-	if c.out != nil && !c.writing {
+	if !c.writing && (c.own.first != nil || c.others.first != nil) {
 		c.writing = true
 		c.writer.Go(c.write)
 	}
 }
 
+// next returns the lane to write from, nil when nothing waits. The lock is held.
+func (c *Conn) next() *lane {
+	switch {
+	case c.own.first != nil:
+		return &c.own
+	case c.others.first != nil:
+		return &c.others
+	}
+	return nil
+}
+
 // write writes until nothing is queued any more.
 func (c *Conn) write() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for {
-		c.mu.Lock()
-		buf := c.out
-		if buf == nil {
+		l := c.next()
+		if l == nil {
 			c.writing = false
-			wake := c.closing && c.reading
-			c.mu.Unlock()
-			if wake {
+			if c.closing && c.reading {
 				c.nc.Close()
 			}
 			return
 		}
-		c.out, c.flying = nil, len(*buf)
+		l.writing = true
+		data := l.first.data
 		c.mu.Unlock()
+		err := c.writeAll(data)
+		c.mu.Lock()
+		c.drop(l)
+		if err != nil && c.give(err) {
+			c.m.opts.Dropped(DropWriteError)
+		}
+		c.ease()
+	}
+}
 
+// writeAll writes for as long as the peer takes any of it: a phone on a slow line is not a dead one. One that takes nothing
+// for the write timeout is.
+func (c *Conn) writeAll(b []byte) error {
+	for {
 		var deadline time.Time
 		if c.m.opts.WriteTimeout > 0 {
 			deadline = time.Now().Add(c.m.opts.WriteTimeout)
 		}
 		_ = c.nc.SetWriteDeadline(deadline)
-		n, err := c.nc.Write(*buf)
+		n, err := c.nc.Write(b)
 		c.m.opts.Traffic(c.flow.Network, false, 0, n)
-		recycle(buf)
-
-		c.mu.Lock()
-		c.flying = 0
-		c.mu.Unlock()
-		if err != nil {
-			if c.abort(err) {
-				c.m.opts.Dropped(DropWriteError)
-			}
+		b = b[n:]
+		if n == 0 || len(b) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
 		}
 	}
 }
 
-func recycle(buf *[]byte) {
-	if cap(*buf) <= maxPooled {
-		*buf = (*buf)[:0]
-		writeBuffers.Put(buf)
+// drop takes away the first chunk of a lane. The lock is held.
+func (c *Conn) drop(l *lane) {
+	gone := l.drop()
+	now := c.held - cap(gone.data)
+	c.resize(budget.Queues, c.held, now)
+	c.held = now
+	recycle(gone)
+}
+
+// crowded reports whether the peer leaves so much of its own unread that it is not read from any more.
+func (c *Conn) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own.bytes > ownMark && !c.closing
+}
+
+// wait waits until the peer has read enough to be read from again, or is given up.
+func (c *Conn) wait() {
+	c.mu.Lock()
+	if c.own.bytes <= ownMark || c.closing {
+		c.mu.Unlock()
+		return
+	}
+	eased := make(chan struct{})
+	c.eased = eased
+	c.mu.Unlock()
+	<-eased
+}
+
+// ease lets the reader go on if it may. The lock is held.
+func (c *Conn) ease() {
+	if c.eased != nil && (c.own.bytes <= ownMark || c.closing) {
+		close(c.eased)
+		c.eased = nil
 	}
 }
 
@@ -160,17 +233,23 @@ func (c *Conn) shut(err error, reading bool) {
 // abort closes the connection at once. It tells whether that was news.
 func (c *Conn) abort(err error) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.give(err)
+}
+
+// give gives the peer up, with all that waits for it. It tells whether that was news. The lock is held, but not all the
+// time.
+func (c *Conn) give(err error) bool {
 	first := !c.closing
 	if first {
 		c.closing, c.err = true, err
 	}
-	if c.out != nil {
-		recycle(c.out)
-		c.out = nil
-	}
+	c.startWriter() // it finds that nothing can be written, and drops what is queued
+	c.ease()
 	c.mu.Unlock()
 	c.m.conns.unindex(c)
 	c.nc.Close()
+	c.mu.Lock()
 	return first
 }
 

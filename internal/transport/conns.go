@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"github.com/caddysip/caddysip/internal/budget"
 )
 
 // connKey finds a connection by its other end.
@@ -21,6 +23,7 @@ type conns struct {
 	all      map[*Conn]struct{}
 	byPeer   map[connKey]*Conn // the latest one; without those that are closing
 	accepted map[*Listener]*accepted
+	accounts map[netip.Addr]*account // of sources
 	dialed   int
 	readers  sync.WaitGroup
 }
@@ -50,6 +53,10 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 			m.opts.Dropped(DropConnLimit)
 			return nil, ErrLimit
 		}
+		if !m.opts.Budget.Take(budget.Connections, connSize) {
+			m.opts.Dropped(DropMemory)
+			return nil, ErrLimit
+		}
 		t.dialed++
 	} else {
 		if m.opts.Refuse(flow.Remote.Addr()) {
@@ -61,8 +68,14 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 			m.opts.Dropped(reason)
 			return nil, ErrLimit
 		}
+		if !m.opts.Budget.Take(budget.Connections, connSize) {
+			m.opts.Dropped(DropMemory)
+			return nil, ErrLimit
+		}
 		t.enter(flow.Listener, from)
 	}
+	shorten(nc)
+	c.account = t.open(source(flow.Remote))
 	t.all[c] = struct{}{}
 	t.byPeer[connKey{flow.Network, flow.Remote}] = c
 	t.readers.Go(c.read)
@@ -84,6 +97,8 @@ func (t *conns) release(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, c)
+	t.close(source(c.flow.Remote))
+	c.m.opts.Budget.Give(budget.Connections, connSize)
 	if l := c.flow.Listener; l != nil {
 		t.leave(l, source(c.flow.Remote))
 	} else {

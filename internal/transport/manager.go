@@ -43,6 +43,7 @@ func NewManager(h Handler, opts Options) *Manager {
 	m.conns.all = make(map[*Conn]struct{})
 	m.conns.byPeer = make(map[connKey]*Conn)
 	m.conns.accepted = make(map[*Listener]*accepted)
+	m.conns.accounts = make(map[netip.Addr]*account)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }

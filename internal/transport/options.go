@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/budget"
 )
 
 // Options are the settings of a Manager. The zero value has the defaults; a negative limit or duration means none.
 type Options struct {
 	// Limits are those of listeners that were given none of their own, and of connections that were dialed.
 	Limits Limits
-	// WriteTimeout is how long a stream may take to accept what is queued. Default 10 s.
+	// WriteTimeout is how long a stream may accept nothing of what is queued. Default 10 s.
 	WriteTimeout time.Duration
 	// MaxDialed limits connections that were dialed. Default 65536.
 	MaxDialed int
@@ -23,6 +25,8 @@ type Options struct {
 	ReadBuffer int
 	// Net is where sockets are opened; nil is the operating system. Tests have a simulated network.
 	Net Net
+	// Budget is what the memory of connections and their queues is taken from; nil has no end.
+	Budget *budget.Budget
 	// Refuse tells whether connections from an address are closed as soon as they are accepted; nil refuses none. It must neither block nor call
 	// the Manager.
 	Refuse func(netip.Addr) bool
@@ -48,11 +52,12 @@ const (
 	DropReadError      = "read_error"        // a socket error while reading
 	DropSendError      = "send_error"        // a datagram that the kernel refused
 	DropSendBuffer     = "send_buffer"       // a datagram that found the send buffer full
-	DropQueueFull      = "queue_full"        // a stream whose peer reads too slowly
+	DropQueueFull      = "queue_full"        // a message to a stream whose peer reads too slowly
 	DropWriteError     = "write_error"       // a stream that could not be written, or not in time
 	DropConnLimit      = "connections"       // a connection over Limits.Conns, or MaxDialed
 	DropSourceLimit    = "source_connection" // a connection over Limits.ConnsPerSource
 	DropBanned         = "banned"            // a connection that Refuse refused
+	DropMemory         = "memory"            // a connection, or a message on one, that there is no memory for
 )
 
 func (o Options) withDefaults() Options {

@@ -1,6 +1,9 @@
 package transport
 
-import "sync"
+import (
+	"net/netip"
+	"sync"
+)
 
 const (
 	batchSize = 64
@@ -23,6 +26,9 @@ type Outbox struct {
 	packets  *packetBatch // the same on Options.Net
 	listener *Listener    // whose datagrams are
 	conn     *Conn        // on a stream: what is sent to it is queued here and written after the batch
+
+	in   *Inbound   // what is handled
+	from netip.Addr // without that: whom what is sent counts for
 }
 
 // Buffer returns an empty slice with room in the batch's memory. Append one message to it, then Send that. Several may be
@@ -50,16 +56,16 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 	case len(b) == 0:
 		return errEmpty
 	case o.conn != nil && f.Conn == o.conn:
-		return o.conn.queue(b)
+		return o.conn.queueOwn(b)
+	case f.Conn != nil:
+		// What was collected leaves first: what b brings about may come back by another reader, and must not overtake it.
+		o.flushPackets()
+		return f.Conn.send(b, o.sender())
 	case o.packets != nil && f.Listener == o.listener:
 		o.packets.add(f.Remote, f.Local, b)
 		return nil
-	case o.batch == nil:
-		o.packets.flush()
-		return f.Send(b)
-	case f.Listener != o.listener || f.Conn != nil:
-		// What was collected leaves first: what b brings about may come back by another reader, and must not overtake it.
-		o.batch.flush()
+	case o.batch == nil || f.Listener != o.listener:
+		o.flushPackets()
 		return f.Send(b)
 	}
 	// The room that the latest buffer didn't need goes to the next one.
@@ -70,19 +76,24 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 	return nil
 }
 
+// flushPackets sends the datagrams that were collected.
+func (o *Outbox) flushPackets() {
+	if o.batch != nil {
+		o.batch.flush()
+	}
+	o.packets.flush()
+}
+
 // flush sends what was collected and takes the memory back.
 func (o *Outbox) flush() {
 	o.used, o.last = 0, 0
-	switch {
-	case o.batch != nil:
-		o.batch.flush()
-	case o.packets != nil:
-		o.packets.flush()
-	case o.conn != nil:
-		o.conn.kick()
-		if o.arena != nil {
-			arenas.Put(o.arena)
-			o.arena = nil
-		}
+	o.flushPackets()
+	if o.conn == nil {
+		return
+	}
+	o.conn.kick()
+	if o.arena != nil {
+		arenas.Put(o.arena)
+		o.arena = nil
 	}
 }

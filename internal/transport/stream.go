@@ -4,12 +4,18 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/budget"
 )
 
 // minRead is the read buffer of a connection at rest: most messages fit, and thousands of phones that say nothing most of the time each have one.
 const minRead = 2 << 10
 
-var crlf = []byte("\r\n")
+var (
+	crlf = []byte("\r\n")
+
+	errMemory = errors.New("there is no memory for what the peer sends")
+)
 
 // reader cuts what a connection sends into messages.
 type reader struct {
@@ -29,9 +35,10 @@ type reader struct {
 // read is the connection's goroutine.
 func (c *Conn) read() {
 	r := &reader{c: c, buf: make([]byte, minRead)}
-	r.outbox.conn = c
+	r.outbox.conn, r.outbox.in = c, &r.in
 	r.in.Outbox = &r.outbox
 	err := r.run()
+	c.resize(budget.Connections, len(r.buf)-minRead, 0)
 	c.finish(err, r.unread)
 }
 
@@ -56,7 +63,10 @@ func (r *reader) run() error {
 				r.unread = true
 				return bad
 			}
-			r.makeRoom(limit)
+			if !r.makeRoom(limit) {
+				return errMemory
+			}
+			r.wait()
 		}
 		switch {
 		case err == nil:
@@ -115,6 +125,7 @@ func (r *reader) messages(limit int) (n int, bad *FrameError) {
 		if size == 0 {
 			return n, nil
 		}
+		r.wait()
 		if r.c.isClosing() {
 			return n, nil // the next read says so
 		}
@@ -124,6 +135,15 @@ func (r *reader) messages(limit int) (n int, bad *FrameError) {
 		r.framer = framer{}
 		// The message is done with; the next one's time starts with its own first byte.
 		r.timed = false
+	}
+}
+
+// wait waits while the peer doesn't read what its messages bring about: it would have us hold more and more.
+func (r *reader) wait() {
+	if r.c.crowded() {
+		r.outbox.flush()
+		r.c.wait()
+		r.timed = false // what comes next has been waiting for us
 	}
 }
 
@@ -149,7 +169,7 @@ func (r *reader) keepAlive() {
 		case r.pinging:
 			r.pinging = false
 			r.start++
-			_ = r.c.queue(crlf) // if it is closing, the next read says so
+			_ = r.c.queueOwn(crlf) // if it is closing, the next read says so
 		default:
 			r.pinging = true
 			r.start++
@@ -158,18 +178,21 @@ func (r *reader) keepAlive() {
 }
 
 // makeRoom moves what is not complete to the front, and gives it more room if it needs that. At rest the buffer is small again.
-func (r *reader) makeRoom(limit int) {
+// False means that there is no memory.
+func (r *reader) makeRoom(limit int) bool {
 	rest := r.buf[r.start:r.end]
-	size := len(r.buf)
-	switch {
-	case len(rest) == 0:
-		size = minRead
-	case len(rest) == size:
-		size = min(2*size, max(limit, minRead))
+	size := minRead
+	for size <= len(rest) {
+		size *= 2
 	}
+	size = max(min(size, limit), minRead)
 	if size != len(r.buf) {
+		if !r.c.resize(budget.Connections, len(r.buf)-minRead, size-minRead) {
+			return false
+		}
 		r.buf = make([]byte, size)
 	}
 	copy(r.buf, rest)
 	r.start, r.end = 0, len(rest)
+	return true
 }

@@ -288,7 +288,7 @@ func TestDial(t *testing.T) {
 }
 
 func TestReadBufferShrinks(t *testing.T) {
-	r := reader{c: &Conn{m: NewManager(funcs{}, Options{})}, buf: make([]byte, minRead)}
+	r := reader{c: &Conn{m: NewManager(funcs{}, Options{}), account: new(account)}, buf: make([]byte, minRead)}
 	for r.end = len(r.buf); len(r.buf) < 64<<10; r.end = len(r.buf) {
 		r.buf[0] = 'x'
 		before := len(r.buf)
@@ -296,6 +296,12 @@ func TestReadBufferShrinks(t *testing.T) {
 		if len(r.buf) != 2*before || r.buf[0] != 'x' || r.end != before {
 			t.Fatalf("from %d to %d", before, len(r.buf))
 		}
+	}
+	// What is left of what came has no more room than it needs.
+	r.start = r.end - 5000
+	r.makeRoom(64 << 10)
+	if len(r.buf) != 8<<10 || r.start != 0 || r.end != 5000 {
+		t.Errorf("for 5000 bytes the buffer has %d", len(r.buf))
 	}
 	r.start = r.end
 	r.makeRoom(64 << 10)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/budget"
 )
 
 // pipe adopts one end of a net.Pipe and returns the other. A pipe buffers nothing, and its deadlines follow the test's clock.
@@ -89,36 +91,23 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-func TestSlowReader(t *testing.T) {
+// TestDeadReader has a peer that reads nothing: what is too much is refused, what is there waits for the write timeout.
+func TestDeadReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops
 		var end error
-		m := NewManager(funcs{closed: func(_ *Conn, err error) { end = err }}, Options{Dropped: d.count})
+		b := new(budget.Budget)
+		m := NewManager(funcs{closed: func(_ *Conn, err error) { end = err }}, Options{Dropped: d.count, Budget: b})
 		peer, c := pipe(t, m)
-		message := []byte(msg("a", 60_000))
-		sent := 0
-		for ; ; sent++ {
-			if err := c.Flow().Send(message); err != nil {
-				if !errors.Is(err, ErrQueueFull) {
-					t.Error(err)
-				}
-				break
+		begin := time.Now()
+		for _, n := range []int{60_000, 60_000, 20_000} {
+			if err := c.Flow().Send([]byte(msg("a", n))); err != nil && !errors.Is(err, ErrQueueFull) {
+				t.Error(err)
 			}
 		}
-		if sent != maxQueue/len(message) {
-			t.Errorf("%d messages fit", sent)
+		if n := d.of(DropQueueFull); n != 1 {
+			t.Errorf("%d refusals", n)
 		}
-		<-c.Done()
-		synctest.Wait()
-		if !errors.Is(end, ErrQueueFull) || d.of(DropQueueFull) != 1 {
-			t.Errorf("ended with %v", end)
-		}
-		peer.Close()
-
-		// One that reads nothing at all is given up after the write timeout.
-		peer, c = pipe(t, m)
-		begin := time.Now()
-		c.Flow().Send(message)
 		<-c.Done()
 		if took := time.Since(begin); took != 10*time.Second {
 			t.Errorf("closed after %v", took)
@@ -129,6 +118,9 @@ func TestSlowReader(t *testing.T) {
 		}
 		peer.Close()
 		m.Close()
+		if b.Total() != 0 {
+			t.Errorf("left: %s", b)
+		}
 	})
 }
 
@@ -153,7 +145,7 @@ func TestWritesKeepOrder(t *testing.T) {
 			t.Errorf("%d bytes and %v, want %d in order", len(all), err, want.Len())
 		}
 		synctest.Wait()
-		if c.writing || c.out != nil {
+		if c.writing || c.next() != nil || c.held != 0 {
 			t.Error("a writer or a buffer is left over")
 		}
 		m.Close()

@@ -54,8 +54,8 @@ var (
 	ErrClosed = net.ErrClosed
 	// ErrWouldBlock is returned when a datagram was dropped because the socket's send buffer is full.
 	ErrWouldBlock = errors.New("the socket's send buffer is full, the datagram was dropped")
-	// ErrQueueFull is returned when a connection's peer reads too slowly. The connection is closed.
-	ErrQueueFull = errors.New("the peer reads too slowly, the connection is closed")
+	// ErrQueueFull is returned when a connection's peer reads too slowly: too much waits for it already.
+	ErrQueueFull = errors.New("the peer reads too slowly, too much waits for it")
 	// ErrLimit is returned when the configured number of connections is reached.
 	ErrLimit = errors.New("too many connections")
 	// ErrRefused is returned when Options.Refuse refuses a connection.
@@ -87,7 +87,7 @@ func (f Flow) Send(b []byte) error {
 	case len(b) == 0:
 		return errEmpty
 	case f.Conn != nil:
-		return f.Conn.send(b)
+		return f.Conn.send(b, netip.Addr{})
 	case f.Network != UDP:
 		return errNoConnection
 	case f.Listener == nil || f.Listener.network != UDP:

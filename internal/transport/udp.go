@@ -19,7 +19,8 @@ const (
 
 // newInbound returns what a reader of l reuses for each datagram.
 func (l *Listener) newInbound(o *Outbox) *Inbound {
-	return &Inbound{Flow: Flow{Network: UDP, Listener: l}, Outbox: o}
+	o.in = &Inbound{Flow: Flow{Network: UDP, Listener: l}, Outbox: o}
+	return o.in
 }
 
 // receive hands one datagram to the handler. local is invalid if the kernel didn't tell it.

@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/caddysip/caddysip/internal/budget"
+)
+
+const (
+	// connSize is what a connection takes at rest: its buffer, its goroutine's stack, its places in tables.
+	connSize = 6 << 10
+	// usual is how much a connection may hold for reading, and again for writing, whatever its source has already: a
+	// message of usual size, so that an attacker in an office doesn't silence the office.
+	usual = 4 << 10
+	// maxPerSource is what the connections of one source may hold beyond that.
+	maxPerSource = 16 << 20
+)
+
+// account is what all connections of one source hold.
+type account struct {
+	conns int          // guarded by the lock of conns
+	bytes atomic.Int64 // beyond what is usual
+}
+
+// open counts a connection in its source's account.
+func (t *conns) open(from netip.Addr) *account {
+	a := t.accounts[from]
+	if a == nil {
+		a = new(account)
+		t.accounts[from] = a
+	}
+	a.conns++
+	return a
+}
+
+// close takes back what open did.
+func (t *conns) close(from netip.Addr) {
+	a := t.accounts[from]
+	if a.conns--; a.conns == 0 {
+		delete(t.accounts, from)
+	}
+}
+
+// perSource is how much the connections of a source may hold now.
+func (m *Manager) perSource() int64 {
+	if ceiling := m.opts.Budget.Ceiling(); ceiling > 0 {
+		return min(maxPerSource, ceiling/16)
+	}
+	return maxPerSource
+}
+
+// resize accounts for a connection that holds now bytes instead of before. False means that there is no room for more,
+// and nothing has changed.
+func (c *Conn) resize(k budget.Kind, before, now int) bool {
+	b := c.m.opts.Budget
+	more := int64(max(0, now-usual) - max(0, before-usual))
+	if more <= 0 {
+		c.account.bytes.Add(more)
+		b.Force(k, now-before)
+		return true
+	}
+	if c.account.bytes.Add(more) > c.m.perSource() || !b.Take(k, now-before) {
+		c.account.bytes.Add(-more)
+		c.m.opts.Dropped(DropMemory)
+		return false
+	}
+	return true
+}

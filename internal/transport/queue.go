@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// What waits for a peer that reads more slowly than others send waits in two lanes: what the peer's own messages brought
+// about, for which reading from it stops until it has read some, and what others send to it, which is refused when it is
+// too much. So a peer cannot make us hold more than it reads, and nobody can keep it from being answered.
+const (
+	// ownMark is how many bytes of its own a peer may leave unread and still be read from.
+	ownMark = 16 << 10
+	// maxOwn is a limit for what is brought about by messages that were read before reading stopped.
+	maxOwn = 1 << 20
+	// maxRequests is how many bytes may wait before a request from somebody else is refused: a phone that reads 20 kB/s
+	// has read them before the request's time is over.
+	maxRequests = 256 << 10
+	// maxOthers is the same for what belongs to something that exists: responses, ACK, BYE and CANCEL.
+	maxOthers = 512 << 10
+
+	// chunkSize is how much is collected for one write. What is longer has a chunk of its own size.
+	chunkSize = 4 << 10
+)
+
+// chunk is a number of whole messages.
+type chunk struct {
+	next  *chunk
+	data  []byte
+	parts []part // whose they are, in their order
+}
+
+// part is how many bytes in a chunk are from one sender.
+type part struct {
+	from  netip.Addr
+	bytes int
+}
+
+// chunks are those of chunkSize; a connection with nothing to write has none.
+var chunks = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, chunkSize)} }}
+
+func newChunk(n int) *chunk {
+	if n > chunkSize {
+		return &chunk{data: make([]byte, 0, n)}
+	}
+	return chunks.Get().(*chunk)
+}
+
+// recycle takes a chunk back that nobody reads any more.
+func recycle(c *chunk) {
+	if cap(c.data) == chunkSize {
+		c.next, c.data, c.parts = nil, c.data[:0], c.parts[:0]
+		chunks.Put(c)
+	}
+}
+
+// lane is a queue. What is being written is in it still.
+type lane struct {
+	first, last *chunk
+	writing     bool // the first one is: nothing is added to it
+	bytes       int  // of the messages
+}
+
+// fits reports whether another n bytes need no further chunk.
+func (l *lane) fits(n int) bool {
+	return l.last != nil && (l.last != l.first || !l.writing) && len(l.last.data)+n <= cap(l.last.data)
+}
+
+// add appends a copy of b.
+func (l *lane) add(b []byte, from netip.Addr) {
+	if !l.fits(len(b)) {
+		c := newChunk(len(b))
+		if l.last == nil {
+			l.first = c
+		} else {
+			l.last.next = c
+		}
+		l.last = c
+	}
+	c := l.last
+	c.data = append(c.data, b...)
+	l.bytes += len(b)
+	if n := len(c.parts); n > 0 && c.parts[n-1].from == from {
+		c.parts[n-1].bytes += len(b)
+	} else {
+		c.parts = append(c.parts, part{from, len(b)})
+	}
+}
+
+// drop removes the first chunk.
+func (l *lane) drop() *chunk {
+	c := l.first
+	l.first, l.writing = c.next, false
+	if l.first == nil {
+		l.last = nil
+	}
+	l.bytes -= len(c.data)
+	return c
+}
+
+// from returns how many bytes of one sender wait.
+func (l *lane) from(sender netip.Addr) (n int) {
+	for c := l.first; c != nil; c = c.next {
+		for i := range c.parts {
+			if c.parts[i].from == sender {
+				n += c.parts[i].bytes
+			}
+		}
+	}
+	return n
+}
+
+// admits reports whether a message from a sender is let in where there may be so many bytes. A sender may have no more
+// waiting than what is still free then, so that there is room for the next one, however many have used theirs up.
+func (l *lane) admits(b []byte, from netip.Addr, room int) bool {
+	free := room - l.bytes - len(b)
+	if free < 0 {
+		return false
+	}
+	// Most often next to nothing waits, and nobody can have used up anything.
+	return l.bytes+len(b) <= free || l.from(from)+len(b) <= free
+}
+
+// room returns how many bytes may wait for a peer when a message of somebody else is queued.
+func room(b []byte) int {
+	for _, start := range [...]string{"SIP/", "ACK ", "BYE ", "CANCEL "} {
+		if len(b) >= len(start) && string(b[:len(start)]) == start {
+			return maxOthers
+		}
+	}
+	return maxRequests
+}
+
+// sender returns whom a message counts for that is sent while another is handled: the one who sent that.
+func (o *Outbox) sender() netip.Addr {
+	if o.in == nil {
+		return o.from
+	}
+	return source(o.in.Flow.Remote)
+}
+
+// OutboxFrom returns an outbox that sends everything at once, for what is sent on behalf of somebody whose message is
+// handled no longer: when it is for a peer that reads slowly, it counts as his.
+func OutboxFrom(sender netip.AddrPort) *Outbox { return &Outbox{from: source(sender)} }
