@@ -47,6 +47,12 @@ func ParseURI(text string) (URI, error) {
 	return u, nil
 }
 
+// AddressURI returns the SIP URI of an address-of-record, user@domain, whose user part may be any text.
+func AddressURI(aor string) string {
+	at := strings.LastIndexByte(aor, '@')
+	return "sip:" + escapeUser(aor[:max(at, 0)]) + string(wire.AppendURI(nil, aor[max(at, 0):]))
+}
+
 // escapeUser escapes all that must not stand in a user part (RFC 3261 §25.1).
 func escapeUser(s string) string {
 	const hex = "0123456789ABCDEF"

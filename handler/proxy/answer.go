@@ -15,6 +15,7 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	c := b.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	m = b.screenResponse(m)
 	switch {
 	case client != b.client:
 		// The place was given up, and another one is being tried.

@@ -18,6 +18,7 @@ import (
 //		record_route on|off
 //		allow_buttons
 //		allow_private
+//		assert_identity
 //	}
 func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
@@ -68,7 +69,7 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			on := value == "on"
 			p.RecordRoute = &on
 		default:
-			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_buttons and allow_private", option)
+			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_buttons, allow_private and assert_identity", option)
 		}
 	}
 	return nil
@@ -81,6 +82,8 @@ func (p *Proxy) flag(option string) *bool {
 		return &p.AllowButtons
 	case "allow_private":
 		return &p.AllowPrivate
+	case "assert_identity":
+		return &p.AssertIdentity
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 		e.DeleteHeader(m, maxBreadth)
 		e.AddHeader(m, maxBreadth, strconv.Itoa(c.share))
 	}
+	b.screenRequest(e, m)
 	c.rewriteRoute(e, m, b.target)
 	e.EnsureContentLength(m)
 	return e.Append(dst, m.Raw)

@@ -64,6 +64,10 @@ type Proxy struct {
 	// URIs in to without such placeholders, and registered phones, may be anywhere. Default: false, it is refused with 403.
 	AllowPrivate bool `json:"allow_private,omitempty"`
 
+	// Whether requests tell who has authenticated: P-Asserted-Identity with the user's URI, if their sender is no trusted neighbour that has set one. Those who
+	// ask for privacy (Privacy: id) are named to trusted neighbours alone. Default: false.
+	AssertIdentity bool `json:"assert_identity,omitempty"`
+
 	app      *module.App
 	server   *module.Server
 	logger   *zap.Logger
