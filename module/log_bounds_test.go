@@ -15,7 +15,7 @@ func TestLogBounds(t *testing.T) {
 		@fail method INVITE
 		act @fail fail Closed`)
 	p := s.UDP()
-	for _, bad := range []string{"\x01", "\x7f", "\xff", "\u009b", "\u202e", "x", `\`, `"`} {
+	for _, bad := range []string{"\xff", "\u009b", "\u202e", "x", `\`, `"`} {
 		long := strings.Repeat(bad, 8000/len(bad))
 		for _, text := range []string{
 			request("MESSAGE", "sip:bob@example.com;x="+strings.Repeat("x", 8000)),
