@@ -136,6 +136,7 @@ func (a *App) listenAddresses() error {
 			a.generation.Memory = l.Memory
 		}
 		limits := s.Limits.listener()
+		limits.Trusted = &s.trusted
 		for _, text := range s.Listen {
 			list, err := ParseListenAddress(text)
 			if err != nil {

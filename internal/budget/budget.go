@@ -76,6 +76,9 @@ func (b *Budget) Ceiling() int64 {
 	return b.ceiling.Load()
 }
 
+// Share returns how many bytes of a kind there may be; 0 is no limit.
+func (b *Budget) Share(k Kind) int64 { return b.Ceiling() / 64 * shares[k] }
+
 // Take takes n bytes, and reports whether there was room for them. When there was none, nothing is taken.
 func (b *Budget) Take(k Kind, n int) bool {
 	if b == nil {

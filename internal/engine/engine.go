@@ -105,7 +105,9 @@ func New() *Engine {
 	e := &Engine{Budget: new(budget.Budget), Calls: routetoken.NewCalls(), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
 	e.messages.New = func() any { return new(wire.Message) }
-	e.Transactions = transaction.NewTable(transaction.Options{Proven: e.Proven, Prove: e.Prove, Count: countTransaction, Recovered: e.recovered})
+	e.Transactions = transaction.NewTable(transaction.Options{
+		Proven: e.Proven, Prove: e.Prove, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,
+	})
 	e.registrations = storage.NewBehind(e.source())
 	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())

@@ -80,6 +80,10 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	c := &Client{handler: h, invite: m.Method == wire.INVITE}
 	c.key = bytes.Clone(appendClientKey(room[:0], m))
 	c.flow = flow
+	if o.Source.IsValid() {
+		c.account = t.account(o.Source.Addr())
+	}
+	c.held = len(raw)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.start(t, c, limited); err != nil {
@@ -104,7 +108,9 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 		c.resend = now + c.interval // timers A and E
 	}
 	if c.resend != 0 || c.invite {
-		c.message = m.Raw
+		c.message = raw
+	} else {
+		c.hold(-len(raw))
 	}
 	c.arm()
 	return c, nil
@@ -216,7 +222,7 @@ func (c *Client) answer() bool {
 		return false
 	}
 	c.complete(c.table.opts.T4) // timer K
-	c.message = nil
+	c.keep(nil)
 	return true
 }
 
@@ -239,7 +245,8 @@ func (c *Client) success() bool {
 	case c.state > proceeding:
 		return false
 	}
-	c.state, c.message, c.resend = accepted, nil, 0
+	c.keep(nil)
+	c.state, c.resend = accepted, 0
 	c.due = c.table.wheel.now() + 64*c.table.opts.T1 // timer M
 	c.arm()
 	return true
@@ -255,13 +262,13 @@ func (c *Client) failure(m *wire.Message, out *transport.Outbox) bool {
 	}
 	c.complete(max(minTimerD, 64*c.table.opts.T1))
 	invite, err := parse(c.message)
-	c.message = nil
 	if err != nil {
+		c.keep(nil)
 		return true
 	}
 	defer release(invite)
 	// From here on the ACK is what is sent again, so it takes the INVITE's place.
-	c.message = invite.AppendACK(make([]byte, 0, 512), m)
+	c.keep(invite.AppendACK(make([]byte, 0, 512), m))
 	_ = c.table.send(c.flow, c.message, out)
 	return true
 }

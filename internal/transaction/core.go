@@ -31,14 +31,17 @@ type transaction interface {
 	call(e event, out *transport.Outbox)
 }
 
-// core is what server and client transactions have in common. The key, the flow and the table never change, mu guards
-// the rest, except for chain, which belongs to the shard.
+// core is what server and client transactions have in common. The key, the flow, the account and the table never change, mu
+// guards the rest, except for chain, which belongs to the shard.
 type core struct {
 	table *Table
 	key   []byte
 	hash  uint64
 	chain transaction
 	flow  transport.Flow
+
+	account *account // of who has sent the request; nil: nobody
+	held    int      // bytes of messages, guarded by mu
 
 	mu       sync.Mutex
 	timer    Timer
@@ -109,7 +112,7 @@ func (c *core) endSoon(x transaction, err error) {
 // end takes the transaction out of the table. To tell the handler is left.
 func (c *core) end(x transaction, err error) {
 	c.table.remove(x)
-	c.state, c.err, c.message = terminated, err, nil
+	c.state, c.err, c.message = terminated, err, nil // remove has given back what it took
 	c.resend, c.due = 0, c.table.wheel.now()+tick
 	if err == ErrTimeout {
 		c.table.opts.Count(TimedOut)

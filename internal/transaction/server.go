@@ -28,6 +28,7 @@ type Server struct {
 	handler ServerHandler
 	toTag   []byte
 	source  netip.AddrPort // where a CANCEL has to come from
+	request int            // bytes of the request, which whoever forwards it keeps until it is answered
 	status  int16
 	invite  bool
 	gone    bool // cancelled
@@ -53,6 +54,9 @@ func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPo
 	text := make([]byte, 0, len(key)+len(toTag))
 	text = append(append(text, key...), toTag...)
 	s := &Server{handler: h, source: flow.Remote, toTag: text[len(key):], invite: m.Method == wire.INVITE}
+	s.account = t.account(flow.Remote.Addr())
+	s.request = len(m.Raw)
+	s.held = s.request
 	if flow.Network == transport.UDP && !m.Via.HasRPort {
 		s.source = anyPort(flow.Remote)
 	}
@@ -116,13 +120,17 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	}
 	// The peer of a reliable transport never asks again, so nothing is kept for it.
 	reliable := s.flow.Network.Reliable()
-	s.message = nil
+	var message []byte
 	if (!reliable || full && status >= 200) && !(s.invite && success) {
-		s.message = bytes.Clone(b)
+		message = bytes.Clone(b)
 	}
+	s.keep(message)
 	if status < 200 {
 		s.state = proceeding
 		return nil
+	}
+	if !(s.invite && success) { // further ones may follow
+		s.hold(-s.request)
 	}
 	now, o := s.table.wheel.now(), &s.table.opts
 	s.due = now + 64*o.T1 // timers H, J and L
@@ -197,7 +205,8 @@ func (s *Server) ack(m *wire.Message) bool {
 		if s.key[0] == rfc2543Key && !s.acknowledges(m) {
 			return false
 		}
-		s.state, s.message, s.resend = confirmed, nil, 0
+		s.keep(nil)
+		s.state, s.resend = confirmed, 0
 		s.due = s.table.wheel.now()
 		if !s.flow.Network.Reliable() {
 			s.due += s.table.opts.T4 // timer I
@@ -295,7 +304,8 @@ func (s *Server) expire() {
 
 // sent ends the repetitions of a response that there was no room for on the connection.
 func (s *Server) sent(now time.Duration) {
-	s.message, s.resend = nil, 0
+	s.keep(nil)
+	s.resend = 0
 	if !s.invite {
 		s.due = now
 	}

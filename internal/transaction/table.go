@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 )
@@ -52,6 +53,8 @@ type Options struct {
 	// Prove is called with the flow of a request over UDP that was answered from where it was sent, which shows just that:
 	// the branch is known to nobody else. It may be nil. It must not block, and is called with locks of this package held.
 	Prove func(transport.Flow)
+	// Budget is what the memory of transactions is taken from; nil has no end.
+	Budget *budget.Budget
 	// Count is called for each Event; it may be nil. It must not block, and may be called with locks of this package
 	// held.
 	Count func(Event)
@@ -60,7 +63,7 @@ type Options struct {
 	Recovered func(value any)
 }
 
-// DefaultMax is how many transactions there may be.
+// DefaultMax is how many transactions there may be, if there is memory for so many.
 const DefaultMax = 1_000_000
 
 // Event is something worth counting.
@@ -95,6 +98,8 @@ type Table struct {
 	conns  connections
 	count  atomic.Int64
 	closed atomic.Bool
+
+	accounts [accounts]account // of sources
 
 	// A test puts its own there.
 	send func(transport.Flow, []byte, *transport.Outbox) error
@@ -250,6 +255,11 @@ func (t *Table) insert(x transaction, limited bool) error {
 		t.opts.Count(Full)
 		return ErrFull
 	}
+	if !c.take(limited) {
+		t.count.Add(-1)
+		t.opts.Count(Full)
+		return ErrFull
+	}
 	s := t.shard(c.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,6 +275,7 @@ func (t *Table) insert(x transaction, limited bool) error {
 	}
 	if err != nil {
 		t.count.Add(-1)
+		c.give()
 		return err
 	}
 	c.chain = s.all[c.hash]
@@ -303,6 +314,7 @@ func (t *Table) remove(x transaction) {
 	}
 	c.chain = nil
 	t.count.Add(-1)
+	c.give()
 }
 
 // recovered is deferred around every call to a handler.

@@ -26,6 +26,8 @@ type Limits struct {
 
 	// Headers is how many header field lines a message may have. 0: the handler's own limit.
 	Headers int
+	// Trusted are the sources that may have more than a share of them; nil: none.
+	Trusted interface{ Contains(netip.Addr) bool }
 	// Transactions is how many transactions there may be, in all, when another one is made for this listener. 0: the handler's own limit.
 	Transactions int
 }
