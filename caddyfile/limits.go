@@ -26,6 +26,8 @@ import (
 //		connections            <number>
 //		connections_per_source <number>
 //		transactions           <number>
+//		registrations          <number>
+//		registration_bytes     <size>
 //		memory                 <size>
 //	}
 func (s *serverScope) limits(d *caddyfile.Dispenser) error {
@@ -77,6 +79,8 @@ var limits = map[string]func(l *module.Limits, value string) error{
 	"connections":            func(l *module.Limits, value string) error { return parseNumber(&l.Connections, value) },
 	"connections_per_source": func(l *module.Limits, value string) error { return parseNumber(&l.ConnectionsPerSource, value) },
 	"transactions":           func(l *module.Limits, value string) error { return parseNumber(&l.Transactions, value) },
+	"registrations":          func(l *module.Limits, value string) error { return parseNumber(&l.Registrations, value) },
+	"registration_bytes":     func(l *module.Limits, value string) error { return parseSize(&l.RegistrationBytes, value) },
 	"memory":                 func(l *module.Limits, value string) error { return parseSize(&l.Memory, value) },
 }
 

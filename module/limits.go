@@ -1,11 +1,13 @@
 package module
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
 )
@@ -42,10 +44,38 @@ type Limits struct {
 	// Retry-After (counted in caddy_sip_transaction_events_total, event full). Default: 1000000.
 	Transactions int `json:"transactions,omitempty"`
 
+	// How many contacts may be registered, those of other servers counted in, when a REGISTER adds another. It is answered 503 with Retry-After (counted
+	// in caddy_sip_registrations_refused_total, reason registrations), and refreshes and removals are served. A tenth of it is for what one user
+	// registers for others, where digest_auth allows that (reason user). Default: 100000.
+	Registrations int `json:"registrations,omitempty"`
+
+	// The same for the bytes of memory that they take, 400 a contact if nobody sends long ones (reason registration_bytes). Default: 268435456, 256 MiB.
+	RegistrationBytes int64 `json:"registration_bytes,omitempty"`
+
 	// How many bytes the whole process may take, all servers together; of several the smallest counts. Above it, what would make the server hold more
 	// (a registration, a call, a connection) is refused with 503 and Retry-After, and what exists is served. At least 128 MiB.
 	// Default: half of what the machine or its container has.
 	Memory int64 `json:"memory,omitempty"`
+}
+
+// The defaults of registrations. They are far more than an office has, and no burden to a small machine.
+const (
+	DefaultRegistrations     = 100_000
+	DefaultRegistrationBytes = 256 << 20
+)
+
+// ownerShare is which part of all registrations one user may make for others.
+const ownerShare = 10
+
+// RegistrationLimits returns how much a registrar of the server may hold.
+func (s *Server) RegistrationLimits() location.Limits {
+	l := location.Limits{Bindings: DefaultRegistrations, Bytes: DefaultRegistrationBytes}
+	if s.Limits != nil {
+		l.Bindings = cmp.Or(s.Limits.Registrations, l.Bindings)
+		l.Bytes = cmp.Or(s.Limits.RegistrationBytes, l.Bytes)
+	}
+	l.OwnerBindings, l.OwnerBytes = max(l.Bindings/ownerShare, 1), max(l.Bytes/ownerShare, 1)
+	return l
 }
 
 const (
@@ -69,6 +99,7 @@ func (l *Limits) Validate() error {
 		{"connections", l.Connections, 1, 0, ""},
 		{"connections_per_source", l.ConnectionsPerSource, 1, 0, ""},
 		{"transactions", l.Transactions, 1, 0, ""},
+		{"registrations", l.Registrations, 1, 0, ""},
 	} {
 		switch {
 		case n.value == 0:
@@ -80,6 +111,9 @@ func (l *Limits) Validate() error {
 	}
 	if l.Memory != 0 && l.Memory < minMemory {
 		return fmt.Errorf("limits: memory %d: it must be at least %d bytes (128MiB)", l.Memory, minMemory)
+	}
+	if l.RegistrationBytes < 0 {
+		return fmt.Errorf("limits: registration_bytes %d: it must not be negative", l.RegistrationBytes)
 	}
 	if l.MessageTimeout < 0 || l.IdleTimeout < 0 {
 		return fmt.Errorf("limits: message_timeout %s and idle_timeout %s must not be negative", time.Duration(l.MessageTimeout), time.Duration(l.IdleTimeout))

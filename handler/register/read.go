@@ -31,7 +31,7 @@ func (s *scratch) release() {
 
 // How many bytes what is kept of a request may have: address-of-record, Contact URI, instance, Path and Call-ID each, and the User-Agent, which is cut.
 const (
-	maxText  = 1 << 10
+	maxText  = location.MaxText
 	maxAgent = 256
 )
 
@@ -52,7 +52,7 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	agent := m.Header(wire.UserAgent)
 	u.UserAgent = agent[:min(len(agent), maxAgent)]
 	u.Flow = r.Flow()
-	u.Max = h.MaxContacts
+	u.Max, u.Limits = h.MaxContacts, h.limits
 	u.Contacts = contacts
 	var err error
 	if u.Path, err = h.path(m, u.Flow); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -57,6 +58,8 @@ type Register struct {
 	app   *module.App
 	edges ipset.Set // whose Path is followed
 
+	limits location.Limits
+
 	min, normal, max uint32 // seconds
 }
 
@@ -77,7 +80,7 @@ func (h *Register) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.app = server.App()
+	h.app, h.limits = server.App(), server.RegistrationLimits()
 	if err := h.provisionPath(server); err != nil {
 		return err
 	}
@@ -144,6 +147,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	err := h.read(&s.update, r, s.contacts[:0])
 	s.contacts = s.update.Contacts
 	s.update.AOR = aor
+	s.update.Owner = owner(r, aor)
 	var flow bool
 	if err == nil {
 		flow, err = h.setFlows(&s.update, m)
@@ -154,9 +158,14 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 		}
 		err = h.app.Location().Update(&s.update, &s.result)
 	}
+	if reason := full(err); reason != nil {
+		reason.Inc()
+		// Not 403: phones take that for a wrong password and give up. They shall not all be back at the same time.
+		return refuse(w, 503, "Too Many Registrations", "Retry-After", strconv.Itoa(60+rand.IntN(60)))
+	}
 	switch {
 	case errors.Is(err, location.ErrTooMany):
-		// Not 403: phones take that for a wrong password and give up.
+		tooManyContacts.Inc()
 		return refuse(w, 503, "Too Many Contacts", "Retry-After", "60")
 	case errors.Is(err, location.ErrOutOfOrder):
 		// What overtook it has been served; the phone may go on with the next number at once.

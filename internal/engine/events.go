@@ -92,6 +92,7 @@ func (c *changedKeys) Size() int { return int(unsafe.Sizeof(*c)) + len(c.aor) }
 // locationOptions are the hooks of the registrations.
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
+		Budget:   e.Budget,
 		OnChange: e.registrations.Mark,
 		OnMoved:  func(b *location.Binding) { e.Delivery.Registered(b.AOR()) },
 		OnAdded: func(b *location.Binding) {

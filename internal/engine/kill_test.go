@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
 )
 
@@ -83,10 +83,12 @@ func registerForEver(t *testing.T, path string) {
 	}
 	go func() {
 		err := e.Storage().Watch(t.Context(), bucketRegistrations, now, func(ev storage.Event) error {
-			return parseRecords(ev.Key, ev.Value, func(r location.Record) error {
-				_, err := fmt.Fprintln(os.Stdout, r.AOR, r.CSeq)
-				return err
-			})
+			list, err := parseRecords(ev.Key, ev.Value)
+			for i := range list {
+				_, printed := fmt.Fprintln(os.Stdout, list[i].AOR, list[i].CSeq)
+				err = cmp.Or(err, printed)
+			}
+			return err
 		})
 		t.Errorf("watching: %v", err)
 	}()

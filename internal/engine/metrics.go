@@ -15,6 +15,8 @@ var (
 	bytesTotal   = counters("bytes_total", "Bytes received and sent.", "transport", "direction")
 	packetsTotal = counters("packets_total", "Datagrams received and sent, and messages received on streams.", "transport", "direction")
 
+	refusedTotal = counters("registrations_refused_total", "Registrations that were refused because there are too many, by the limit.", "reason")
+
 	panics = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "sip", Name: "panics_total", Help: "Panics that were caught.",
 	})
@@ -39,6 +41,11 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 
 // Dropped returns the counter of messages dropped for a reason.
 func Dropped(reason string) prometheus.Counter { return droppedTotal.WithLabelValues(reason) }
+
+// RegistrationRefused returns the counter of registrations refused for a reason.
+func RegistrationRefused(reason string) prometheus.Counter {
+	return refusedTotal.WithLabelValues(reason)
+}
 
 // transactionEvents holds the counters of eventsTotal, which are on the path of packets.
 var transactionEvents = func() (c [transaction.Full + 1]prometheus.Counter) {
@@ -81,9 +88,10 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, f)
 	}
 	return []prometheus.Collector{
-		droppedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes, memoryMetrics{e.Budget},
+		droppedTotal, refusedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes, memoryMetrics{e.Budget},
 		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
 		gauge("bans", "Sources banned now.", func() float64 { return float64(e.Bans.Len()) }),
 		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
+		gauge("binding_bytes", "Memory that the contacts registered now take.", func() float64 { return float64(e.Location.Bytes()) }),
 	}
 }

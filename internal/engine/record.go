@@ -11,12 +11,31 @@ import (
 )
 
 // recordVersion is the first byte of what is stored under an address-of-record. The bindings follow, each as its fields in the order of
-// appendRecord: texts and addresses with their length before them, numbers as varints, times in seconds since 1970.
-const recordVersion = 1
+// appendRecord: texts and addresses with their length before them, numbers as varints, times in seconds since 1970. Of the texts that
+// the Contacts of one REGISTER share the length is one more than it is, and 0 stands for the same as in the binding before.
+//
+// In version 1 each binding had all texts.
+const recordVersion = 2
 
-// appendRecord appends one binding. The address-of-record is the key, and not in it.
-func appendRecord(dst []byte, r *location.Record) []byte {
-	for _, text := range [...]string{r.Contact, r.CallID, r.Instance, r.Path, r.UserAgent, r.Network} {
+// shared returns the texts that bindings may have in common.
+func sharedTexts(r *location.Record) [4]*string {
+	return [...]*string{&r.CallID, &r.Path, &r.UserAgent, &r.Owner}
+}
+
+// appendRecord appends one binding, which follows another; before is nil for the first. The address-of-record is the key, and not in it.
+func appendRecord(dst []byte, r, before *location.Record) []byte {
+	if before == nil {
+		before = new(location.Record)
+	}
+	same := sharedTexts(before)
+	for i, text := range sharedTexts(r) {
+		if *text == *same[i] {
+			dst = append(dst, 0)
+		} else {
+			dst = append(binary.AppendUvarint(dst, uint64(len(*text))+1), *text...)
+		}
+	}
+	for _, text := range [...]string{r.Contact, r.Instance, r.Network} {
 		dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 	}
 	for _, addr := range [...]netip.AddrPort{r.Source, r.Local} {
@@ -35,16 +54,32 @@ func appendRecord(dst []byte, r *location.Record) []byte {
 
 var errRecord = errors.New("the record ends too early or is damaged")
 
-// parseRecords calls f with each binding of an address-of-record.
-func parseRecords(aor string, data []byte, f func(location.Record) error) error {
-	if len(data) == 0 || data[0] != recordVersion {
-		return fmt.Errorf("record of %q: unknown version", aor)
+// parseRecords returns the bindings of an address-of-record; with an error, those before what is damaged.
+func parseRecords(aor string, data []byte) (list []location.Record, err error) {
+	if len(data) == 0 || data[0] < 1 || data[0] > recordVersion {
+		return nil, fmt.Errorf("record of %q: unknown version", aor)
 	}
+	version := data[0]
 	p := recordParser{rest: string(data[1:])} // the texts of all bindings share this
+	var before location.Record
 	for p.rest != "" {
 		r := location.Record{AOR: aor}
-		for _, text := range [...]*string{&r.Contact, &r.CallID, &r.Instance, &r.Path, &r.UserAgent, &r.Network} {
-			*text = p.text()
+		if version == 1 {
+			for _, text := range [...]*string{&r.Contact, &r.CallID, &r.Instance, &r.Path, &r.UserAgent, &r.Network} {
+				*text = p.text()
+			}
+		} else {
+			same := sharedTexts(&before)
+			for i, text := range sharedTexts(&r) {
+				if n := p.number(); n == 0 {
+					*text = *same[i]
+				} else {
+					*text = p.bytes(n - 1)
+				}
+			}
+			for _, text := range [...]*string{&r.Contact, &r.Instance, &r.Network} {
+				*text = p.text()
+			}
 		}
 		for _, addr := range [...]*netip.AddrPort{&r.Source, &r.Local} {
 			var room [64]byte
@@ -57,13 +92,12 @@ func parseRecords(aor string, data []byte, f func(location.Record) error) error 
 			*t = time.Unix(int64(p.number()), 0)
 		}
 		if p.bad {
-			return fmt.Errorf("record of %q: %w", aor, errRecord)
+			return list, fmt.Errorf("record of %q: %w", aor, errRecord)
 		}
-		if err := f(r); err != nil {
-			return err
-		}
+		list = append(list, r)
+		before = r
 	}
-	return nil
+	return list, nil
 }
 
 type recordParser struct {
@@ -87,8 +121,9 @@ func (p *recordParser) number() (n uint64) {
 	return 0
 }
 
-func (p *recordParser) text() string {
-	n := p.number()
+func (p *recordParser) text() string { return p.bytes(p.number()) }
+
+func (p *recordParser) bytes(n uint64) string {
 	if n > uint64(len(p.rest)) {
 		p.bad, p.rest = true, ""
 		return ""

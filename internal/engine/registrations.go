@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -51,12 +52,11 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	start := time.Now()
 	n := 0
 	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
-		err := parseRecords(entry.Key, entry.Value, func(r location.Record) error {
-			if n++; n%manyBindings == 0 {
-				e.limitGarbage()
-			}
-			return e.Location.Restore(r)
-		})
+		records, err := parseRecords(entry.Key, entry.Value)
+		err = cmp.Or(err, e.Location.Restore(records...))
+		if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
+			e.limitGarbage()
+		}
 		if err != nil {
 			logger.Error("a stored registration is lost", zap.Error(err)) // the others are not
 		}
@@ -151,13 +151,15 @@ func (e *Engine) source() storage.Source {
 // appendRegistrations appends the bindings of an address-of-record and tells when the last of them ends.
 func (e *Engine) appendRegistrations(dst []byte, aor string) ([]byte, time.Time) {
 	var expires time.Time
+	var before *location.Record
 	var room [8]*location.Binding
 	for i, b := range e.Location.Lookup([]byte(aor), room[:0]) {
 		if i == 0 {
 			dst = append(dst, recordVersion)
 		}
 		r := b.Record()
-		dst = appendRecord(dst, &r)
+		dst = appendRecord(dst, &r, before)
+		before = &r
 		if r.Expires.After(expires) {
 			expires = r.Expires
 		}

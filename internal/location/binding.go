@@ -15,8 +15,8 @@ import (
 // are one block that a refresh shares with the binding it replaces, and what many phones have in common is interned.
 type Binding struct {
 	next   *Binding // the AOR's next binding in order of preference; guarded by the shard's lock
-	data   string   // AOR, Contact, Call-ID, instance, Path and the source's address, one after the other
-	agent  unique.Handle[string]
+	data   string   // AOR, Contact, Call-ID, instance, Path and the source's address, one after the other, but what is shared
+	shared *shared
 	socket unique.Handle[socket]
 	conn   *transport.Conn
 
@@ -45,13 +45,23 @@ func socketOf(f transport.Flow) socket {
 }
 
 // AOR returns the canonical address-of-record, as wire.URI.AppendAOR writes it.
-func (b *Binding) AOR() string { return b.data[:b.ends[0]] }
+func (b *Binding) AOR() string {
+	if b.shared.several() {
+		return b.shared.aor
+	}
+	return b.data[:b.ends[0]]
+}
 
 // Contact returns the Contact URI as it was registered, with its parameters: the Request-URI to reach the phone with.
 func (b *Binding) Contact() string { return b.data[b.ends[0]:b.ends[1]] }
 
 // CallID returns the Call-ID of the REGISTER that last set the binding.
-func (b *Binding) CallID() string { return b.data[b.ends[1]:b.ends[2]] }
+func (b *Binding) CallID() string {
+	if b.shared.several() {
+		return b.shared.callID
+	}
+	return b.data[b.ends[1]:b.ends[2]]
+}
 
 // CSeq returns the sequence number of the REGISTER that last set the binding.
 func (b *Binding) CSeq() uint32 { return b.cseq }
@@ -67,11 +77,17 @@ func (b *Binding) RegID() uint32 { return b.regID }
 
 // Path returns the values of Path, separated by commas, empty if there was none (RFC 3327).
 func (b *Binding) Path() string {
+	if b.shared.several() {
+		return b.shared.path
+	}
 	return b.data[b.ends[3] : len(b.data)-b.socket.Value().sourceIP]
 }
 
 // UserAgent returns the User-Agent of the REGISTER that last set the binding.
-func (b *Binding) UserAgent() string { return b.agent.Value() }
+func (b *Binding) UserAgent() string { return b.shared.agent }
+
+// Owner returns who registered the binding, if that was not the user of the address-of-record: whom its handlers found by his credentials.
+func (b *Binding) Owner() string { return b.shared.owner }
 
 // Source returns where the REGISTER really came from, whatever its Contact says: where a phone behind NAT is reached.
 func (b *Binding) Source() netip.AddrPort {
@@ -109,7 +125,14 @@ func (b *Binding) FlowFailed() bool {
 
 // moved tells whether more than the time is different in b, which replaces old.
 func (b *Binding) moved(old *Binding) bool {
-	return b.sourcePort != old.sourcePort || b.conn != old.conn || b.agent != old.agent || b.socket != old.socket || b.data != old.data
+	if b.sourcePort != old.sourcePort || b.conn != old.conn || b.socket != old.socket {
+		return true
+	}
+	if b.shared == old.shared {
+		return b.data != old.data
+	}
+	return b.UserAgent() != old.UserAgent() || b.CallID() != old.CallID() || b.Path() != old.Path() || b.Contact() != old.Contact() ||
+		b.Instance() != old.Instance() || b.Source() != old.Source()
 }
 
 // Expires returns when the binding ends if it is not refreshed. To tell the phone how long that is, use Store.Remaining.

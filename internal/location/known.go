@@ -1,9 +1,17 @@
 package location
 
-import "hash/maphash"
+import (
+	"hash/maphash"
 
-// knownMax is how many absent users a shard remembers, a million in all; over it one is forgotten for each that comes.
-const knownMax = 4096
+	"github.com/caddysip/caddysip/internal/budget"
+)
+
+const (
+	// knownMax is how many absent users a shard remembers, a quarter of a million in all; over it one is forgotten for each that comes.
+	knownMax = 1024
+	// knownCost is what one takes.
+	knownCost = 24
+)
 
 // Known tells whether an address-of-record had a binding since the store was made: its user is absent, not unknown.
 func (s *Store) Known(aor []byte) bool {
@@ -19,11 +27,18 @@ func (s *Store) remember(sh *shard, aor string) {
 	if sh.known == nil {
 		sh.known = make(map[uint64]struct{})
 	}
-	if len(sh.known) >= knownMax {
+	hash := maphash.String(s.seed, aor)
+	if _, ok := sh.known[hash]; ok {
+		return
+	}
+	if len(sh.known) >= knownMax || !s.options.Budget.Take(budget.Bindings, knownCost) {
+		if len(sh.known) == 0 {
+			return
+		}
 		for k := range sh.known {
 			delete(sh.known, k)
 			break
 		}
 	}
-	sh.known[maphash.String(s.seed, aor)] = struct{}{}
+	sh.known[hash] = struct{}{}
 }

@@ -22,6 +22,7 @@ type Record struct {
 	RegID      uint32         `json:"reg_id,omitempty"`
 	Path       string         `json:"path,omitempty"`
 	UserAgent  string         `json:"user_agent,omitempty"`
+	Owner      string         `json:"owner,omitempty"`
 	Network    string         `json:"network"` // udp, tcp, tls, ws or wss
 	Source     netip.AddrPort `json:"source"`
 	Local      netip.AddrPort `json:"local"`
@@ -42,6 +43,7 @@ func (b *Binding) Record() Record {
 		RegID:      b.regID,
 		Path:       b.Path(),
 		UserAgent:  b.UserAgent(),
+		Owner:      b.Owner(),
 		Network:    b.Network().String(),
 		Source:     b.Source(),
 		Local:      b.socket.Value().local,
@@ -51,39 +53,58 @@ func (b *Binding) Record() Record {
 	}
 }
 
-// Restore puts a binding back that was written down. One that has expired is passed over, as is one whose Contact is bound
-// now: the phone itself knows better. OnChange is not called. The error says what is wrong with the record.
-func (s *Store) Restore(rec Record) error {
-	network, ok := networkNamed(rec.Network)
-	if !ok {
-		return fmt.Errorf("restoring a binding of %q: unknown network %q", rec.AOR, rec.Network)
-	}
-	uri, err := wire.ParseURI([]byte(rec.Contact))
-	if err != nil {
-		return fmt.Errorf("restoring a binding of %q: contact %q: %w", rec.AOR, rec.Contact, err)
-	}
-	u := Update{
-		AOR:       []byte(rec.AOR),
-		CallID:    []byte(rec.CallID),
-		CSeq:      rec.CSeq,
-		Path:      []byte(rec.Path),
-		UserAgent: []byte(rec.UserAgent),
-		Flow:      transport.Flow{Network: network, Remote: rec.Source, Local: rec.Local},
-		Contacts:  []ContactUpdate{{URI: uri, Q: rec.Q, Instance: []byte(rec.Instance), RegID: rec.RegID}},
-	}
-	if u.tooLarge() {
-		return fmt.Errorf("restoring a binding of %q: %w", rec.AOR, ErrTooLarge)
-	}
-	c := &u.Contacts[0]
-	now := s.now()
-	b := u.binding(c, nil, now)
-	b.expires = seconds(rec.Expires)
-	b.registered = seconds(rec.Registered)
-	b.updated = seconds(rec.Updated)
-	if b.expires <= now.floor() {
-		return nil
-	}
+// MaxText is how many bytes each text of a binding may have that is taken from a registration.
+const MaxText = 1 << 10
 
+// Restore puts bindings of an address-of-record back that were written down. One that has expired is passed over, as is one whose Contact
+// is bound now: the phone itself knows better. OnChange is not called, and there is always room. The error says what is wrong with a
+// record; those before it are there.
+func (s *Store) Restore(records ...Record) error {
+	var last *shared
+	for i := range records {
+		rec := &records[i]
+		network, ok := networkNamed(rec.Network)
+		if !ok {
+			return fmt.Errorf("restoring a binding of %q: unknown network %q", rec.AOR, rec.Network)
+		}
+		uri, err := wire.ParseURI([]byte(rec.Contact))
+		if err != nil {
+			return fmt.Errorf("restoring a binding of %q: contact %.100q: %w", rec.AOR, rec.Contact, err)
+		}
+		u := Update{
+			AOR:       []byte(rec.AOR),
+			CallID:    []byte(rec.CallID),
+			CSeq:      rec.CSeq,
+			Owner:     []byte(rec.Owner),
+			Path:      []byte(rec.Path),
+			UserAgent: []byte(rec.UserAgent),
+			Flow:      transport.Flow{Network: network, Remote: rec.Source, Local: rec.Local},
+			Contacts:  []ContactUpdate{{URI: uri, Q: rec.Q, Instance: []byte(rec.Instance), RegID: rec.RegID}},
+			several:   i > 0 && rec.sameRequest(&records[i-1]) || i+1 < len(records) && rec.sameRequest(&records[i+1]),
+		}
+		// An older version has kept longer ones.
+		if max(len(rec.AOR), len(rec.Contact), len(rec.CallID), len(rec.Instance), len(rec.Path), len(rec.UserAgent), len(rec.Owner)) > MaxText {
+			return fmt.Errorf("restoring a binding of %q: %w", rec.AOR, ErrTooLarge)
+		}
+		if last != nil && last.fits(&u) {
+			u.shared = last
+		}
+		s.restore(rec, &u)
+		last = u.shared
+	}
+	return nil
+}
+
+// sameRequest tells whether one REGISTER has set both.
+func (r *Record) sameRequest(other *Record) bool {
+	return r.CSeq == other.CSeq && r.CallID == other.CallID && r.Path == other.Path && r.UserAgent == other.UserAgent && r.Owner == other.Owner
+}
+
+func (s *Store) restore(rec *Record, u *Update) {
+	now := s.now()
+	if seconds(rec.Expires) <= now.floor() {
+		return
+	}
 	sh := s.shard(u.AOR)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -91,15 +112,19 @@ func (s *Store) Restore(rec Record) error {
 	var m matching
 	m.begin(list)
 	for i := range list {
-		if m.matches(&u, 0, list, i, false) {
-			return nil
+		if m.matches(u, 0, list, i, false) {
+			return
 		}
 	}
+	b := s.binding(u, &u.Contacts[0], nil, now)
+	b.expires = seconds(rec.Expires)
+	b.registered = seconds(rec.Registered)
+	b.updated = seconds(rec.Updated)
+	s.hold(b, 1)
 	// What has expired stays: the sweeper tells of it.
 	list = append(list, expired...)
 	before := len(list)
 	s.set(sh, b.AOR(), slices.Insert(list, place(list, b), b), before, false)
-	return nil
 }
 
 func networkNamed(name string) (transport.Network, bool) {

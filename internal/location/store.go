@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/budget"
 )
 
 // shardCount is how many locks the table is spread over. It must be a power of two.
@@ -19,6 +21,9 @@ const shardCount = 256
 // Options configure a store. The hooks run on the goroutine that made the change, without any lock held: they may read the
 // store, and must not block.
 type Options struct {
+	// Budget is where the memory is taken from. It may be nil.
+	Budget *budget.Budget
+
 	// OnChange is called with an address-of-record after its bindings have changed in any way but Restore. Calls for changes
 	// made at the same time may come in another order than the changes, so it says what to look up, not what to find.
 	OnChange func(aor string)
@@ -38,6 +43,8 @@ type Store struct {
 	seed     maphash.Seed
 	aors     atomic.Int64
 	bindings atomic.Int64
+	bytes    atomic.Int64
+	interner interner
 
 	close  sync.Once
 	done   chan struct{}

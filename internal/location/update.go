@@ -37,12 +37,20 @@ type Update struct {
 	// RemoveAll removes all bindings: "Contact: *" with Expires 0. Contacts is ignored then.
 	RemoveAll bool
 
+	// Owner is who registers, if it is known and not the user of the address-of-record; empty: that user.
+	Owner []byte
+
 	Path      []byte // the values of Path, separated by commas (RFC 3327)
 	UserAgent []byte
 	Flow      transport.Flow // where it came from
 
 	// Max is how many bindings an AOR may have; 0: any number. If it has more already it can still refresh and remove.
 	Max int
+	// Limits are how much there may be in all.
+	Limits Limits
+
+	several bool    // more than one Contact is set
+	shared  *shared // by the bindings that it sets; nil: none is set yet
 }
 
 // ContactUpdate is one Contact of a REGISTER.
@@ -76,7 +84,7 @@ func (r *Result) reset() {
 }
 
 // Update applies a REGISTER as RFC 3261 §10.3 steps 6 to 8 say. A retransmission of the REGISTER that set a binding changes
-// nothing and is no error. The error is one of ErrOutOfOrder, ErrTooMany and ErrTooLarge.
+// nothing and is no error. The error is one of ErrOutOfOrder, ErrTooMany, ErrTooLarge, and those of Limits.
 func (s *Store) Update(u *Update, r *Result) error {
 	r.reset()
 	if len(u.Contacts) == 0 && !u.RemoveAll {
@@ -86,6 +94,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 	if u.tooLarge() {
 		return ErrTooLarge
 	}
+	u.begin()
 	now := s.now()
 	sh := s.shard(u.AOR)
 	sh.mu.Lock()
@@ -112,11 +121,18 @@ func (s *Store) Update(u *Update, r *Result) error {
 		}
 		return err
 	}
-	u.apply(r, now)
+	s.apply(u, r, now)
+	err = nil
 	if u.Max > 0 && len(r.Bindings) > max(u.Max, before) {
+		err = ErrTooMany
+	} else {
+		err = s.admit(u, r, before+len(r.expired))
+	}
+	if err != nil {
+		s.undo(r)
 		sh.mu.Unlock()
 		r.reset()
-		return ErrTooMany
+		return err
 	}
 
 	var aor string
@@ -133,7 +149,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 	for _, c := range r.Changes {
 		if c.Old != nil {
 			c.Old.next = nil
-			rekey = rekey || c.New == nil || c.New.data != c.Old.data
+			rekey = rekey || c.New == nil || c.New.data != c.Old.data || c.New.shared != c.Old.shared
 		}
 	}
 	s.set(sh, aor, r.Bindings, before+len(r.expired), rekey)
@@ -154,11 +170,11 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	}
 	r.Bindings, r.expired = split(head, s.now().floor(), dst, nil)
 	removed := r.Bindings[len(dst):]
-	for _, b := range removed {
-		b.next = nil
-	}
-	for _, b := range r.expired {
-		b.next = nil
+	for _, list := range [...][]*Binding{removed, r.expired} {
+		for _, b := range list {
+			b.next = nil
+			s.letGo(b)
+		}
 	}
 	s.set(sh, head.AOR(), nil, len(removed)+len(r.expired), true)
 	sh.mu.Unlock()
@@ -208,7 +224,7 @@ func (u *Update) check(r *Result, now uint32) (again bool, err error) {
 }
 
 // apply makes r.Bindings what it becomes and notes the changes.
-func (u *Update) apply(r *Result, now instant) {
+func (s *Store) apply(u *Update, r *Result, now instant) {
 	if u.RemoveAll {
 		for _, b := range r.Bindings {
 			r.Changes = append(r.Changes, Change{Old: b})
@@ -233,7 +249,7 @@ func (u *Update) apply(r *Result, now instant) {
 		}
 		r.Bindings, r.match.bound = r.Bindings[:kept], r.match.bound[:kept]
 		if c.Expires > 0 {
-			b := u.binding(c, old, now)
+			b := s.binding(u, c, old, now)
 			at := place(r.Bindings, b)
 			r.Bindings = slices.Insert(r.Bindings, at, b)
 			r.match.insert(at, i)
@@ -255,7 +271,7 @@ func place(list []*Binding, b *Binding) int {
 func (c *ContactUpdate) outbound() bool { return c.RegID > 0 && len(c.Instance) > 0 }
 
 // binding makes the binding that c asks for, in the place of old if that is not nil.
-func (u *Update) binding(c *ContactUpdate, old *Binding, now instant) *Binding {
+func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) *Binding {
 	expires := min(uint64(now.ceil())+uint64(c.Expires), math.MaxUint32)
 	b := &Binding{
 		conn:       u.Flow.Conn,
@@ -272,10 +288,10 @@ func (u *Update) binding(c *ContactUpdate, old *Binding, now instant) *Binding {
 	if old != nil {
 		b.registered = old.registered
 	}
-	if old != nil && old.UserAgent() == string(u.UserAgent) {
-		b.agent = old.agent
+	if old != nil && old.shared.fits(u) {
+		b.shared, u.shared = old.shared, old.shared
 	} else {
-		b.agent = unique.Make(string(u.UserAgent))
+		b.shared = s.share(u)
 	}
 	from := socketOf(u.Flow)
 	if old != nil && old.socket.Value() == from {
@@ -287,23 +303,38 @@ func (u *Update) binding(c *ContactUpdate, old *Binding, now instant) *Binding {
 	return b
 }
 
-// setData sets the texts. If they are as they were, the block is shared.
+// setData sets the texts that are not shared. If they are as they were, the block is as well.
 func (b *Binding) setData(u *Update, c *ContactUpdate, old *Binding) {
 	ip := u.Flow.Remote.Addr()
-	if old != nil && old.CallID() == string(u.CallID) && old.Contact() == string(c.URI.Raw) &&
+	if old != nil && old.shared.several() == u.several && old.CallID() == string(u.CallID) && old.Contact() == string(c.URI.Raw) &&
 		old.Instance() == string(c.Instance) && old.Path() == string(u.Path) && old.Source().Addr() == ip {
 		b.data, b.ends = old.data, old.ends
 		return
 	}
 	ip16 := ip.As16()
 	address := ip16[16-ip.BitLen()/8:]
+	aor, callID, path := u.AOR, u.CallID, u.Path
+	if u.several {
+		aor, callID, path = nil, nil, nil
+	}
 	var text strings.Builder
-	text.Grow(len(u.AOR) + len(c.URI.Raw) + len(u.CallID) + len(c.Instance) + len(u.Path) + len(address))
-	for i, part := range [...][]byte{u.AOR, c.URI.Raw, u.CallID, c.Instance} {
+	text.Grow(len(aor) + len(c.URI.Raw) + len(callID) + len(c.Instance) + len(path) + len(address))
+	for i, part := range [...][]byte{aor, c.URI.Raw, callID, c.Instance} {
 		text.Write(part)
 		b.ends[i] = uint16(text.Len())
 	}
-	text.Write(u.Path)
+	text.Write(path)
 	text.Write(address)
 	b.data = text.String()
+}
+
+// begin finds out whether more than one Contact is set.
+func (u *Update) begin() {
+	set := 0
+	for i := range u.Contacts {
+		if u.Contacts[i].Expires > 0 {
+			set++
+		}
+	}
+	u.several, u.shared = set > 1, nil
 }

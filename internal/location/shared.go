@@ -1,0 +1,110 @@
+package location
+
+import (
+	"strings"
+	"sync"
+)
+
+// shared is what several bindings have in common, kept once for all of them: of phones of one model the User-Agent, and of the
+// Contacts of one REGISTER, if it had several, all but what is each one's own.
+type shared struct {
+	agent string
+	owner string // who registered them, when that is not the address-of-record's own user
+
+	// Of a REGISTER with several Contacts; else they are in the binding's data.
+	aor, callID, path string
+
+	refs int // bindings; guarded by the interner's lock
+}
+
+// several tells whether it is of a REGISTER with several Contacts.
+func (p *shared) several() bool { return p.aor != "" }
+
+// sharedCost is what a shared takes beside its texts, with its place in the map.
+const sharedCost = 192
+
+func (p *shared) cost() int {
+	return sharedCost + len(p.agent) + len(p.owner) + len(p.aor) + len(p.callID) + len(p.path)
+}
+
+type sharedKey struct{ agent, owner string }
+
+// interner knows what is shared, and what each owner has.
+type interner struct {
+	mu     sync.Mutex
+	shared map[sharedKey]*shared
+	owners map[string]*holding
+}
+
+// holding is what somebody has.
+type holding struct {
+	bindings int
+	bytes    int64
+}
+
+// fits tells whether p is what the update's bindings share.
+func (p *shared) fits(u *Update) bool {
+	if p.agent != string(u.UserAgent) || p.owner != string(u.Owner) || p.several() != u.several {
+		return false
+	}
+	return !u.several || p.callID == string(u.CallID) && p.path == string(u.Path) && p.aor == string(u.AOR)
+}
+
+// share returns what a new binding of the update shares with others. The caller holds no lock of the interner.
+func (s *Store) share(u *Update) *shared {
+	t := &s.interner
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := u.shared
+	if p == nil && !u.several {
+		p = t.shared[sharedKey{string(u.UserAgent), string(u.Owner)}]
+	}
+	if p == nil || p.refs == 0 {
+		// One block for the texts.
+		agent, owner, aor, callID, path := len(u.UserAgent), len(u.Owner), 0, 0, 0
+		var text strings.Builder
+		text.Write(u.UserAgent)
+		text.Write(u.Owner)
+		if u.several {
+			aor, callID, path = len(u.AOR), len(u.CallID), len(u.Path)
+			text.Write(u.AOR)
+			text.Write(u.CallID)
+			text.Write(u.Path)
+		}
+		rest := text.String()
+		cut := func(n int) (text string) {
+			text, rest = rest[:n], rest[n:]
+			return text
+		}
+		p = &shared{agent: cut(agent), owner: cut(owner), aor: cut(aor), callID: cut(callID), path: cut(path)}
+		if !u.several {
+			if t.shared == nil {
+				t.shared = make(map[sharedKey]*shared)
+			}
+			t.shared[sharedKey{p.agent, p.owner}] = p
+		}
+		s.force(p.cost())
+	}
+	p.refs++
+	u.shared = p
+	return p
+}
+
+// unshare says that a binding has gone that shared p.
+func (s *Store) unshare(p *shared) {
+	t := &s.interner
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.refs--; p.refs > 0 {
+		return
+	}
+	s.force(-p.cost())
+	if p.several() {
+		return
+	}
+	if key := (sharedKey{p.agent, p.owner}); t.shared[key] == p {
+		if delete(t.shared, key); len(t.shared) == 0 {
+			t.shared = nil // a map doesn't shrink
+		}
+	}
+}
