@@ -35,7 +35,7 @@ func (r *Request) KeyPress() *KeyPress {
 	_, from := r.From()
 	var room [128]byte
 	aor, ok := r.server.app.AppendAOR(room[:0], &from)
-	if !ok || r.AuthUser() == "" && !r.registeredHere(aor) {
+	if !ok || r.AuthUser() == "" && !r.RegisteredHere(aor) {
 		return nil
 	}
 	number := wire.AppendUnescaped(nil, r.URI().User)
@@ -54,8 +54,8 @@ func isButtons(value []byte) bool {
 	return wire.EqualFold(value, buttons.ContentType)
 }
 
-// registeredHere tells whether an address-of-record has a binding from where the request comes.
-func (r *Request) registeredHere(aor []byte) bool {
+// RegisteredHere reports whether an address-of-record has a binding from where the request comes.
+func (r *Request) RegisteredHere(aor []byte) bool {
 	var room [8]*location.Binding
 	for _, b := range r.server.app.Location().Lookup(aor, room[:0]) {
 		if b.Network() == r.flow.Network && b.Source() == r.flow.Remote {

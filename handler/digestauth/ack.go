@@ -36,6 +36,9 @@ func (h *DigestAuth) acknowledges(r *module.Request, line []byte) (user string, 
 		return "", false, nil
 	}
 	user = string(c.Username)
+	if h.tooMany(r, user) {
+		return "", false, nil
+	}
 	for _, method := range [...]wire.Method{wire.INVITE, wire.ACK} {
 		if right, err = h.verify(&c, user, []byte(method.String())); right || err != nil {
 			break

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/digest"
 	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/module"
@@ -70,13 +71,14 @@ type DigestAuth struct {
 	// Who a user may say to be, in From, and in To of a REGISTER: own, the address-of-record with the user's name, or any. Default: own.
 	Identity string `json:"identity,omitempty"`
 
-	// So many wrong answers within the window have their source banned; negative: none is. Default: 20.
+	// So many wrong answers within the window have their source banned, or, where users are at that source, the user
+	// refused there; negative: nobody is. Default: 20.
 	Failures int `json:"failures,omitempty"`
 
 	// The time in which failures are counted. Default: 1 minute.
 	FailureWindow caddy.Duration `json:"failure_window,omitempty"`
 
-	// How long a source is banned. Default: 5 minutes.
+	// How long a source is banned, or a user refused. Default: 5 minutes.
 	Ban caddy.Duration `json:"ban,omitempty"`
 
 	app       *module.App
@@ -91,7 +93,8 @@ type DigestAuth struct {
 	providers []module.AuthenticationProvider
 	blocking  bool // one of the providers may block
 	dummy     [digest.NumAlgorithms]string
-	limit     *limit // nil: nobody is banned
+	limit     *limit     // nil: nobody is banned
+	logged    *ban.Marks // users at sources of whom was logged lately why they were refused
 }
 
 // CaddyModule returns the Caddy module information.
@@ -159,6 +162,7 @@ func (h *DigestAuth) provisionOptions() error {
 		}
 		h.order = append(h.order, a)
 	}
+	h.logged = ban.NewMarks(9)
 	for a := range h.dummy {
 		h.dummy[a] = digest.HA1(digest.Algorithm(a), "nobody", "nowhere", "nothing")
 	}
@@ -166,7 +170,7 @@ func (h *DigestAuth) provisionOptions() error {
 		return nil
 	}
 	var err error
-	h.limit, err = newLimit(h.app.Engine().Bans, h.logger, cmp.Or(h.Failures, DefaultFailures),
+	h.limit, err = newLimit(h.app.Engine(), h.logger, cmp.Or(h.Failures, DefaultFailures),
 		cmp.Or(time.Duration(h.FailureWindow), DefaultWindow), cmp.Or(time.Duration(h.Ban), DefaultBan))
 	return err
 }

@@ -1,50 +1,98 @@
 package digestauth
 
 import (
+	"cmp"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/ratelimit"
 	"github.com/caddysip/caddysip/module"
 )
 
-// limit bans sources that guess passwords. What is counted came from where a nonce of ours was received, so nobody can have others banned by forging
-// packets in their name.
+// limit ends guessing. Three things are counted, each by a wrong answer that came from where a nonce of ours was
+// received, so that nobody can get others refused by forging packets in their name:
+//
+//   - of a source where no user is known to be: one that guesses is banned.
+//   - of a user at a source where users are, which is never banned, for one phone with an old password behind the address
+//     of an office would have the whole office banned. What comes for that user from there is refused unchecked for the
+//     same time, but for what comes from where he is registered from.
+//   - of all users at such a source, several times as much: beyond it nobody is checked who has not been right there before.
+//
+// So somebody who has an account behind that address cannot guess the passwords of all the others.
 type limit struct {
-	bans   *ban.List
+	engine *engine.Engine
 	logger *zap.Logger
-	table  *ratelimit.Table // nil: the first wrong answer is one too many
+	counts *ratelimit.Table // nil: the first wrong answer is one too many
+	all    *ratelimit.Table // of a source with users
+	closed *ban.Marks       // users at sources, and sources, from which no more is checked
 	ban    time.Duration
 }
 
+// manyUsers is how many times as many wrong answers a source may send where users are.
+const manyUsers = 5
+
 // newLimit makes a limit for which the failures-th wrong answer within the window is one too many.
-func newLimit(bans *ban.List, logger *zap.Logger, failures int, window, forHowLong time.Duration) (*limit, error) {
-	l := &limit{bans: bans, logger: logger, ban: forHowLong}
-	if failures == 1 {
-		return l, nil
-	}
-	allowed := ratelimit.Limit{Events: failures - 1, Window: window}
-	if err := allowed.Validate(); err != nil {
+func newLimit(e *engine.Engine, logger *zap.Logger, failures int, window, forHowLong time.Duration) (*limit, error) {
+	l := &limit{engine: e, logger: logger, closed: ban.NewMarks(11), ban: forHowLong}
+	allowed := ratelimit.Limit{Events: max(failures-1, 1), Window: window}
+	all := ratelimit.Limit{Events: manyUsers * failures, Window: window}
+	if err := cmp.Or(allowed.Validate(), all.Validate()); err != nil {
 		return nil, errors.Join(errors.New("failures"), err)
 	}
-	l.table = ratelimit.New(allowed)
+	if failures > 1 {
+		l.counts = ratelimit.New(allowed)
+	}
+	l.all = ratelimit.New(all)
 	return l, nil
 }
 
-// failed counts a wrong answer, and tells whether its source is banned now.
-func (l *limit) failed(r *module.Request) bool {
-	addr := r.Source().Addr()
-	if l.table != nil && l.table.Allow(l.table.AddrKey(addr), r.Received()) {
+// closes reports whether a user is not checked at an address, whatever the password.
+func (l *limit) closes(addr netip.Addr, user string) bool {
+	if !l.engine.HasUsers(addr) {
 		return false
 	}
-	if l.bans.Ban(addr, l.ban, "digest_auth: wrong passwords") {
-		l.logger.Warn("banned a source that guesses passwords", zap.Stringer("source", addr), zap.Duration("for", l.ban))
+	return l.closed.Has(addr, user) || l.closed.Has(addr, "") && !l.engine.HasUser(addr, user)
+}
+
+// failed counts a wrong answer, and reports whether its source is banned now.
+func (l *limit) failed(r *module.Request, user string) bool {
+	addr := r.Source().Addr()
+	if !l.engine.HasUsers(addr) {
+		if l.within(l.counts, addr, "", r.Received()) {
+			return false
+		}
+		if l.engine.Ban(addr, l.ban, "digest_auth: wrong passwords") {
+			l.logger.Warn("banned a source that guesses passwords", zap.Stringer("source", addr), zap.Duration("for", l.ban))
+		}
+		return true
 	}
-	return true
+	if !l.within(l.counts, addr, user, r.Received()) {
+		l.closed.Set(addr, user, l.ban)
+	}
+	if !l.within(l.all, addr, "all", r.Received()) && !l.closed.Has(addr, "") {
+		l.closed.Set(addr, "", l.ban)
+		l.logger.Warn("many wrong passwords come from an address where users are: others are not let in there for a while",
+			zap.Stringer("source", addr), zap.Duration("for", l.ban))
+	}
+	return false
+}
+
+// within counts a wrong answer, and reports whether it is within the limit.
+func (l *limit) within(t *ratelimit.Table, addr netip.Addr, user string, now time.Time) bool {
+	if t == nil {
+		return false
+	}
+	key := t.AddrKey(addr)
+	if user != "" {
+		key ^= t.Key(user)
+	}
+	return t.Allow(key, now)
 }
 
 // authentications lives as long as the process, and each configuration registers it with its own registry.
@@ -54,10 +102,10 @@ var authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
 }, []string{"outcome"})
 
 var outcomes = struct {
-	accepted, challenged, stale, wrong, replayed, forbidden, malformed prometheus.Counter
+	accepted, challenged, stale, wrong, refused, replayed, forbidden, malformed prometheus.Counter
 }{
 	authentications.WithLabelValues("accepted"), authentications.WithLabelValues("challenged"), authentications.WithLabelValues("stale"),
-	authentications.WithLabelValues("wrong"), authentications.WithLabelValues("replayed"), authentications.WithLabelValues("forbidden"),
+	authentications.WithLabelValues("wrong"), authentications.WithLabelValues("refused"), authentications.WithLabelValues("replayed"), authentications.WithLabelValues("forbidden"),
 	authentications.WithLabelValues("malformed"),
 }
 

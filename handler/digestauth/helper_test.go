@@ -149,7 +149,7 @@ func outcome(s *handlertest.Server, name string) float64 {
 func counts(t *testing.T, s *handlertest.Server, f func(), want ...string) {
 	t.Helper()
 	before := make(map[string]float64)
-	all := []string{"accepted", "challenged", "stale", "wrong", "replayed", "forbidden", "malformed"}
+	all := []string{"accepted", "challenged", "stale", "wrong", "refused", "replayed", "forbidden", "malformed"}
 	for _, name := range all {
 		before[name] = outcome(s, name)
 	}

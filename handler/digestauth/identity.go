@@ -41,6 +41,17 @@ func (h *DigestAuth) is(user string, u *module.URI) bool {
 	return string(name) == user && (h.domain == "" || string(domain) == h.domain)
 }
 
+// registeredHere reports whether a request comes from where the user whom it is from has a binding.
+func (h *DigestAuth) registeredHere(user string, r *module.Request) bool {
+	_, from := r.From()
+	if !h.is(user, &from) {
+		return false
+	}
+	var room [128]byte
+	aor, ok := h.app.AppendAOR(room[:0], &from)
+	return ok && r.RegisteredHere(aor)
+}
+
 // domainOf returns a host as it is in an address-of-record, empty when it is no domain of ours.
 func domainOf(app *module.App, host string) string {
 	u := module.URI{Scheme: wire.SIP, User: []byte("x"), Host: []byte(host)}

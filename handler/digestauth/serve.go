@@ -126,6 +126,9 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 		return h.challenge(w, r, true)
 	}
 	user := string(c.Username)
+	if h.tooMany(r, user) {
+		return module.HandlerError{Status: 403, Reason: "Too Many Wrong Passwords"}
+	}
 	right, err := h.verify(&c, user, r.Message().MethodName())
 	switch {
 	case err != nil:
@@ -147,6 +150,7 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	if nonce.Port == r.Source().Port() {
 		h.app.Engine().Prove(r.Flow())
 	}
+	h.app.Engine().Authenticated(r.Source().Addr(), user)
 	if !h.mayBe(user, r) {
 		outcomes.forbidden.Inc()
 		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.Logged(addressOf(r, wire.From))),
@@ -192,11 +196,20 @@ func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user stri
 	return h.challenge(w, r, false)
 }
 
+// tooMany reports whether so many wrong answers came for the user from there that no more are checked.
+func (h *DigestAuth) tooMany(r *module.Request, user string) bool {
+	refused := h.limit != nil && h.limit.closes(r.Source().Addr(), user) && !h.registeredHere(user, r)
+	if refused {
+		outcomes.refused.Inc()
+	}
+	return refused
+}
+
 // guessed counts a wrong response, and reports whether its source is banned now, and the request dropped.
 func (h *DigestAuth) guessed(r *module.Request, user string) bool {
 	outcomes.wrong.Inc()
 	h.refused(r, "a wrong password, or a user who is not known", user)
-	banned := h.limit != nil && h.limit.failed(r)
+	banned := h.limit != nil && h.limit.failed(r, user)
 	if banned {
 		r.Drop()
 	}
@@ -211,8 +224,14 @@ func (h *DigestAuth) malformed(r *module.Request, err error) error {
 	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
 }
 
-// refused logs who was refused, without anything that a password could be guessed from.
+// refused logs who was refused, without anything that a password could be guessed from. It does so once a minute for a
+// user at an address: a phone may go on with an old password for months.
 func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Field) {
+	addr, what := r.Source().Addr(), why+user
+	if h.logged.Has(addr, what) {
+		return
+	}
+	h.logged.Set(addr, what, time.Minute)
 	if c := h.logger.Check(zap.InfoLevel, why); c != nil {
 		c.Write(append(more, zap.String("user", wire.Logged(user)), zap.Stringer("source", r.Source()),
 			zap.String("transport", r.Transport()), zap.String("method", wire.Logged(r.Method())))...)

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -16,7 +16,7 @@ import (
 func handler(t testing.TB, events int) *RateLimit {
 	h := &RateLimit{
 		id:      zoneID{t.Name(), sourceKey, events, time.Hour},
-		bans:    ban.New(ban.Options{}),
+		engine:  engine.New(),
 		limited: prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}),
 		log:     limitedLog{logger: zap.NewNop()},
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/ratelimit"
 	"github.com/caddysip/caddysip/module"
 )
@@ -46,7 +46,8 @@ type RateLimit struct {
 	Window caddy.Duration `json:"window,omitempty"`
 
 	// How long the source address of a request over the limit is banned: all it sends is dropped unread, on every server, and its connections are
-	// closed. Anybody can forge the source of a UDP packet, and so have another one banned. Default: it isn't banned.
+	// closed. Anybody can forge the source of a UDP packet, and so have another one banned. An address where a user was
+	// within a day who has authenticated is not banned. Default: it isn't banned.
 	Ban caddy.Duration `json:"ban,omitempty"`
 
 	// The status that a request over the limit is answered with, 400 to 699; the answer says in Retry-After when there is room again. Default: no
@@ -56,7 +57,7 @@ type RateLimit struct {
 	id      zoneID
 	zone    *zone // stays after Cleanup: a request may be under way
 	pooled  bool
-	bans    *ban.List
+	engine  *engine.Engine
 	limited prometheus.Counter
 	log     limitedLog
 }
@@ -72,7 +73,7 @@ func (h *RateLimit) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.bans = server.App().Engine().Bans
+	h.engine = server.App().Engine()
 	h.log.logger = ctx.Logger()
 	h.id = zoneID{
 		name:   cmp.Or(h.Zone, server.Name()),
@@ -123,15 +124,16 @@ func (h *RateLimit) ServeSIP(w module.ResponseWriter, r *module.Request, next mo
 	}
 	h.limited.Inc()
 	addr := r.Source().Addr()
+	ban := h.Ban > 0 && !h.engine.HasUsers(addr)
 	switch {
-	case h.Ban > 0:
-		if h.bans.Ban(addr, time.Duration(h.Ban), h.zone.reason) {
+	case ban:
+		if h.engine.Ban(addr, time.Duration(h.Ban), h.zone.reason) {
 			h.log.banned(r, &h.id, time.Duration(h.Ban))
 		}
 	case result == ratelimit.Exceeded:
 		h.log.exceeded(r, &h.id)
 	}
-	if h.Ban > 0 || h.Respond == 0 || w.Status() != 0 {
+	if ban || h.Respond == 0 || w.Status() != 0 {
 		r.Drop()
 		return nil
 	}

@@ -173,6 +173,24 @@ func TestBan(t *testing.T) {
 	}
 }
 
+// TestNoBanOfAnOffice has users at the address that sends too much: it is not banned, and its connections stay.
+func TestNoBanOfAnOffice(t *testing.T) {
+	s := start(t, "rate_limit {\nevents 2\nwindow 1h\nban 1h\nrespond 503\n}\nrespond 200")
+	p, stream := s.UDP(), s.TCP()
+	s.App().Engine().Authenticated(p.Addr.Addr(), "alice")
+	s.send(stream, "MESSAGE", "alice")
+	stream.Expect("SIP/2.0 200")
+	s.send(p, "MESSAGE", "alice")
+	p.Expect("SIP/2.0 200")
+	s.send(p, "MESSAGE", "alice")
+	p.Expect("SIP/2.0 503")
+	s.send(stream, "MESSAGE", "alice")
+	stream.Expect("SIP/2.0 503")
+	if bans := s.App().Engine().Bans; bans.Len() != 0 {
+		t.Errorf("banned are %v", bans.All())
+	}
+}
+
 // TestBanOfAPrefix closes the connections of a whole network, and takes those of others.
 func TestBanOfAPrefix(t *testing.T) {
 	s := start(t, "respond 200")

@@ -79,13 +79,14 @@ type Engine struct {
 	Budget       *budget.Budget
 	Calls        *routetoken.Calls
 
-	current  atomic.Pointer[Generation]
-	parting  atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
-	leaving  atomic.Pointer[map[*transport.Listener]*Generation]
-	messages sync.Pool
-	recent   recent
-	proven   proven
-	starting atomic.Bool // the first generation is being attached
+	current       atomic.Pointer[Generation]
+	parting       atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
+	leaving       atomic.Pointer[map[*transport.Listener]*Generation]
+	messages      sync.Pool
+	recent        recent
+	proven        proven
+	authenticated *ban.Marks  // users with a right password, and where they are
+	starting      atomic.Bool // the first generation is being attached
 
 	registrations *storage.Behind // writes Location to the storage
 	garbage       garbage
@@ -104,6 +105,7 @@ var Network transport.Net
 func New() *Engine {
 	e := &Engine{Budget: new(budget.Budget), Calls: routetoken.NewCalls(), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
 	e.proven.start = time.Now()
+	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{
 		Proven: e.Proven, Prove: e.Prove, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,

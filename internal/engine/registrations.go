@@ -53,6 +53,9 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	n := 0
 	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
 		records, err := parseRecords(entry.Key, entry.Value)
+		for i := range records {
+			e.restoredUser(records[i].Source.Addr(), records[i].AOR)
+		}
 		err = cmp.Or(err, e.Location.Restore(records...))
 		if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
 			e.limitGarbage()

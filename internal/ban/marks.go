@@ -1,0 +1,78 @@
+package ban
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const markWays = 4
+
+// Marks remembers sources, and users at sources, each for a while, in a fixed amount of memory. The hash of a mark picks
+// a set of four places; when all are taken, the mark goes that ends first. It is safe for concurrent use.
+type Marks struct {
+	seed  maphash.Seed
+	start time.Time
+	sets  []markSet
+}
+
+type markSet struct {
+	mu    sync.Mutex
+	marks [markWays]mark
+}
+
+type mark struct {
+	key   uint64
+	until time.Duration // since the start
+}
+
+// NewMarks returns marks with room for 4 << bits of them, which take 72 << bits bytes.
+func NewMarks(bits int) *Marks {
+	return &Marks{seed: maphash.MakeSeed(), start: time.Now(), sets: make([]markSet, 1<<bits)}
+}
+
+// Set marks a user at the source that an address belongs to for d; the empty user is the source itself.
+func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
+	s, key := m.place(addr, user)
+	now := time.Since(m.start)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.marks[0]
+	for i := range s.marks {
+		if s.marks[i].key == key {
+			p = &s.marks[i]
+			break
+		}
+		if s.marks[i].until < p.until {
+			p = &s.marks[i]
+		}
+	}
+	*p = mark{key, now + d}
+}
+
+// Has reports whether a user at the source that an address belongs to is marked now.
+func (m *Marks) Has(addr netip.Addr, user string) bool {
+	s, key := m.place(addr, user)
+	now := time.Since(m.start)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.marks {
+		if s.marks[i].key == key {
+			return now < s.marks[i].until
+		}
+	}
+	return false
+}
+
+// place returns the set that a mark belongs in, and its key, which is not 0. The hash is seeded, so nobody can choose
+// marks that share a set.
+func (m *Marks) place(addr netip.Addr, user string) (*markSet, uint64) {
+	var h maphash.Hash
+	h.SetSeed(m.seed)
+	source := Source(addr).Addr().WithZone("").As16()
+	h.Write(source[:])
+	h.WriteString(user)
+	key := h.Sum64()
+	return &m.sets[key%uint64(len(m.sets))], key | 1<<63
+}
