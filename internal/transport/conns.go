@@ -48,31 +48,14 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 	if t.closed {
 		return nil, ErrClosed
 	}
+	if reason, err := t.refusal(c); err != nil {
+		m.opts.Dropped(reason)
+		return nil, err
+	}
 	if flow.Listener == nil {
-		if limit := m.opts.MaxDialed; limit > 0 && t.dialed >= limit {
-			m.opts.Dropped(DropConnLimit)
-			return nil, ErrLimit
-		}
-		if !m.opts.Budget.Take(budget.Connections, connSize) {
-			m.opts.Dropped(DropMemory)
-			return nil, ErrLimit
-		}
 		t.dialed++
 	} else {
-		if m.opts.Refuse(flow.Remote.Addr()) {
-			m.opts.Dropped(DropBanned)
-			return nil, ErrRefused
-		}
-		from := source(flow.Remote)
-		if reason := t.room(flow.Listener, from); reason != "" {
-			m.opts.Dropped(reason)
-			return nil, ErrLimit
-		}
-		if !m.opts.Budget.Take(budget.Connections, connSize) {
-			m.opts.Dropped(DropMemory)
-			return nil, ErrLimit
-		}
-		t.enter(flow.Listener, from)
+		t.enter(flow.Listener, source(flow.Remote))
 	}
 	shorten(nc)
 	c.account = t.open(source(flow.Remote))
@@ -80,6 +63,29 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 	t.byPeer[connKey{flow.Network, flow.Remote}] = c
 	t.readers.Go(c.read)
 	return c, nil
+}
+
+// refusal returns why there cannot be another connection, with its Drop reason. Else its memory is taken.
+func (t *conns) refusal(c *Conn) (reason string, err error) {
+	m, l := c.m, c.flow.Listener
+	switch {
+	case l != nil && m.opts.Refuse(c.flow.Remote.Addr()):
+		return DropBanned, ErrRefused
+	case l != nil:
+		reason = t.room(l, source(c.flow.Remote))
+	case m.opts.MaxDialed > 0 && t.dialed >= m.opts.MaxDialed:
+		reason = DropConnLimit
+	}
+	switch {
+	case reason != "":
+	case scarce(c.nc, l == nil):
+		reason = DropDescriptors
+	case !m.opts.Budget.Take(budget.Connections, connSize):
+		reason = DropMemory
+	default:
+		return "", nil
+	}
+	return reason, ErrLimit
 }
 
 // unindex makes a connection that is closing unfindable.

@@ -57,6 +57,7 @@ const (
 	DropConnLimit      = "connections"       // a connection over Limits.Conns, or MaxDialed
 	DropSourceLimit    = "source_connection" // a connection over Limits.ConnsPerSource
 	DropBanned         = "banned"            // a connection that Refuse refused
+	DropDescriptors    = "descriptors"       // a connection for which there is no descriptor but those for something else
 	DropMemory         = "memory"            // a connection, or a message on one, that there is no memory for
 )
 

@@ -1,0 +1,34 @@
+package transport
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// leastReserve is how many descriptors connections leave to everything else, at least: Caddy's admin endpoint, storage,
+// looking things up.
+const leastReserve = 32
+
+// scarce reports whether a new connection has got a descriptor of those that are for something else: an eighth of what the
+// process may have. The system gives the lowest free one, so all below it are in use. A connection that we made ourselves
+// may have one of the upper half of them still.
+func scarce(nc net.Conn, dialed bool) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	var limit unix.Rlimit
+	raw, err := sc.SyscallConn()
+	if err != nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return false
+	}
+	reserve := min(max(leastReserve, limit.Cur/8), limit.Cur/2)
+	if dialed {
+		reserve /= 2
+	}
+	var got uint64
+	_ = control(raw, func(fd int) error { got = uint64(fd); return nil })
+	return got >= limit.Cur-reserve
+}
