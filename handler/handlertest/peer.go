@@ -53,10 +53,31 @@ func (s *Server) UDPFrom(host string) *Peer {
 // TCP makes a peer with a connection to the server.
 func (s *Server) TCP() *Peer {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.Addr.String())
+	return s.TCPFrom(s.Addr.Addr().String())
+}
+
+// TCPFrom is TCP from another of the machine's addresses.
+func (s *Server) TCPFrom(host string) *Peer {
+	s.t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}
+	c, err := dialer.Dial("tcp", s.Addr.String())
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.stream(c)
+}
+
+// Accept makes a peer of a connection that the server makes.
+func (s *Server) Accept(l net.Listener) *Peer {
+	s.t.Helper()
+	c, err := l.Accept()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.stream(c)
+}
+
+func (s *Server) stream(c net.Conn) *Peer {
 	s.t.Cleanup(func() { c.Close() })
 	return &Peer{t: s.t, stream: c, reader: bufio.NewReader(c), Addr: netip.MustParseAddrPort(c.LocalAddr().String())}
 }
