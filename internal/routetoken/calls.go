@@ -124,10 +124,10 @@ func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referre
 // Referred remembers that the last of a transfer was told.
 func (c *Calls) Referred(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
 
-// End remembers that a call has ended.
+// End remembers that a call has ended. Of a subscription only the dialog has: one SUBSCRIBE may make several (RFC 6665 §4.4.1).
 func (c *Calls) End(call Call) {
 	n := note{id: call.ID}
-	if c.has(note{id: call.ID, what: forked}) {
+	if !call.Invite || c.has(note{id: call.ID, what: forked}) {
 		n.dialog = call.Dialog
 	}
 	c.remember(n)
