@@ -8,8 +8,9 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// checkACK finds out who sent an ACK. That of a 2xx has the credentials of its INVITE (RFC 3261 §22.1), with the nonce count that the INVITE has used. It is
-// never answered: when they are wrong it goes on as anybody's.
+// checkACK finds out who sent an ACK. That of a 2xx has the credentials of its INVITE (RFC 3261
+// §22.1), with the nonce count that the INVITE has used. It is never answered: when they are wrong
+// it goes on as anybody's.
 func (h *DigestAuth) checkACK(w module.ResponseWriter, r *module.Request, next module.Next, line []byte) error {
 	user, right, err := h.acknowledges(r, line)
 	switch {

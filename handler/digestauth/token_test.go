@@ -19,7 +19,8 @@ func outsider(p *handlertest.Peer, invite handlertest.Message, cseq *int, method
 	p.Send(method + " " + uri + " SIP/2.0\n" + strings.Join(lines, "\n") + "\n\n")
 }
 
-// TestTokenOfOthers has strangers, a user of another name, and the other end itself bring the Record-Route of a call back.
+// TestTokenOfOthers has strangers, a user of another name, and the other end itself bring the
+// Record-Route of a call back.
 func TestTokenOfOthers(t *testing.T) {
 	s := handlertest.Start(t, "digest_auth {\n"+users+"}\nregister\nproxy {\nallow_private\n}")
 	alice, bob, far := registered(t, s, "udp", "alice"), registered(t, s, "udp", "bob"), s.UDPFrom("127.0.0.7")
@@ -43,7 +44,8 @@ func TestTokenOfOthers(t *testing.T) {
 	outsider(far, invite, &cseq, "BYE", victimURI)
 	alice.Answer(alice.Expect("BYE "), "200 OK", "")
 	far.Expect("SIP/2.0 200")
-	// The call is over. It is said so to the two who were in it, and nobody is asked for a password.
+	// The call is over. It is said so to the two who were in it, and nobody is asked for a
+	// password.
 	counts(t, s, func() {
 		for _, method := range []string{"MESSAGE", "INVITE", "BYE"} {
 			outsider(far, invite, &cseq, method, victimURI)
@@ -56,7 +58,8 @@ func TestTokenOfOthers(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestMovedAuthenticates has a phone that a NAT gave another port within a call: it is challenged, and then its request goes on to the other end.
+// TestMovedAuthenticates has a phone that a NAT gave another port within a call: it is challenged,
+// and then its request goes on to the other end.
 func TestMovedAuthenticates(t *testing.T) {
 	s := start(t, "")
 	alice, bob := registered(t, s, "udp", "alice"), registered(t, s, "udp", "bob")
@@ -75,7 +78,8 @@ func TestMovedAuthenticates(t *testing.T) {
 	moved.Expect("SIP/2.0 200")
 }
 
-// TestACKWithCredentials has the ACK of a call that the caller has at another address than it called, which only its credentials allow.
+// TestACKWithCredentials has the ACK of a call that the caller has at another address than it
+// called, which only its credentials allow.
 func TestACKWithCredentials(t *testing.T) {
 	s := handlertest.Start(t, "digest_auth {\n"+users+"failures 3\n}\nregister\nproxy {\nallow_private\n}")
 	alice, far, other := registered(t, s, "udp", "alice"), s.UDPFrom("127.0.0.7"), s.UDPFrom("127.0.0.8")

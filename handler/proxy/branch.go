@@ -23,7 +23,7 @@ type branch struct {
 	expired bool   // timer C has fired
 	over    bool   // there is a final response, or will be none
 	id      uint64 // of its token; 0: it makes no dialog
-	tag     uint64 // a hash of the To tag that it was answered with first
+	dialog  uint64 // the first that it makes: routetoken.Calls.Dialog
 }
 
 var (

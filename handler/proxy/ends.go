@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"hash/maphash"
 	"math/rand/v2"
 
 	"github.com/caddysip/caddysip/internal/routetoken"
@@ -52,7 +51,8 @@ func (c *responseContext) answered(status int) {
 	}
 }
 
-// token returns what is to be known of the call later. A NOTIFY is of the subscription that it belongs to.
+// token returns what is to be known of the call later. A NOTIFY is of the subscription that it
+// belongs to.
 func (b *branch) token(in, out transport.Flow) routetoken.Token {
 	c := b.c
 	t := routetoken.Token{
@@ -68,7 +68,7 @@ func (b *branch) token(in, out transport.Flow) routetoken.Token {
 		t.ID, t.Invite = c.within.calls[0].ID, c.within.calls[0].Invite
 		return t
 	}
-	b.id, b.tag = rand.Uint64()|1, 0
+	b.id, b.dialog = rand.Uint64()|1, 0
 	t.ID = b.id
 	return t
 }
@@ -81,20 +81,21 @@ func endOf(f transport.Flow, user uint32) routetoken.End {
 	}
 }
 
-var tagSeed = maphash.MakeSeed()
-
-// hear takes note of the dialogs that one branch makes: there are several when it was forked further on, and each ends by itself.
+// hear takes note of the dialogs that one branch makes: there are several when it was forked further
+// on, and each ends by itself.
 func (b *branch) hear(m *wire.Message) {
-	tag := m.ToTag()
-	if b.id == 0 || tag == nil {
+	if b.id == 0 || m.ToTag() == nil {
 		return
 	}
-	switch hash := maphash.Bytes(tagSeed, tag); b.tag {
+	calls := b.c.p.app.Engine().Calls
+	dialog := calls.Dialog(m.FromTag(), m.ToTag())
+	switch b.dialog {
 	case 0:
-		b.tag = hash
-	case hash:
+		b.dialog = dialog
+	case dialog:
 	default:
-		b.c.p.app.Engine().Calls.Fork(b.id)
+		calls.Fork(routetoken.Call{ID: b.id, Dialog: b.dialog})
+		calls.Fork(routetoken.Call{ID: b.id, Dialog: dialog})
 	}
 }
 

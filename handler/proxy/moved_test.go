@@ -15,7 +15,8 @@ func reaches(t *testing.T, d dialog, to *phone, method string, headers ...string
 	d.Expect("SIP/2.0 200")
 }
 
-// TestRebind has a phone whose NAT gives it another port while it is in a call. Until it registers again it has to authenticate; then all is as before.
+// TestRebind has a phone whose NAT gives it another port while it is in a call. Until it registers
+// again it has to authenticate; then all is as before.
 func TestRebind(t *testing.T) {
 	for _, role := range []string{"callee", "caller"} {
 		t.Run(role, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestRebind(t *testing.T) {
 	}
 }
 
-// TestReconnected has a phone whose connection breaks while it is in a call, and who connects and registers again.
+// TestReconnected has a phone whose connection breaks while it is in a call, and who connects and
+// registers again.
 func TestReconnected(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := registered(t, s, "alice"), newPhone(t, s, s.TCP(), "bob")
@@ -84,7 +86,8 @@ func TestReconnected(t *testing.T) {
 	reaches(t, call, again, "BYE")
 }
 
-// TestNeighbour has a neighbour with two addresses. Both are trusted: it may send from the one what belongs to a call at the other, and be sent it there.
+// TestNeighbour has a neighbour with two addresses. Both are trusted: it may send from the one what
+// belongs to a call at the other, and be sent it there.
 func TestNeighbour(t *testing.T) {
 	s := start(t, "trust 127.0.0.7 127.0.0.8\nregister\nproxy sip:far@127.0.0.7:5069\n")
 	first, second, victim := at(t, s, "127.0.0.7", "far"), at(t, s, "127.0.0.8", "far"), at(t, s, "127.0.0.9", "victim")
@@ -109,8 +112,8 @@ func TestNeighbour(t *testing.T) {
 	victim.Nothing()
 }
 
-// TestNamed has a callee at another address than the one that was called, as its Contact says. Who authenticates may name it; who doesn't reaches who was
-// called.
+// TestNamed has a callee at another address than the one that was called, as its Contact says. Who
+// authenticates may name it; who doesn't reaches who was called.
 func TestNamed(t *testing.T) {
 	c := callOutside(t, "180 Ringing")
 	other := at(t, c.s, "127.0.0.8", "other")
@@ -131,7 +134,8 @@ func TestNamed(t *testing.T) {
 	other.Nothing()
 }
 
-// TestDialed has a server that is reached by TCP: its connection is made again when it is gone, and it may have one of its own.
+// TestDialed has a server that is reached by TCP: its connection is made again when it is gone, and
+// it may have one of its own.
 func TestDialed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.7:0")
 	if err != nil {

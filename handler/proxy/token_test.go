@@ -64,7 +64,8 @@ func (c *outside) callee(p *phone) dialog {
 	return d
 }
 
-// refused sends requests of many kinds as one end of the call to everybody, and makes sure that nobody gets any.
+// refused sends requests of many kinds as one end of the call to everybody, and makes sure that
+// nobody gets any.
 func (c *outside) refused(t *testing.T, name string, d dialog) {
 	t.Helper()
 	dropped := c.s.Metric("caddy_sip_dropped_total", "reason=ack")
@@ -98,7 +99,8 @@ func (c *outside) refused(t *testing.T, name string, d dialog) {
 	same(t, name+": ACKs that went nowhere", c.s.Metric("caddy_sip_dropped_total", "reason=ack")-dropped, float64(acks))
 }
 
-// TestStrangerWithToken has others who have read the Record-Route of a call, which is on its way through many hands.
+// TestStrangerWithToken has others who have read the Record-Route of a call, which is on its way
+// through many hands.
 func TestStrangerWithToken(t *testing.T) {
 	for _, status := range []string{"", "180 Ringing", "200 OK"} {
 		t.Run("after "+status, func(t *testing.T) {
@@ -113,7 +115,8 @@ func TestStrangerWithToken(t *testing.T) {
 	}
 }
 
-// TestCalleeWithToken has the callee itself, who can reach the caller and nobody else, whatever it names.
+// TestCalleeWithToken has the callee itself, who can reach the caller and nobody else, whatever it
+// names.
 func TestCalleeWithToken(t *testing.T) {
 	c := callOutside(t, "200 OK")
 	for i, restart := range []bool{false, true} {
@@ -217,7 +220,8 @@ func TestTokenDay(t *testing.T) {
 	c.refused(t, "caller", c.caller(c.alice))
 }
 
-// TestForksEnd has a call that rings at two phones: the token of the one that was cancelled ends, though the call goes on.
+// TestForksEnd has a call that rings at two phones: the token of the one that was cancelled ends,
+// though the call goes on.
 func TestForksEnd(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1", "1")
 	alice.invite(s.URI("bob"))
@@ -251,7 +255,8 @@ func TestForksEnd(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestForkedFurtherOn has one branch make two dialogs (RFC 3261 §13.2.2.4): the caller ends one of them, and the other goes on until it ends.
+// TestForkedFurtherOn has one branch make two dialogs (RFC 3261 §13.2.2.4): the caller ends one of
+// them, and the other goes on until it ends.
 func TestForkedFurtherOn(t *testing.T) {
 	c := callOutside(t, "200 OK")
 	c.far.Answer(c.invite, "200 OK", "tag-second", "Contact: <"+c.far.contact()+">")
@@ -266,13 +271,18 @@ func TestForkedFurtherOn(t *testing.T) {
 	}
 	second.send("INFO")
 	c.alice.Expect("SIP/2.0 481")
+	unknown := c.callee(c.far)
+	unknown.local = c.invite.Header("To") + ";tag=third"
+	unknown.send("INFO")
+	c.far.Expect("SIP/2.0 481")
 	c.callee(c.far).send("BYE")
 	c.alice.Answer(c.alice.Expect("BYE "), "200 OK", "")
 	c.far.Expect("SIP/2.0 200")
 	c.refused(t, "callee", c.callee(c.far))
 }
 
-// TestTransferEnds has a phone tell how a transfer went after the call that was transferred has ended (RFC 5057 §5), and nothing else.
+// TestTransferEnds has a phone tell how a transfer went after the call that was transferred has
+// ended (RFC 5057 §5), and nothing else.
 func TestTransferEnds(t *testing.T) {
 	c := callOutside(t, "200 OK")
 	c.caller(c.alice).send("REFER", "Refer-To: <sip:carol@127.0.0.1>")

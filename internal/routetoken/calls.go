@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A token is good for a day at the longest. It is for less when the call ends before: that is remembered here, by its number.
+// A token is good for a day at the longest. It is for less when the call ends before: that is
+// remembered here, by its number.
 const (
 	lifetime = 24 * time.Hour
 
@@ -17,8 +18,9 @@ const (
 	callTagMask = 1<<callTagBits - 1
 )
 
-// Calls is what a process remembers of calls: those that ended within the last day, as many as fit into 2 MiB; the oldest are forgotten first. It is safe for
-// concurrent use and has no lock: a slot is one word, the time in minutes above a part of a hash.
+// Calls is what a process remembers of calls: those that ended within the last day, as many as fit
+// into 2 MiB; the oldest are forgotten first. It is safe for concurrent use and has no lock: a slot
+// is one word, the time in minutes above a part of a hash.
 type Calls struct {
 	start time.Time
 	seed  maphash.Seed
@@ -28,12 +30,14 @@ type Calls struct {
 // NewCalls returns Calls that remember nothing yet.
 func NewCalls() *Calls { return &Calls{start: time.Now(), seed: maphash.MakeSeed()} }
 
-// Now returns the time for Token.Made: seconds since 1970. No change of the machine's clock moves it while the process runs.
+// Now returns the time for Token.Made: seconds since 1970. No change of the machine's clock moves
+// it while the process runs.
 func (c *Calls) Now() uint32 {
 	return uint32(c.start.Unix() + int64(time.Since(c.start)/time.Second))
 }
 
-// fresh reports whether a token that was made then is still good. One of an earlier process may be from the future, if that had another clock.
+// fresh reports whether a token that was made then is still good. One of an earlier process may be
+// from the future, if that had another clock.
 func (c *Calls) fresh(made uint32) bool {
 	age := int64(c.Now()) - int64(made)
 	return age < int64(lifetime/time.Second) && -age < int64(lifetime/time.Second)
@@ -49,6 +53,7 @@ type note struct {
 const (
 	ended    = iota
 	forked   // there are several dialogs, and each ends by itself
+	begun    // this is one of them
 	referred // there is a subscription to how a transfer goes, which outlives the call (RFC 5057 §5)
 )
 
@@ -107,16 +112,20 @@ type Call struct {
 	Invite bool
 }
 
-// dialogOf returns a hash of a dialog's tags, the same from both ends.
-func (c *Calls) dialogOf(a, b []byte) uint64 {
+// Dialog returns a hash of a dialog's tags, the same from both ends, and never 0.
+func (c *Calls) Dialog(a, b []byte) uint64 {
 	return maphash.Bytes(c.seed, a) + maphash.Bytes(c.seed, b) | 1
 }
 
 // Fail remembers that the request with that token was refused, so that there is no dialog.
 func (c *Calls) Fail(id uint64) { c.remember(note{id: id}) }
 
-// Fork remembers that several dialogs have one token, because somebody further on has forked the request: the end of one is not that of the others.
-func (c *Calls) Fork(id uint64) { c.remember(note{id: id, what: forked}) }
+// Fork remembers one of several dialogs that have one token, because somebody further on has forked
+// the request: the end of one is not that of the others. From then on there are only those.
+func (c *Calls) Fork(call Call) {
+	c.remember(note{call.ID, call.Dialog, begun})
+	c.remember(note{id: call.ID, what: forked})
+}
 
 // Refer remembers that a transfer was begun within a call.
 func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referred}) }
@@ -124,7 +133,8 @@ func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referre
 // Referred remembers that the last of a transfer was told.
 func (c *Calls) Referred(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
 
-// End remembers that a call has ended. Of a subscription only the dialog has: one SUBSCRIBE may make several (RFC 6665 §4.4.1).
+// End remembers that a call has ended. Of a subscription only the dialog has: one SUBSCRIBE may
+// make several (RFC 6665 §4.4.1).
 func (c *Calls) End(call Call) {
 	n := note{id: call.ID}
 	if !call.Invite || c.has(note{id: call.ID, what: forked}) {
@@ -135,7 +145,8 @@ func (c *Calls) End(call Call) {
 
 // over reports whether a call has ended.
 func (c *Calls) over(call Call) bool {
-	return c.has(note{id: call.ID}) || c.has(note{id: call.ID, dialog: call.Dialog})
+	return c.has(note{id: call.ID}) || c.has(note{id: call.ID, dialog: call.Dialog}) ||
+		c.has(note{id: call.ID, what: forked}) && !c.has(note{call.ID, call.Dialog, begun})
 }
 
 // refers reports whether a transfer that was begun within a call may still be told of.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestCallsDay has what is remembered of a call go after a day, when no token of it is good any more.
+// TestCallsDay has what is remembered of a call go after a day, when no token of it is good any
+// more.
 func TestCallsDay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCalls()
@@ -45,9 +46,11 @@ func TestCallsKinds(t *testing.T) {
 		}
 	}
 	check("nothing", [3]bool{}, [3]bool{})
-	c.Fork(1)
 	c.Refer(a)
-	check("forked", [3]bool{}, [3]bool{true})
+	c.Fork(a)
+	check("forked", [3]bool{false, true}, [3]bool{true})
+	c.Fork(b)
+	check("the other one begun", [3]bool{}, [3]bool{true})
 	c.End(a)
 	check("one of two ended", [3]bool{true}, [3]bool{true})
 	c.Referred(a)

@@ -1,6 +1,7 @@
 package routetoken
 
 import (
+	"bytes"
 	"net/netip"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -24,7 +25,8 @@ const (
 	Admitted                 // the request may go to the other end, and nowhere else
 )
 
-// judge decides whether a request may use a token, as the end of the call that it says to come from.
+// judge decides whether a request may use a token, as the end of the call that it says to come
+// from.
 func (s *Signer) judge(m *wire.Message, t *Token, call *Call, from *End, sender *Sender) Standing {
 	if !s.Calls.fresh(t.Made) || !s.comesFrom(m, from, sender) {
 		return None
@@ -43,8 +45,9 @@ func (s *Signer) judgeTime(m *wire.Message, t *Token, call *Call) Standing {
 	return Admitted
 }
 
-// comesFrom reports whether a request comes from an end of a call: from its hop, or, because that may have moved, from a neighbour that is trusted, or from
-// the user who is there, who shows it by credentials or by coming from where he is registered.
+// comesFrom reports whether a request comes from an end of a call: from its hop, or, because that
+// may have moved, from a neighbour that is trusted, or from the user who is there, who shows it by
+// credentials or by coming from where he is registered.
 func (s *Signer) comesFrom(m *wire.Message, from *End, sender *Sender) bool {
 	switch f := &sender.Flow; {
 	case from.isAt(f), sender.Trusted:
@@ -61,7 +64,8 @@ func (s *Signer) comesFrom(m *wire.Message, from *End, sender *Sender) bool {
 	}
 }
 
-// isAt reports whether packets of a flow come from an end's hop. A peer that listens where we have connected to may have a connection of its own to us.
+// isAt reports whether packets of a flow come from an end's hop. A peer that listens where we have
+// connected to may have a connection of its own to us.
 func (e *End) isAt(f *transport.Flow) bool {
 	if f.Network != e.Network {
 		return false
@@ -102,7 +106,8 @@ func (s *Signer) Registered(m *wire.Message, f *transport.Flow) bool {
 	return ours && s.bound(aor, f)
 }
 
-// Caller returns who is at the end that a request comes from, for its token: the user in its From, if it comes from where he is registered or has credentials.
+// Caller returns who is at the end that a request comes from, for its token: the user in its From,
+// if it comes from where he is registered or has credentials.
 func (s *Signer) Caller(m *wire.Message, sender Sender) uint32 {
 	v := s.get()
 	defer s.pool.Put(v)
@@ -116,8 +121,9 @@ func (s *Signer) Caller(m *wire.Message, sender Sender) uint32 {
 	return 0
 }
 
-// Moved returns the binding of the user whom a request within a call is for, if he has left the end's hop: the Request-URI must be the Contact that he
-// has registered from elsewhere. It returns nil if he is still there, or nobody knows better.
+// Moved returns the binding of the user whom a request within a call is for, if he has left the
+// end's hop: the Request-URI must be the Contact that he has registered from elsewhere. It returns
+// nil if he is still there, or nobody knows better.
 func (s *Signer) Moved(m *wire.Message, rs *Routes) *location.Binding {
 	if rs.To.User == 0 || rs.HasNext {
 		return nil
@@ -159,8 +165,9 @@ func contactOf(bindings []*location.Binding, uri *wire.URI) *location.Binding {
 	return nil
 }
 
-// Identity returns a short name for an address-of-record or a user, never 0. It is FNV-1a: what it is of is no secret, and two of one name are no danger
-// where both are users who have shown who they are.
+// Identity returns a short name for an address-of-record or a user, never 0. It is FNV-1a: what it
+// is of is no secret, and two of one name are no danger where both are users who have shown who
+// they are.
 func Identity[T ~string | ~[]byte](user T) uint32 {
 	h := uint32(2166136261)
 	for i := range len(user) {
@@ -169,12 +176,12 @@ func Identity[T ~string | ~[]byte](user T) uint32 {
 	return max(h, 1)
 }
 
-// tellsOfTransfer reports whether a request says how a transfer goes, which it may do after the call that was transferred (RFC 5057 §5).
+// tellsOfTransfer reports whether a request says how a transfer goes, which it may do after the
+// call that was transferred (RFC 5057 §5).
 func tellsOfTransfer(m *wire.Message) bool {
 	if m.Method != wire.NOTIFY {
 		return false
 	}
-	event, _ := m.HeaderNamed("Event")
-	const refer = "refer"
-	return len(event) >= len(refer) && wire.EqualFold(event[:len(refer)], refer) && (len(event) == len(refer) || event[len(refer)] == ';' || event[len(refer)] == ' ')
+	event, _, _ := bytes.Cut(m.Header(wire.Event), []byte(";"))
+	return wire.EqualFold(bytes.TrimSpace(event), "refer")
 }

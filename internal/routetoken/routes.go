@@ -12,10 +12,12 @@ type Site interface {
 	// IsLocal tells whether a host is a domain or an address that is served.
 	IsLocal(host []byte) bool
 
-	// IsSelf tells whether a URI names this server itself: a host of ours, and a port that is listened on, or none.
+	// IsSelf tells whether a URI names this server itself: a host of ours, and a port that is
+	// listened on, or none.
 	IsSelf(u *wire.URI) bool
 
-	// AppendAOR appends the address-of-record that a URI names, and reports whether it is one at a domain that is served.
+	// AppendAOR appends the address-of-record that a URI names, and reports whether it is one at a
+	// domain that is served.
 	AppendAOR(dst []byte, u *wire.URI) ([]byte, bool)
 
 	// Location returns who is registered.
@@ -25,7 +27,8 @@ type Site interface {
 	Secret() []byte
 }
 
-// IsOurs tells whether a URI names a domain that is served: the host is ours, and the port and maddr, if there are any, too.
+// IsOurs tells whether a URI names a domain that is served: the host is ours, and the port and
+// maddr, if there are any, too.
 func IsOurs(site Site, u *wire.URI) bool {
 	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !site.IsLocal(u.Host) || u.Port != 0 && !site.IsSelf(u) {
 		return false
@@ -34,7 +37,8 @@ func IsOurs(site Site, u *wire.URI) bool {
 	return !ok || site.IsLocal(maddr)
 }
 
-// maxTokens is of how many tokens in a row the server looks through itself as the other end. It sends a request with more of them to itself.
+// maxTokens is of how many tokens in a row the server looks through itself as the other end. It
+// sends a request with more of them to itself.
 const maxTokens = 2
 
 // Routes is what the Route of a request says. It is a view of the request.
@@ -54,10 +58,12 @@ type Routes struct {
 	n     int
 }
 
-// Calls returns the calls that the request belongs to. There are several when one call comes through here more than once.
+// Calls returns the calls that the request belongs to. There are several when one call comes
+// through here more than once.
 func (rs *Routes) Calls() []Call { return rs.calls[:rs.n] }
 
-// ReadRoutes reads the Route values in front that name us, and the one after them. uri is the Request-URI.
+// ReadRoutes reads the Route values in front that name us, and the one after them. uri is the
+// Request-URI.
 func (s *Signer) ReadRoutes(m *wire.Message, uri *wire.URI, from Sender) (rs Routes, err error) {
 	rs.URI = *uri
 	if !m.Has(wire.Route) {
@@ -75,7 +81,8 @@ func (s *Signer) ReadRoutes(m *wire.Message, uri *wire.URI, from Sender) (rs Rou
 		if err != nil {
 			return rs, err
 		}
-		// Between two sockets of ours there is a value for each, with the same token. The last is the one on the side that the request goes to.
+		// Between two sockets of ours there is a value for each, with the same token. The last is
+		// the one on the side that the request goes to.
 		known := len(own) > 0 && bytes.Equal(u.User, own)
 		if !IsOurs(s.Site, &u) || !known && !s.enter(m, u.User, &rs, &from) {
 			rs.Next, rs.HasNext = u, true
@@ -90,7 +97,8 @@ func (s *Signer) ReadRoutes(m *wire.Message, uri *wire.URI, from Sender) (rs Rou
 	return rs, nil
 }
 
-// enter takes account of a Route value that names us. It returns false when the request comes to it only by way of somebody else.
+// enter takes account of a Route value that names us. It returns false when the request comes to it
+// only by way of somebody else.
 func (s *Signer) enter(m *wire.Message, user []byte, rs *Routes, sender *Sender) bool {
 	if len(user) == 0 || m.ToTag() == nil {
 		return true
@@ -103,7 +111,7 @@ func (s *Signer) enter(m *wire.Message, user []byte, rs *Routes, sender *Sender)
 	if !caller {
 		from, to = to, from
 	}
-	call := Call{t.ID, s.Calls.dialogOf(m.FromTag(), m.ToTag()), t.Invite}
+	call := Call{t.ID, s.Calls.Dialog(m.FromTag(), m.ToTag()), t.Invite}
 	switch {
 	case rs.n == 0:
 		rs.Standing = s.judge(m, &t, &call, from, sender)
@@ -127,8 +135,9 @@ func (s *Signer) isSelf(h *Hop) bool {
 // isLocal reports whether a place is at an address of ours.
 func (s *Signer) isLocal(h *Hop) bool { return s.Site.IsLocal(wire.AppendHost(nil, h.Addr.Addr())) }
 
-// undoStrictRouting finds out whether a strict router before us made our Record-Route the Request-URI, and the Request-URI the last Route
-// (RFC 3261 §16.4). It returns where in the request that value is, 0 when that is not so, and the user part of our Record-Route.
+// undoStrictRouting finds out whether a strict router before us made our Record-Route the
+// Request-URI, and the Request-URI the last Route (RFC 3261 §16.4). It returns where in the request
+// that value is, 0 when that is not so, and the user part of our Record-Route.
 func (s *Signer) undoStrictRouting(m *wire.Message, rs *Routes, from *Sender) (last int, own []byte, err error) {
 	if _, lr := rs.URI.Param("lr"); !lr {
 		return 0, nil, nil

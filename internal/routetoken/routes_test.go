@@ -14,8 +14,8 @@ func udpEnd(addr string) End {
 	return End{Hop: Hop{transport.UDP, netip.MustParseAddrPort(addr)}}
 }
 
-// TestThrough has a call come through the server several times. It looks through itself where it is the end of one token and the beginning of the next, and
-// nowhere else.
+// TestThrough has a call come through the server several times. It looks through itself where it is
+// the end of one token and the beginning of the next, and nowhere else.
 func TestThrough(t *testing.T) {
 	s := newSigner("secret")
 	const self, alice, bob, far, hair = "192.0.2.10:5060", "192.0.2.1:5060", "192.0.2.2:5060", "192.0.2.3:5060", "198.51.100.1:5060"

@@ -1,5 +1,6 @@
-// Package routetoken is what a Record-Route of ours says: which call it is for, where the call's two ends are, and when it was made. Signing it is
-// what lets a request within a call be judged without state: who may send it, and where it leads.
+// Package routetoken is what a Record-Route of ours says: which call it is for, where the call's
+// two ends are, and when it was made. Signing it is what lets a request within a call be judged
+// without state: who may send it, and where it leads.
 package routetoken
 
 import (
@@ -27,8 +28,9 @@ type End struct {
 	User   uint32 // Identity of the user of ours who is there; 0: nobody
 }
 
-// Token is what a Record-Route of ours carries in its user part, signed. A request within a call finds a phone behind NAT by it, needs no state here,
-// and nobody can make us relay to others by claiming to be in a call.
+// Token is what a Record-Route of ours carries in its user part, signed. A request within a call
+// finds a phone behind NAT by it, needs no state here, and nobody can make us relay to others by
+// claiming to be in a call.
 type Token struct {
 	Caller, Callee End
 	Made           uint32 // Calls.Now when it was made
@@ -54,7 +56,8 @@ const (
 
 var encoding = base64.RawURLEncoding
 
-// Signer makes tokens, and judges the requests that bring them back. Setting up a HMAC costs more than using it, so they are kept.
+// Signer makes tokens, and judges the requests that bring them back. Setting up a HMAC costs more
+// than using it, so they are kept.
 type Signer struct {
 	Site  Site   // whose tokens these are; its secret is asked for when the first token is made or read
 	Calls *Calls // which calls are over
@@ -79,7 +82,8 @@ func (s *Signer) get() *scratch {
 
 var separator = []byte{0}
 
-// sign returns the signature of a token's body in the call with that Call-ID, whose caller has that tag.
+// sign returns the signature of a token's body in the call with that Call-ID, whose caller has that
+// tag.
 func (v *scratch) sign(body, callID, callerTag []byte) []byte {
 	v.hash.Reset()
 	v.hash.Write(body)
@@ -107,8 +111,8 @@ func (s *Signer) Append(dst []byte, t *Token, callID, callerTag []byte) []byte {
 	return encoding.AppendEncode(dst, b)
 }
 
-// Read reads a token that came with a request. caller reports whether the request's From tag is the caller's, so that it is for the callee. ok is false
-// when we didn't write the token for this call.
+// Read reads a token that came with a request. caller reports whether the request's From tag is the
+// caller's, so that it is for the callee. ok is false when we didn't write the token for this call.
 func (s *Signer) Read(user, callID, fromTag, toTag []byte) (t Token, caller, ok bool) {
 	v := s.get()
 	defer s.pool.Put(v)
@@ -144,7 +148,8 @@ func (t *Token) read(b []byte) bool {
 	return ok1 && ok2 && len(rest) == 0
 }
 
-// An end is written as the network, whether it was dialed and the IP version in one byte, the address, the port and the user.
+// An end is written as the network, whether it was dialed and the IP version in one byte, the
+// address, the port and the user.
 const (
 	endNetwork = 5 // bits above
 	endDialed  = 2
