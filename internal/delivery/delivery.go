@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
@@ -31,6 +32,9 @@ type Client interface {
 
 // Options are what a Delivery needs of the rest of the server. All but Emit and Count must be set. The functions must not call the Delivery.
 type Options struct {
+	// Budget is where the memory is taken from for what is known of phones. It may be nil.
+	Budget *budget.Budget
+
 	Location *location.Store
 	Client   Client
 
@@ -83,6 +87,7 @@ type Delivery struct {
 	engine   storage.Engine
 	settings Settings
 	users    map[string]*user // by address-of-record
+	absent   absentees        // those without a phone, the longest absent first
 	lines    [2]line          // phones whose turn will come
 	turn     uint             // counts whose turn it was
 	retries  retries          // phones that failed
@@ -114,6 +119,7 @@ func New(o Options) *Delivery {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		users:    make(map[string]*user),
+		absent:   absentees{max: maxAbsent},
 		waiters:  make(map[string]chan struct{}),
 	}
 	d.behind = storage.NewBehind(d.source())

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
@@ -37,6 +38,8 @@ type world struct {
 	loc  *location.Store
 	d    *Delivery
 	kept storage.Engine
+
+	budget budget.Budget
 
 	mu        sync.Mutex
 	keys      map[string]map[int]string // by address-of-record: the labels
@@ -113,6 +116,7 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) start() {
 	w.d = New(Options{
+		Budget:   &w.budget,
 		Location: w.loc,
 		Client:   w,
 		Wanted: func(aor, _ string, f func(int, buttons.Button)) {

@@ -31,12 +31,21 @@ func (b *inbox) everybody() {
 	b.mu.Unlock()
 }
 
+// inboxMax is how many addresses-of-record wait to be looked at. When there are more, everybody is.
+const inboxMax = 1 << 17
+
 func (b *inbox) put(d *Delivery, aor string, c cause) {
 	b.mu.Lock()
 	if b.cause == nil {
 		b.cause = make(map[string]cause)
 	}
 	before := b.cause[aor]
+	if before == 0 && len(b.order) >= inboxMax {
+		b.all = true
+		b.mu.Unlock()
+		d.awake()
+		return
+	}
 	if before == 0 {
 		b.order = append(b.order, aor)
 	}

@@ -16,6 +16,8 @@ type user struct {
 	aor    string
 	phones []*phone
 	left   []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
+	cost   int        // what is taken from the budget
+	absent uint64     // its number among those without a phone; 0: it has some
 }
 
 // phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and keeps no binding: a refresh puts another one in its place.
@@ -201,8 +203,9 @@ func (d *Delivery) clean(u *user, now time.Time) {
 	before := len(u.left)
 	u.left = slices.DeleteFunc(u.left, func(k keyState) bool { return now.Sub(time.Unix(int64(k.at), 0)) > leftTime })
 	if len(u.phones)+len(u.left) == 0 {
-		delete(d.users, u.aor)
+		d.forgetUser(u)
 	}
+	d.account(u)
 	if len(u.left) != before {
 		d.behind.Mark(u.aor)
 	}

@@ -190,6 +190,7 @@ func (d *Delivery) finish(f *push, status int, err error) {
 	p := f.phone
 	p.flight = nil
 	d.apply(p, f, r, status)
+	d.account(p.user)
 	d.queue(p)
 	aor := p.user.aor
 	d.tell(aor)

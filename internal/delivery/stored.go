@@ -66,6 +66,7 @@ func (d *Delivery) restore(e storage.Engine) error {
 		d.mu.Lock()
 		if d.users[u.aor] == nil {
 			d.users[u.aor] = u
+			d.account(u)
 		}
 		d.mu.Unlock()
 		return nil

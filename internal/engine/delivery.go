@@ -16,6 +16,7 @@ var keyPushes = counters("key_pushes_total", "Messages that set keys of phones, 
 // newDelivery makes what brings the keys to the phones.
 func (e *Engine) newDelivery() *delivery.Delivery {
 	return delivery.New(delivery.Options{
+		Budget:   e.Budget,
 		Location: e.Location,
 		Client:   e.Transactions,
 		Wanted: func(aor, userAgent string, f func(int, buttons.Button)) {

@@ -2,6 +2,7 @@ package location
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (s *Store) tellExpired(expired []*Binding) {
 		for n < len(expired) && expired[n].AOR() == expired[i].AOR() {
 			n++
 		}
-		s.tell(expired[i].AOR(), nil, expired[i:n])
+		s.tell(strings.Clone(expired[i].AOR()), nil, expired[i:n])
 		i = n
 	}
 }

@@ -154,6 +154,9 @@ func (s *Store) Update(u *Update, r *Result) error {
 	}
 	s.set(sh, aor, r.Bindings, before+len(r.expired), rekey)
 	sh.mu.Unlock()
+	if len(r.Bindings) == 0 {
+		aor = strings.Clone(aor) // whoever keeps it is not to keep the binding
+	}
 	s.tell(aor, r.Changes, r.expired)
 	return nil
 }
@@ -181,7 +184,7 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	for _, b := range removed {
 		r.Changes = append(r.Changes, Change{Old: b})
 	}
-	s.tell(head.AOR(), r.Changes, r.expired)
+	s.tell(strings.Clone(head.AOR()), r.Changes, r.expired)
 	return r.Bindings
 }
 

@@ -21,9 +21,10 @@ const (
 	batchChanges = 4096
 	batchBytes   = 4 << 20
 
-	// A million phones that all register anew while the disk is away: over that many keys, everything is written again once it is back.
+	// A million phones that all register anew while the disk is away: over that many keys, or bytes of keys, everything is written again once it is back.
 	behindShards = 16
 	behindKeys   = 1 << 18 / behindShards // of one shard
+	behindBytes  = 16 << 20 / behindShards
 
 	errorInterval = time.Minute // between two log lines that say the same
 )
@@ -63,9 +64,10 @@ type Behind struct {
 }
 
 type behindShard struct {
-	mu   sync.Mutex
-	keys map[string]struct{}
-	_    [48]byte // to its own cache line
+	mu    sync.Mutex
+	keys  map[string]struct{}
+	bytes int      // of keys
+	_     [40]byte // to its own cache line
 }
 
 // NewBehind returns a Behind that writes nowhere yet. It must be closed when it writes somewhere.
@@ -83,11 +85,14 @@ func (b *Behind) Mark(key string) {
 func (b *Behind) mark(key string) {
 	s := &b.shards[maphash.String(b.seed, key)%behindShards]
 	s.mu.Lock()
-	if len(s.keys) < behindKeys {
+	if len(s.keys) < behindKeys && s.bytes < behindBytes {
 		if s.keys == nil {
 			s.keys = make(map[string]struct{})
 		}
-		s.keys[key] = struct{}{}
+		n := len(s.keys)
+		if s.keys[key] = struct{}{}; len(s.keys) > n {
+			s.bytes += len(key)
+		}
 		s.mu.Unlock()
 	} else {
 		s.mu.Unlock()

@@ -306,6 +306,32 @@ func TestBehindTooMuchToRemember(t *testing.T) {
 	})
 }
 
+// TestBehindRemembersFewBytes has the keys that wait be long ones, while the disk is away.
+func TestBehindRemembersFewBytes(t *testing.T) {
+	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+		e.set(errors.New("away"), nil)
+		const n = 20_000
+		for i := range n {
+			tab.set(b, fmt.Sprintf("%0*d", MaxKey, i), "x")
+		}
+		bytes := 0
+		for i := range b.shards {
+			for key := range b.shards[i].keys {
+				bytes += len(key)
+			}
+		}
+		if limit := behindShards * (behindBytes + MaxKey); bytes > limit {
+			t.Errorf("%d bytes of keys are waiting, over %d", bytes, limit)
+		}
+		e.set(nil, nil)
+		pass(time.Minute)
+		stored := 0
+		if _, err := e.Range(t.Context(), "things", "", func(Entry) error { stored++; return nil }); err != nil || stored != n {
+			t.Errorf("%d are stored, want %d: %v", stored, n, err)
+		}
+	})
+}
+
 func TestBehindPassesOverWhatCannotBeStored(t *testing.T) {
 	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
 		tab.set(b, strings.Repeat("k", MaxKey+1), "1")

@@ -137,7 +137,7 @@ func (w *writer) take() []string {
 		s := &w.b.shards[i]
 		s.mu.Lock()
 		taken := s.keys
-		s.keys, w.spare[i] = w.spare[i], nil
+		s.keys, s.bytes, w.spare[i] = w.spare[i], 0, nil
 		s.mu.Unlock()
 		for key := range taken {
 			keys = append(keys, key)
