@@ -85,7 +85,7 @@ func (c *outside) refused(t *testing.T, name string, d dialog) {
 					continue
 				}
 				if res := d.Receive(); !strings.HasPrefix(res.Text, "SIP/2.0 481 ") {
-					t.Errorf("%s: %s to %s gets\n%s", name, method, target.user, res.Text)
+					t.Fatalf("%s: %s to %s gets\n%s", name, method, target.user, res.Text)
 				}
 			}
 		}
