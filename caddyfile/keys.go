@@ -23,7 +23,11 @@ import (
 //		}
 //		batch
 //		rate <messages a second>
-//		credentials <user> <password>
+//		credentials {
+//			realm    <realm>
+//			username <text>
+//			password <text>
+//		}
 //		phones <user-agent globs...>
 //	}
 func (a *app) keys(d *caddyfile.Dispenser) error {
@@ -57,14 +61,9 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 			err = noMore(d, option)
 		case "credentials":
 			if a.Keys.Credentials != nil {
-				return d.Err("credentials are there already: they are the same for all phones")
+				return d.Err("credentials are there already")
 			}
-			args := d.RemainingArgs()
-			if len(args) != 2 { // not a word of them
-				return d.Err("credentials take a user and a password, in quotes if there are spaces in it")
-			}
-			a.Keys.Credentials = &module.KeyCredentials{Username: args[0], Password: args[1]}
-			err = noBlock(d, option)
+			a.Keys.Credentials, err = parseCredentials(d)
 		case "phones":
 			args := d.RemainingArgs()
 			if len(args) == 0 {
@@ -84,6 +83,37 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+// parseCredentials reads what phones are answered with. A user and a password on the line, which are the same for all
+// phones, load and answer nothing. No error has a word of them.
+func parseCredentials(d *caddyfile.Dispenser) (*module.KeyCredentials, error) {
+	if args := d.RemainingArgs(); len(args) > 0 {
+		if len(args) != 2 {
+			return nil, d.Err("credentials are a block with realm, username and password")
+		}
+		return &module.KeyCredentials{Username: args[0], Password: args[1]}, noBlock(d, "credentials")
+	}
+	c := new(module.KeyCredentials)
+	fields := map[string]*string{"realm": &c.Realm, "username": &c.Username, "password": &c.Password}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		field := fields[option]
+		if field == nil {
+			return nil, d.Errf("unrecognized option '%s' of credentials: %s", option,
+				suggest.DidYouMean(option, []string{"realm", "username", "password"}))
+		}
+		if *field != "" || !d.AllArgs(field) || *field == "" {
+			return nil, d.Errf("%s of credentials takes one value, in quotes if there are spaces in it", option)
+		}
+		if err := noBlock(d, option); err != nil {
+			return nil, err
+		}
+	}
+	if c.Realm == "" {
+		return nil, d.Err("credentials need the realm of the phones' challenges")
+	}
+	return c, nil
 }
 
 // parseProfile reads a profile of keys.

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,13 +37,29 @@ type Keys struct {
 	Phones []string `json:"phones,omitempty"`
 }
 
-// KeyCredentials are the name and password by which phones know that a message is the server's.
+// KeyCredentials are the name and password by which phones know that a message is the server's. Each user's phones have
+// a password of their own, since whoever registers such a phone may have something signed with it. {user} stands for the
+// user part of the address-of-record.
 type KeyCredentials struct {
-	// The name. Placeholders are allowed.
-	Username string `json:"username"`
+	// The realm of the phones' challenges: others are not answered. Without it none is. Placeholders are allowed.
+	Realm string `json:"realm,omitempty"`
 
-	// The password. Placeholders are allowed.
+	// The name. Placeholders are allowed. Default: {user}.
+	Username string `json:"username,omitempty"`
+
+	// The password, with {user} in it. Placeholders are allowed.
 	Password string `json:"password"`
+}
+
+// Validate tells what is wrong with the credentials.
+func (c *KeyCredentials) Validate() error {
+	switch {
+	case c.Realm == "" && (c.Username == "" || c.Password == ""):
+		return errors.New("credentials need a username and a password")
+	case c.Realm != "" && !strings.Contains(c.Password, "{user}"):
+		return errors.New("the password of credentials needs {user} in it, so that each user's phones have one of their own")
+	}
+	return nil
 }
 
 // KeyProfile gives keys to users and phones: to those for whom all that is said here is true, to all if nothing is said. A user may be named by users,
@@ -109,8 +126,10 @@ func (k *Keys) Validate() error {
 	if k.Rate < 0 {
 		return fmt.Errorf("rate %d: it must not be negative", k.Rate)
 	}
-	if c := k.Credentials; c != nil && (c.Username == "" || c.Password == "") {
-		return errors.New("credentials need a username and a password")
+	if c := k.Credentials; c != nil {
+		if err := c.Validate(); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(k.Phones, "") {
 		return errors.New("phones: an empty glob matches nobody")
@@ -208,11 +227,20 @@ func (a *App) provisionKeys() error {
 	repl := caddy.NewReplacer()
 	a.generation.Delivery = delivery.Settings{Batch: a.Keys.Batch, Rate: a.Keys.Rate, Phones: a.Keys.Phones}
 	if c := a.Keys.Credentials; c != nil {
-		username, password := repl.ReplaceKnown(c.Username, ""), repl.ReplaceKnown(c.Password, "")
-		if username == "" || password == "" {
-			return errors.New("keys: credentials need a username and a password: their placeholders are empty")
+		d := delivery.Credentials{
+			Realm:    repl.ReplaceKnown(c.Realm, ""),
+			Username: repl.ReplaceKnown(cmp.Or(c.Username, "{user}"), ""),
+			Password: repl.ReplaceKnown(c.Password, ""),
 		}
-		a.generation.Delivery.Username, a.generation.Delivery.Password = username, password
+		switch {
+		case c.Realm == "":
+			a.logger.Warn("the credentials of keys are the same for all phones, so no challenge is answered with them: write " +
+				"credentials { realm <of the phones>; password <text with {user} in it> }, one option a line")
+		case d.Realm == "" || d.Username == "" || d.Password == "{user}":
+			return errors.New("keys: credentials need a realm, a username and a secret in the password: their placeholders are empty")
+		default:
+			a.generation.Delivery.Credentials = d
+		}
 	}
 	for _, m := range a.Keys.Models {
 		a.generation.Models = append(a.generation.Models, snom.Model{Name: m.Name, Keys: m.Keys, Colors: m.Colors, Confidence: snom.Verified})

@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"io"
+	"net/netip"
+	"strings"
 
 	"github.com/icholy/digest"
 
@@ -10,13 +12,50 @@ import (
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
-// answer sends the message once more with the answer to the challenge that a phone has met it with. It tells whether it did: not without credentials, and not a
-// second time, as a phone that has got an answer and challenges again does not like the password.
+// Credentials are what challenges of phones are answered with. {user} in them is the user part of the address-of-record.
+// The realm is that of the phones, and the password has {user} in it: anybody may register as such a phone and challenge
+// what comes, with the challenge of another phone. What he gets must be good for his own phone alone.
+type Credentials struct {
+	Realm, Username, Password string
+}
+
+// Answer reports whether challenges are answered.
+func (c *Credentials) Answer() bool {
+	return c.Realm != "" && c.Username != "" && strings.Contains(c.Password, userPlaceholder)
+}
+
+const userPlaceholder = "{user}"
+
+// of returns the credentials for the phones of an address-of-record.
+func (c *Credentials) of(aor string) (username, password string) {
+	user := aor
+	if i := strings.LastIndexByte(aor, '@'); i >= 0 {
+		user = aor[:i]
+	}
+	r := strings.NewReplacer(userPlaceholder, user)
+	return r.Replace(c.Username), r.Replace(c.Password)
+}
+
+// speaksForItself reports whether the phone's Contact is where it registered from: what is signed for it is good for
+// nobody at another address.
+func (f *push) speaksForItself() bool {
+	u, err := wire.ParseURI([]byte(f.contact))
+	if err != nil {
+		return false
+	}
+	host, err := netip.ParseAddr(strings.Trim(string(u.Host), "[]"))
+	return err == nil && host.Unmap() == f.flow.Remote.Addr().Unmap().WithZone("")
+}
+
+// answer sends the message once more with the answer to the challenge that a phone has met it with. It reports whether it
+// did: not without credentials, not for another realm or another place, and not a second time, as a phone that has got an
+// answer and challenges again does not like the password.
 func (f *push) answer(m *wire.Message, out *transport.Outbox) bool {
 	d := f.d
 	d.mu.Lock()
-	username, password := d.settings.Username, d.settings.Password
-	answerable := username != "" && f.message != nil && !f.answered && !f.done
+	c := d.settings.Credentials
+	username, password := c.of(f.phone.user.aor)
+	answerable := c.Answer() && f.message != nil && f.speaksForItself() && !f.answered && !f.done
 	f.answered = f.answered || answerable
 	d.mu.Unlock()
 	if !answerable {
@@ -31,11 +70,11 @@ func (f *push) answer(m *wire.Message, out *transport.Outbox) bool {
 		return false
 	}
 	for it := m.Lines(challenge); it.Next(); { // RFC 8760 §2.4: the topmost that we can answer
-		c, err := digest.ParseChallenge(string(wire.AppendClean(nil, it.Value())))
-		if err != nil || !digest.CanDigest(c) {
+		offer, err := digest.ParseChallenge(string(wire.AppendClean(nil, it.Value())))
+		if err != nil || offer.Realm != c.Realm || !digest.CanDigest(offer) {
 			continue
 		}
-		credentials, err := digest.Digest(c, digest.Options{
+		credentials, err := digest.Digest(offer, digest.Options{
 			Method: "MESSAGE", URI: string(sent.RequestURI()), Username: username, Password: password,
 			GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(sent.Body())), nil },
 		})

@@ -14,6 +14,52 @@ import (
 	"github.com/caddysip/caddysip/internal/wire"
 )
 
+// signing returns settings with a password for each user.
+func signing(realm, password string) Settings {
+	if password != "" {
+		password += "-{user}"
+	}
+	return Settings{Credentials: Credentials{Realm: realm, Username: "server", Password: password}}
+}
+
+// TestSignsNothing has phones that would have something signed for another place, or with a password that is not their
+// user's own.
+func TestSignsNothing(t *testing.T) {
+	good := signing("phone", "secret")
+	shared, anywhere := good, good
+	shared.Credentials.Password = "secret"
+	anywhere.Credentials.Realm = ""
+	for name, tc := range map[string]struct {
+		settings  Settings
+		contact   string
+		challenge string
+		sent      int
+	}{
+		"as it should be":      {good, "", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"", 2},
+		"another realm":        {good, "", "WWW-Authenticate: Digest realm=\"victim\", nonce=\"n\"", 1},
+		"another place":        {good, "sip:101@192.0.2.50:5060", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"", 1},
+		"a name":               {good, "sip:101@phone.example.com", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"", 1},
+		"a shared password":    {shared, "", "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"", 1},
+		"no realm":             {anywhere, "", "WWW-Authenticate: Digest realm=\"\", nonce=\"n\"", 1},
+		"the second that fits": {good, "", "WWW-Authenticate: Digest realm=\"x\", nonce=\"n\"\r\nWWW-Authenticate: Digest realm=\"phone\", nonce=\"n\"", 2},
+	} {
+		inWorld(t, func(w *world) {
+			w.d.Configure(tc.settings)
+			w.answer(func(message) (int, time.Duration) {
+				w.challenge = tc.challenge + "\r\n"
+				return 401, 0
+			})
+			w.set(alice, "A", 1)
+			w.register(registration{contact: tc.contact})
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if len(w.sent) != tc.sent || tc.sent == 1 && strings.Contains(w.sent[0].text, "uthorization") {
+				t.Errorf("%s: %d messages are sent, want %d", name, len(w.sent), tc.sent)
+			}
+		})
+	}
+}
+
 // answered tells whether a message has the right answer to a challenge.
 func answered(t *testing.T, m message, challenge, name, password string) bool {
 	t.Helper()
@@ -34,7 +80,7 @@ func answered(t *testing.T, m message, challenge, name, password string) bool {
 		t.Fatal(err)
 	}
 	want, err := digest.Digest(c, digest.Options{
-		Method: "MESSAGE", URI: m.contact, Username: "server", Password: password, Cnonce: got.Cnonce, Count: got.Nc,
+		Method: "MESSAGE", URI: m.contact, Username: "server", Password: password + "-101", Cnonce: got.Cnonce, Count: got.Nc,
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(m.body)), nil },
 	})
 	return err == nil && *got == *want
@@ -70,7 +116,8 @@ func TestChallenge(t *testing.T) {
 			`Digest realm="phone", nonce="n1", algorithm=SHA-256, qop="auth-int"`,
 		} {
 			inWorld(t, func(w *world) {
-				w.d.Configure(Settings{Username: "server", Password: "secret"})
+				c, _ := digest.ParseChallenge(challenge)
+				w.d.Configure(signing(c.Realm, "secret"))
 				w.challenged(status, challenge, "secret")
 				w.set(alice, "A", 1, 2)
 				w.register(registration{})
@@ -118,7 +165,7 @@ func TestChallengeRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				if tc.password != "" {
-					w.d.Configure(Settings{Username: "server", Password: tc.password})
+					w.d.Configure(signing("phone", tc.password))
 				}
 				w.answer(func(message) (int, time.Duration) {
 					w.challenge = "WWW-Authenticate: " + tc.challenge + "\r\n"
@@ -139,14 +186,14 @@ func TestChallengeRefused(t *testing.T) {
 				}
 
 				// The same settings again change nothing; with the right password the phone gets what it has refused.
-				w.d.Configure(Settings{Username: "server", Password: tc.password})
+				w.d.Configure(signing("phone", tc.password))
 				if tc.password != "" {
 					w.expect()
 				} else {
-					w.expect(tc.sent[0], tc.sent[0])
+					w.expect(tc.sent[0])
 				}
 				w.challenged(401, challenge, "right")
-				w.d.Configure(Settings{Username: "server", Password: "right"})
+				w.d.Configure(signing("phone", "right"))
 				w.expect("k=1 c=on l=A", "k=1 c=on l=A")
 				w.state(alice, StateCurrent)
 			})
@@ -157,7 +204,7 @@ func TestChallengeRefused(t *testing.T) {
 // A phone that doesn't answer the second message is asked again later, from the start.
 func TestChallengeTimeout(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.d.Configure(Settings{Username: "server", Password: "secret"})
+		w.d.Configure(signing("phone", "secret"))
 		w.answer(func(m message) (int, time.Duration) {
 			w.challenge = "WWW-Authenticate: Digest realm=\"phone\", nonce=\"n1\"\r\n"
 			if strings.Contains(m.text, "\r\nAuthorization: ") {

@@ -62,8 +62,8 @@ type Settings struct {
 	Batch bool // several keys in one message
 	Rate  int  // messages in a second; 0: DefaultRate
 
-	// What phones that challenge a message are answered with. Without a username they are not answered.
-	Username, Password string
+	// What phones that challenge a message are answered with.
+	Credentials Credentials
 
 	// Globs of the User-Agents, in any case, of phones that have such keys, beside those of Snom.
 	Phones []string
@@ -142,7 +142,7 @@ func (d *Delivery) Configure(s Settings) {
 	d.mu.Lock()
 	before := d.settings
 	d.settings = s
-	credentials := s.Username != before.Username || s.Password != before.Password
+	credentials := s.Credentials != before.Credentials
 	if credentials {
 		d.setCredentials()
 	}

@@ -212,7 +212,7 @@ func TestNamedPhoneWithPassword(t *testing.T) {
 	register("1")
 	register("2")
 	peer.Nothing()
-	h.s.Load(strings.Replace(h.text, "keys {", "keys {\nphones officephone/*\ncredentials server {env.KEYS_PASSWORD}", 1))
+	h.s.Load(strings.Replace(h.text, "keys {", "keys {\nphones officephone/*\ncredentials {\nrealm phone\nusername server\npassword {env.KEYS_PASSWORD}-{user}\n}", 1))
 	for _, body := range []string{"k=1\r\nc=on\r\no=green\r\nn=9\r\nl=Front desk", "k=2\r\nn=77\r\na=message\r\nl=Door"} {
 		first := peer.Expect("MESSAGE sip:101@" + peer.Addr.String() + " SIP/2.0\r\n")
 		peer.Ignore(first)
@@ -228,7 +228,7 @@ func TestNamedPhoneWithPassword(t *testing.T) {
 		h.check(err)
 		c, err := digest.ParseChallenge(challenge)
 		h.check(err)
-		want, err := digest.Digest(c, digest.Options{Method: "MESSAGE", URI: first.URI(), Username: "server", Password: "secret", Cnonce: got.Cnonce, Count: got.Nc})
+		want, err := digest.Digest(c, digest.Options{Method: "MESSAGE", URI: first.URI(), Username: "server", Password: "secret-101", Cnonce: got.Cnonce, Count: got.Nc})
 		h.check(err)
 		if *got != *want {
 			t.Errorf("the credentials are %v, not %v", got, want)

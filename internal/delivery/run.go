@@ -155,7 +155,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		return nil
 	}
 	d.message = appendMessage(d.message[:0], b, d.options.Path(b), flow, sentBy, body)
-	if d.settings.Username != "" {
+	if d.settings.Credentials.Answer() {
 		f.message = bytes.Clone(d.message) // d.message is soon another's
 	}
 	p.flight = f
