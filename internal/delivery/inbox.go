@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -101,6 +102,7 @@ func (d *Delivery) lookAtAll() {
 		aors = append(aors, aor)
 	}
 	d.mu.Unlock()
+	slices.Sort(aors) // so that the same happens each time
 	for _, aor := range aors {
 		d.look(aor, registered)
 	}

@@ -264,10 +264,13 @@ func (p *phone) answered(keys []sentKey, status int) {
 	}
 }
 
+// Jitter returns a random time from 0 to less than d. A simulation that is to be repeated has its own.
+var Jitter = func(d time.Duration) time.Duration { return rand.N(d) }
+
 // backoff returns how long to wait after so many failures, more or less: phones that failed together are not asked together.
 func backoff(failures uint8) time.Duration {
 	d := min(firstRetry<<min(failures-1, 10), lastRetry)
-	return d - d/5 + rand.N(2*d/5)
+	return d - d/5 + Jitter(2*d/5)
 }
 
 // report tells of the outcome, without a lock.

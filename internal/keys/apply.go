@@ -99,11 +99,11 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	var batch storage.Batch
 	for _, p := range plans {
 		after[p.aor] = pack(p.records)
-		if after[p.aor] == pack(p.before) {
+		same := after[p.aor] == pack(p.before)
+		if same {
 			delete(after, p.aor)
-			continue
 		}
-		if s.engine == nil || pack(durable(p.records)) == pack(durable(p.before)) {
+		if s.engine == nil || (same || pack(durable(p.records)) == pack(durable(p.before))) && !s.isUnsure(p.aor) {
 			continue
 		}
 		c, err := encode(p.aor, durable(p.records))
@@ -115,8 +115,10 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	if len(batch.Changes) > 0 {
 		batch.Sync = true
 		if err := write(ctx, s.engine, batch); err != nil {
+			s.setUnsure(batch, true)
 			return nil, fmt.Errorf("storing keys: %w", err)
 		}
+		s.setUnsure(batch, false)
 	}
 	s.mu.Lock()
 	for aor, p := range after {
@@ -124,6 +126,29 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	}
 	s.mu.Unlock()
 	return slices.Collect(maps.Keys(after)), nil
+}
+
+// isUnsure reports whether the storage may have something else of an address-of-record than memory: a write has failed, or not
+// ended, and what it was to write may be there or come there. Then even what changes nothing is written before it is
+// acknowledged, since it is what a restart must find.
+func (s *Store) isUnsure(aor string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, unsure := s.unsure[aor]
+	return unsure
+}
+
+// setUnsure notes whether that is so of what a batch was to write.
+func (s *Store) setUnsure(batch storage.Batch, unsure bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range batch.Changes {
+		if unsure {
+			s.unsure[batch.Changes[i].Key] = struct{}{}
+		} else {
+			delete(s.unsure, batch.Changes[i].Key)
+		}
+	}
 }
 
 // write writes to the storage. It does not wait for ever for a disk that hangs, so that neither a reload nor a stop does.

@@ -106,6 +106,7 @@ type failing struct {
 	err    error
 	writes int
 	sync   bool // the last write was
+	lands  bool // what is refused is made all the same, as when only the last of it could not be synced
 }
 
 var errFull = errors.New("no space left on device")
@@ -120,8 +121,11 @@ func (f *failing) Write(ctx context.Context, b storage.Batch) ([]uint64, error) 
 	f.mu.Lock()
 	f.writes++
 	f.sync = b.Sync
-	err := f.err
+	err, lands := f.err, f.lands
 	f.mu.Unlock()
+	if err != nil && lands {
+		_, _ = f.Engine.Write(ctx, b)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -45,12 +45,13 @@ type Store struct {
 
 	mu     sync.RWMutex
 	aors   map[string]packed
+	unsure map[string]struct{} // those that the storage may have otherwise
 	expiry expiry
 }
 
 // New returns an empty store, which keeps everything in memory alone until Use is called. It must be closed.
 func New(o Options) *Store {
-	s := &Store{options: o, seed: maphash.MakeSeed(), aors: make(map[string]packed)}
+	s := &Store{options: o, seed: maphash.MakeSeed(), aors: make(map[string]packed), unsure: make(map[string]struct{})}
 	s.profiles.Store(new(profiles))
 	s.expiry.init(s.expire)
 	return s

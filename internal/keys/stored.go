@@ -184,6 +184,9 @@ func (s *Store) use(e storage.Engine, aors map[string]packed) {
 		s.stripes[i].Lock()
 	}
 	s.engine = e
+	s.mu.Lock()
+	clear(s.unsure)
+	s.mu.Unlock()
 	var changed []string
 	if aors != nil {
 		changed = s.replace(aors)

@@ -104,7 +104,13 @@ func TestStorageError(t *testing.T) {
 	told.take()
 	revision := s.Revision(alice)
 	f.fail(errFull)
-	changes := []Change{{AOR: alice, Layer: Admin, Record: label(1, "after")}, {AOR: bob, Layer: User, Record: label(1, "new")}, {AOR: alice, Layer: Event, Record: label(2, "call"), Volatile: true}}
+	call := Change{AOR: alice, Layer: Event, Record: label(2, "call"), Volatile: true}
+	mustApply(t, s, call) // what needs no storage goes on
+	shows(t, s, alice, map[int]string{1: "before", 2: "call"})
+	mustApply(t, s, Change{AOR: alice, Layer: Event, Key: 2})
+	shows(t, s, alice, map[int]string{1: "before"})
+	told.take()
+	changes := []Change{{AOR: alice, Layer: Admin, Record: label(1, "after")}, {AOR: bob, Layer: User, Record: label(1, "new")}, call}
 	if err := s.Apply(context.Background(), changes); !errors.Is(err, errFull) {
 		t.Errorf("got the error %v", err)
 	}
@@ -113,8 +119,6 @@ func TestStorageError(t *testing.T) {
 	if got := told.take(); got != nil || s.Revision(alice) != revision {
 		t.Errorf("nothing has changed, but told of %v", got)
 	}
-	mustApply(t, s, changes[2]) // what needs no storage goes on
-	shows(t, s, alice, map[int]string{1: "before", 2: "call"})
 	f.fail(nil)
 	mustApply(t, s, changes...)
 	shows(t, s, alice, map[int]string{1: "after", 2: "call"})
@@ -243,4 +247,35 @@ func TestDamage(t *testing.T) {
 		t.Errorf("there are keys of %v", got)
 	}
 	shows(t, s, alice, map[int]string{1: "a", 3: "c"})
+}
+
+// TestUnsure has a storage that makes a change and says that it has not. What is acknowledged after that is what a restart
+// finds, though it changes nothing of what is in memory.
+func TestUnsure(t *testing.T) {
+	for what, change := range map[string]Change{
+		"the same again":  {AOR: alice, Layer: Admin, Record: label(2, "first")},
+		"nothing deleted": {AOR: alice, Layer: Admin, Key: 3},
+	} {
+		m := closing(t, storage.NewMemory())
+		f := &failing{Engine: m}
+		s, _ := start(t, f)
+		mustApply(t, s, Change{AOR: alice, Layer: Admin, Record: label(2, "first")})
+		before := inStorage(t, m, alice)
+		f.lands = true
+		f.fail(errFull)
+		if err := s.Apply(t.Context(), []Change{
+			{AOR: alice, Layer: Admin, Record: label(2, "second")}, {AOR: alice, Layer: Admin, Record: label(3, "third")},
+		}); !errors.Is(err, errFull) || inStorage(t, m, alice) == before {
+			t.Fatalf("%v, and stored is %s", err, inStorage(t, m, alice))
+		}
+		f.fail(nil)
+		mustApply(t, s, change)
+		if got := inStorage(t, m, alice); got != before {
+			t.Errorf("%s: stored is\n%s\nwant\n%s", what, got, before)
+		}
+		writes := f.writes
+		if mustApply(t, s, change); f.writes != writes {
+			t.Errorf("%s: it is written each time", what)
+		}
+	}
 }

@@ -141,8 +141,11 @@ func (b *Bolt) prepare() error {
 		b.log.start(revisionOf(tx))
 		return nil
 	})
-	for done := false; !done && err == nil; {
-		done, err = b.sweepSome(10_000)
+	for done := err != nil; !done && err == nil; {
+		// A disk that is full or fails is no reason not to start: what has expired is not seen in any case.
+		if done, err = b.sweepSome(10_000); err != nil && b.broken.Load() == nil {
+			return nil
+		}
 	}
 	return err
 }

@@ -23,6 +23,7 @@ type Faults struct {
 	Errors  float64       // the part of the writes that fails with EIO
 	Short   float64       // the part of the writes that stops half way, with ENOSPC
 	Latency time.Duration // of a write, at most
+	Metas   bool          // meta pages take time too; bbolt lets nobody read meanwhile, by a mutex, so nobody may try to
 }
 
 // Disk is what a server's storage file is on. The file is real, and so is bbolt; what bbolt writes passes here. bbolt syncs before
@@ -41,7 +42,8 @@ type Disk struct {
 // power is a disk from one power cut to the next.
 type power struct {
 	off     bool
-	synced  []byte // the file as it would be at least
+	gone    chan struct{} // closed when it is off
+	synced  []byte        // the file as it would be at least
 	pending []write
 	image   []byte // what is left after the cut
 }
@@ -87,10 +89,11 @@ func (d *Disk) open(db *bolt.DB) {
 	if err != nil {
 		panic(err)
 	}
-	p := &power{synced: content}
+	p := &power{synced: content, gone: make(chan struct{})}
 	d.mu.Lock()
 	d.power = p
 	d.mu.Unlock()
+	db.NoSync, db.NoGrowSync = true, true // no power cut is a real one
 	// bbolt keeps the function that it writes with in a field that others can't see.
 	field := reflect.ValueOf(db).Elem().FieldByName("ops").FieldByName("writeAt")
 	writeAt := (*func([]byte, int64) (int, error))(unsafe.Pointer(field.UnsafeAddr()))
@@ -104,19 +107,18 @@ func (d *Disk) open(db *bolt.DB) {
 func (d *Disk) write(p *power, file func([]byte, int64) (int, error), b []byte, at int64, meta bool) (int, error) {
 	d.mu.Lock()
 	wait := time.Duration(d.chance.Float64() * float64(d.faults.Latency) / 2)
-	d.mu.Unlock()
-	if wait > 0 {
-		time.Sleep(wait)
+	if meta && !d.faults.Metas {
+		wait = 0
 	}
+	d.mu.Unlock()
+	p.wait(wait)
 	d.mu.Lock()
 	n, err := d.begin(p, file, b, at, meta)
 	d.mu.Unlock()
 	if err != nil || !meta {
 		return n, err
 	}
-	if wait > 0 {
-		time.Sleep(wait)
-	}
+	p.wait(wait)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if p.off {
@@ -148,6 +150,19 @@ func (d *Disk) begin(p *power, file func([]byte, int64) (int, error), b []byte, 
 	return n, err
 }
 
+// wait waits, unless the power goes.
+func (p *power) wait(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.gone:
+	}
+}
+
 // sync makes what was written last.
 func (p *power) sync() {
 	for _, w := range p.pending {
@@ -174,6 +189,7 @@ func (d *Disk) cut() {
 		return
 	}
 	p.off = true
+	close(p.gone)
 	file := p.synced
 	for _, w := range p.pending {
 		kind := d.chance.IntN(3)

@@ -57,7 +57,7 @@ func TestPowerCuts(t *testing.T) {
 				t.Fatalf("round %d: %v", round, err)
 			}
 			written = count
-			d.Set(Faults{Latency: 20 * time.Millisecond})
+			d.Set(Faults{Latency: 20 * time.Millisecond, Metas: true})
 			time.AfterFunc(time.Duration(chance.Int64N(int64(time.Second))), d.cut)
 			n, err := writeFor(t, b, written)
 			if !errors.Is(err, syscall.EIO) {
@@ -106,4 +106,43 @@ func TestFaults(t *testing.T) {
 			t.Errorf("only %d batches were written", written)
 		}
 	})
+}
+
+// TestStartOnBadDisk opens a file on a disk that is full, or fails: what is in it is there, though what has expired cannot be
+// deleted. So a server starts, and serves.
+func TestStartOnBadDisk(t *testing.T) {
+	for _, failure := range []error{syscall.ENOSPC, syscall.EIO} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "sip.db")
+			d := newDisk(path, simnet.New(1).Seeded("disk"))
+			defer d.remove()
+			b, err := storage.OpenBolt(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Write(t.Context(), storage.Batch{Changes: []storage.Change{
+				{Bucket: "things", Key: "short", Value: []byte("x"), Expires: time.Now().Add(time.Second)},
+				{Bucket: "things", Key: "long", Value: []byte("x")},
+			}}); err != nil {
+				t.Fatal(err)
+			}
+			b.Close()
+			time.Sleep(time.Minute)
+			d.Set(Faults{Err: failure})
+			if b, err = storage.OpenBolt(path); err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if _, err := b.Get(t.Context(), "things", "long"); err != nil {
+				t.Error(err)
+			}
+			if _, err := b.Get(t.Context(), "things", "short"); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("what has expired: %v", err)
+			}
+			d.Heal()
+			if _, err := b.Write(t.Context(), storage.Batch{Changes: []storage.Change{{Bucket: "things", Key: "new", Value: []byte("x")}}}); err != nil {
+				t.Errorf("the disk works again: %v", err)
+			}
+		})
+	}
 }

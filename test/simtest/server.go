@@ -23,11 +23,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/simnet"
 	"github.com/caddysip/caddysip/internal/transport"
@@ -70,7 +72,10 @@ func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	s := &Server{Host: host, Addr: netip.AddrPortFrom(host.Addr(), module.DefaultPort), t: t}
 	s.Disk = newDisk(filepath.Join(caddy.AppDataDir(), "sip", "sip.db"), host.Net().Seeded("disk"))
+	jitter, chance := delivery.Jitter, host.Net().Seeded("jitter")
+	delivery.Jitter = func(d time.Duration) time.Duration { return time.Duration(chance.Int64N(int64(d))) } // one goroutine's
 	t.Cleanup(func() {
+		defer func() { delivery.Jitter = jitter }()
 		s.Disk.Heal()
 		s.Stop()
 		s.Disk.remove()
@@ -80,6 +85,12 @@ func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 		t.Fatalf("starting: %v\n%s", err, text)
 	}
 	return s
+}
+
+// Quiet is StartCaddyfile for a server whose log nobody reads, since what goes wrong is meant to.
+func Quiet(t testing.TB, host *simnet.Host, text string) *Server {
+	t.Helper()
+	return StartCaddyfile(t, host, strings.Replace(text, "{", "{\n\tlog {\n\t\toutput discard\n\t}", 1))
 }
 
 // Run starts the server again, after Stop or Kill, with the configuration that it had.

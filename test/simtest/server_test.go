@@ -67,7 +67,7 @@ func TestServer(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		users, bindings := s.Engine().Location.Len()
-		if held := s.Held(); users != 0 || bindings != 0 || held != 0 {
+		if held := s.Held(); users != 0 || bindings != 0 || held > 24 { // that there was such a user is remembered
 			t.Errorf("%d users with %d bindings and %d bytes are left", users, bindings, held)
 		}
 	})
