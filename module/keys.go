@@ -233,11 +233,13 @@ func (a *App) provisionKeys() error {
 			Password: repl.ReplaceKnown(c.Password, ""),
 		}
 		switch {
+		case d.Username == "" || d.Password == "":
+			return errors.New("keys: credentials need a username and a password: their placeholders are empty")
 		case c.Realm == "":
 			a.logger.Warn("the credentials of keys are the same for all phones, so no challenge is answered with them: write " +
 				"credentials { realm <of the phones>; password <text with {user} in it> }, one option a line")
-		case d.Realm == "" || d.Username == "" || d.Password == "{user}":
-			return errors.New("keys: credentials need a realm, a username and a secret in the password: their placeholders are empty")
+		case d.Realm == "" || d.Password == "{user}":
+			return errors.New("keys: credentials need a realm, and a secret in the password: their placeholders are empty")
 		default:
 			a.generation.Delivery.Credentials = d
 		}
