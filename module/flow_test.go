@@ -64,30 +64,6 @@ func TestFlows(t *testing.T) {
 	}
 }
 
-// TestTooMuchWaits has as many requests wait as may.
-func TestTooMuchWaits(t *testing.T) {
-	s := start(t, "act later\nact tell done")
-	block, n := make(chan struct{}), 0
-	for s.App().Go(func() { <-block }) {
-		n++
-	}
-	if n != 1024 {
-		t.Errorf("%d may wait", n)
-	}
-	for _, p := range peers(s) {
-		p.Send(request("MESSAGE", "sip:bob@example.com"))
-		if m := p.Expect("SIP/2.0 503 Service Unavailable\r\n"); m.Header("Retry-After") != "1" {
-			t.Errorf("got\n%s", m.Text)
-		}
-	}
-	close(block)
-	p := s.UDP()
-	p.Send(request("MESSAGE", "sip:bob@example.com"))
-	for m := p.Receive(); strings.HasPrefix(m.Text, "SIP/2.0 503"); m = p.Receive() {
-		p.Send(request("MESSAGE", "sip:bob@example.com")) // they are still going
-	}
-}
-
 // TestSipgo answers and asks with sipgo's types.
 func TestSipgo(t *testing.T) {
 	s := start(t, "@held method MESSAGE INVITE\nact @held hold")

@@ -56,7 +56,7 @@ func (a *act) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 			return errors.New("two answers were possible")
 		}
 	case "later": // the rest of the chain, on another goroutine
-		r.Go(w, func() error { return next(w, r) })
+		r.Go(w, "test", func() error { return next(w, r) })
 		return nil
 	case "note":
 		notes.add(strings.Join(a.What[1:], " "))

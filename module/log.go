@@ -115,3 +115,6 @@ func addressOf(r *Request, id wire.HeaderID) []byte {
 	a, _ := r.Address(id)
 	return wire.WithoutPassword(a.URI)
 }
+
+// LogsAccess reports whether the server has an access log.
+func (s *Server) LogsAccess() bool { return s.access != nil }

@@ -27,7 +27,12 @@ var (
 		Help: "Events that the handlers of Caddy's events app were too slow for.",
 	})
 
-	collectors = []prometheus.Collector{requestsTotal, LRCPushes, lostEvents}
+	refusedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "sip", Name: "waiting_refused_total",
+		Help: "Requests that were refused because too many were waiting already, by what for.",
+	}, []string{"pool"})
+
+	collectors = []prometheus.Collector{requestsTotal, refusedTotal, LRCPushes, lostEvents}
 )
 
 // requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.

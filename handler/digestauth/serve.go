@@ -42,11 +42,11 @@ func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next m
 	if m.Method == wire.ACK {
 		check = h.checkACK
 	}
-	if !h.blocking {
+	if !h.blocking || !h.asks(r, line) {
 		return check(w, r, next, line)
 	}
 	// The request's bytes move when it is kept.
-	r.Go(w, func() error {
+	r.Go(w, module.PoolAuthentication, func() error {
 		line, _ := h.credentials(r)
 		return check(w, r, next, line)
 	})
@@ -63,6 +63,16 @@ func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 		}
 	}
 	return routetoken.Routes{}
+}
+
+// asks reports whether the providers are to be asked: not for whoever has no nonce of ours, who may be anybody.
+func (h *DigestAuth) asks(r *module.Request, line []byte) bool {
+	var c digest.Credentials
+	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
+		return false
+	}
+	_, ok := h.nonces.Read(&c, r.Source())
+	return ok
 }
 
 // pass gives a request to the next handler, without the credentials that are for us: they are nobody else's business (RFC 3261 §22.3).

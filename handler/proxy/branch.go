@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 
 	"go.uber.org/zap"
@@ -37,16 +36,7 @@ func (b *branch) start(out *transport.Outbox) {
 	case b.target.gone:
 		b.unreachable(480, errGone, out)
 	case b.target.name != nil:
-		var hops []hop
-		b.wait(func() (err error) {
-			if hops, err = resolve(b.c.p.resolver, b.target.name); err == nil {
-				hops, err = b.target.admit(hops)
-			}
-			return err
-		}, func() {
-			b.hops = hops
-			b.try(nil)
-		})
+		b.look(out)
 	default:
 		b.at = b.target.hop
 		b.reach(out)
@@ -81,41 +71,9 @@ func (b *branch) reach(out *transport.Outbox) {
 	case b.target.flow:
 		b.unreachable(480, errGone, out)
 	case b.at.Network.Reliable():
-		b.dial()
+		b.dial(out)
 	default:
 		b.unreachable(503, errListener, out)
-	}
-}
-
-// dial makes a connection to the place, and sends the request.
-func (b *branch) dial() {
-	var f transport.Flow
-	at := b.at
-	b.wait(func() (err error) {
-		f, err = b.c.p.app.Engine().Transport.Dial(context.Background(), at.Network, at.Addr)
-		return err
-	}, func() {
-		b.send(f, nil)
-	})
-}
-
-// wait runs look, which may block, on another goroutine, and then, unless the branch has ended meanwhile, found.
-func (b *branch) wait(look func() error, found func()) {
-	c := b.c
-	c.r.Keep()
-	if !c.p.app.Go(func() {
-		err := look()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		switch {
-		case b.over:
-		case err != nil:
-			b.unreachable(503, err, nil)
-		default:
-			found()
-		}
-	}) {
-		b.failed(nil, 503, nil)
 	}
 }
 

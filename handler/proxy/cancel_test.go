@@ -141,7 +141,7 @@ func TestCancelLooking(t *testing.T) {
 
 // setResolver has the next server look up all names through connections that dial makes.
 func setResolver(t *testing.T, dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	before := resolver
-	resolver = &net.Resolver{PreferGo: true, Dial: dial}
-	t.Cleanup(func() { resolver = before })
+	before := lookups
+	lookups = newNames(&net.Resolver{PreferGo: true, Dial: dial})
+	t.Cleanup(func() { lookups = before })
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -68,11 +67,11 @@ type Proxy struct {
 	// ask for privacy (Privacy: id) are named to trusted neighbours alone. Default: false.
 	AssertIdentity bool `json:"assert_identity,omitempty"`
 
-	app      *module.App
-	server   *module.Server
-	logger   *zap.Logger
-	signer   routetoken.Signer
-	resolver *net.Resolver
+	app    *module.App
+	server *module.Server
+	logger *zap.Logger
+	signer routetoken.Signer
+	names  *names
 
 	places    []fixed // of each of To
 	deniedLog ratelog.Gate
@@ -86,7 +85,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults.
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
-	p.resolver = resolver
+	p.names = lookups
 	repl := caddy.NewReplacer()
 	for _, text := range p.To {
 		p.places = append(p.places, fixedPlace(repl, text))

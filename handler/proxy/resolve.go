@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/flight"
+	"github.com/caddysip/caddysip/internal/quota"
 	"github.com/caddysip/caddysip/internal/routetoken"
 	"github.com/caddysip/caddysip/internal/transport"
 	"github.com/caddysip/caddysip/internal/wire"
@@ -17,8 +20,39 @@ import (
 // dnsTimeout is how long a name may take to look up: the caller is retransmitting meanwhile.
 const dnsTimeout = 5 * time.Second
 
-// resolver is what a new configuration looks names up with. Tests have their own.
-var resolver = net.DefaultResolver
+// What one user, or one source, may have looked up at a time, and what all may.
+const (
+	maxLookups, userLookups = 256, 16          // names
+	maxWaiting, userWaiting = 4096, 64         // requests that wait for one
+	nameWaiting             = 256              // of these for the same
+	rememberedNames         = 1024             // with where they lead, or that they lead nowhere
+	nameLifetime            = 10 * time.Second // the resolver does not say how long an answer is good
+)
+
+// names looks up where URIs lead, those that are the same at once.
+type names struct {
+	dns *net.Resolver
+	*flight.Group[string, []hop]
+}
+
+func newNames(dns *net.Resolver) *names {
+	return &names{dns, flight.New[string, []hop](flight.Options{
+		Flights:   quota.New(maxLookups, userLookups),
+		Waiters:   quota.New(maxWaiting, userWaiting),
+		PerFlight: nameWaiting,
+		Remember:  rememberedNames,
+		Keep:      nameLifetime,
+	})}
+}
+
+// lookups are of all configurations. Tests have their own.
+var lookups = newNames(net.DefaultResolver)
+
+// key is what of a URI decides where it leads.
+func key(u *wire.URI) string {
+	transport, _ := u.Param("transport")
+	return fmt.Sprintf("%s:%d;%s", bytes.ToLower(u.Target()), u.Port, bytes.ToLower(transport))
+}
 
 var errNetwork = errors.New("only sip: URIs over udp and tcp can be reached")
 

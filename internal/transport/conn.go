@@ -17,6 +17,7 @@ type Conn struct {
 	nc   net.Conn
 	flow Flow
 	done chan struct{}
+	who  string // caused it to be dialed
 
 	account *account
 
@@ -26,6 +27,7 @@ type Conn struct {
 	held    int           // bytes that the lanes take
 	eased   chan struct{} // closed when the reader may go on; nil when it doesn't wait
 	writing bool          // a writer goroutine exists
+	used    bool          // something was written since quiet was asked
 	closing bool          // nothing more is queued; why is in err
 	err     error
 	reading bool // the reader is alive, and has to be woken by closing the socket
@@ -49,6 +51,15 @@ func (c *Conn) isClosing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closing
+}
+
+// quiet reports whether nothing was written since it was asked last.
+func (c *Conn) quiet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	used := c.used || c.writing
+	c.used = false
+	return !used
 }
 
 // send queues a message on behalf of somebody, and sees that it is written.
@@ -116,7 +127,7 @@ func (c *Conn) kick() {
 
 func (c *Conn) startWriter() {
 	if !c.writing && (c.own.first != nil || c.others.first != nil) {
-		c.writing = true
+		c.writing, c.used = true, true
 		c.writer.Go(c.write)
 	}
 }

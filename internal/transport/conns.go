@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/quota"
 )
 
 // connKey finds a connection by its other end.
@@ -24,7 +25,7 @@ type conns struct {
 	byPeer   map[connKey]*Conn // the latest one; without those that are closing
 	accepted map[*Listener]*accepted
 	accounts map[netip.Addr]*account // of sources
-	dialed   int
+	dialed   *quota.Quota            // connections that we made, by who caused them
 	readers  sync.WaitGroup
 }
 
@@ -38,9 +39,13 @@ func source(remote netip.AddrPort) netip.Addr {
 	return ip
 }
 
-// adopt makes a connection of nc and reads it, unless there are too many.
-func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
-	c := &Conn{m: m, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
+// SourceOf returns what stands for the sender behind an address, where shares and limits are counted: an IPv4 address or
+// an IPv6 /64.
+func SourceOf(remote netip.AddrPort) netip.Addr { return source(remote) }
+
+// adopt makes a connection of nc and reads it, unless there are too many. One that was dialed is counted for who already.
+func (m *Manager) adopt(nc net.Conn, flow Flow, who string) (*Conn, error) {
+	c := &Conn{m: m, who: who, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
 	c.flow.Conn = c
 	t := &m.conns
 	t.mu.Lock()
@@ -52,9 +57,7 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 		m.opts.Dropped(reason)
 		return nil, err
 	}
-	if flow.Listener == nil {
-		t.dialed++
-	} else {
+	if flow.Listener != nil {
 		t.enter(flow.Listener, source(flow.Remote))
 	}
 	shorten(nc)
@@ -68,13 +71,11 @@ func (m *Manager) adopt(nc net.Conn, flow Flow) (*Conn, error) {
 // refusal returns why there cannot be another connection, with its Drop reason. Else its memory is taken.
 func (t *conns) refusal(c *Conn) (reason string, err error) {
 	m, l := c.m, c.flow.Listener
-	switch {
-	case l != nil && m.opts.Refuse(c.flow.Remote.Addr()):
-		return DropBanned, ErrRefused
-	case l != nil:
+	if l != nil {
+		if m.opts.Refuse(c.flow.Remote.Addr()) {
+			return DropBanned, ErrRefused
+		}
 		reason = t.room(l, source(c.flow.Remote))
-	case m.opts.MaxDialed > 0 && t.dialed >= m.opts.MaxDialed:
-		reason = DropConnLimit
 	}
 	switch {
 	case reason != "":
@@ -108,7 +109,7 @@ func (t *conns) release(c *Conn) {
 	if l := c.flow.Listener; l != nil {
 		t.leave(l, source(c.flow.Remote))
 	} else {
-		t.dialed--
+		t.dialed.Give(c.who)
 	}
 }
 

@@ -6,92 +6,119 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/flight"
+	"github.com/caddysip/caddysip/internal/quota"
 )
 
-// dialTimeout is how long connecting may take, whoever waits for it: well under the 32 s that a transaction lives.
-const dialTimeout = 10 * time.Second
+const (
+	// dialTimeout is how long connecting may take, whoever waits for it: well under the 32 s that a transaction lives.
+	dialTimeout = 10 * time.Second
 
-// dialing is a connection being made, and who wants it waits for done.
-type dialing struct {
-	done chan struct{}
-	conn *Conn
-	err  error
+	// What one user, or one source, may have the server do, and what all may.
+	maxDials, userDials     = 512, 16  // connections being made
+	maxWaiting, userWaiting = 4096, 64 // requests that wait for one
+	destinationWaiting      = 256      // of these for the same
+	userDialed              = 64       // connections that were made; Options.MaxDialed is what all may
+	rememberedFailures      = 4096     // destinations that are not tried again at once
+)
+
+// ErrBusy is returned when so many connections are being made, in all or for one user, that no more may.
+var ErrBusy = flight.ErrFull
+
+func newDials(m *Manager) *flight.Group[connKey, *Conn] {
+	return flight.New[connKey, *Conn](flight.Options{
+		Flights:   quota.New(maxDials, userDials),
+		Waiters:   quota.New(maxWaiting, userWaiting),
+		PerFlight: destinationWaiting,
+		Remember:  rememberedFailures,
+		Passing:   func(err error) bool { return m.ctx.Err() != nil || errors.Is(err, ErrLimit) },
+		Go:        m.tasks.Go,
+	})
 }
 
 // Dial returns a flow to remote. A connection that exists is used, whichever side has made it; those who ask for the
 // same one at the same time get the same one. On UDP nothing is dialed: the flow leaves from the listener that the
 // kernel's route to remote fits best.
 func (m *Manager) Dial(ctx context.Context, n Network, remote netip.AddrPort) (Flow, error) {
-	remote = canonical(remote)
-	switch n {
-	case UDP:
-		return m.flowUDP(remote)
-	case TCP:
-	default:
-		return Flow{}, dialError(n, remote, errUnsupported)
+	type result struct {
+		f   Flow
+		err error
 	}
-	if c, ok := m.Conn(n, remote); ok {
-		return c.Flow(), nil
-	}
-	d, err := m.dialing(connKey{n, remote})
-	if err != nil {
-		return Flow{}, dialError(n, remote, err)
+	made := make(chan result, 1)
+	f, err, now := m.DialFor("", n, remote, func(f Flow, err error) { made <- result{f, err} })
+	if now {
+		return f, err
 	}
 	select {
 	case <-ctx.Done():
 		return Flow{}, dialError(n, remote, context.Cause(ctx))
-	case <-d.done:
+	case r := <-made:
+		return r.f, r.err
 	}
-	if d.err != nil {
-		return Flow{}, dialError(n, remote, d.err)
+}
+
+// DialFor is Dial for a request of some user, or from some source; "" is the server itself. It does not wait: when now is
+// false, done is called when the connection is there or cannot be made, from another goroutine, and must not block. A dial
+// is nobody's own: whoever gives up waiting doesn't end it for the others. A destination that could not be connected to
+// just now is not tried again for some seconds.
+func (m *Manager) DialFor(who string, n Network, remote netip.AddrPort, done func(Flow, error)) (f Flow, err error, now bool) {
+	remote = canonical(remote)
+	switch n {
+	case UDP:
+		f, err = m.flowUDP(remote)
+		return f, err, true
+	case TCP:
+	default:
+		return Flow{}, dialError(n, remote, errUnsupported), true
 	}
-	return d.conn.Flow(), nil
+	if c, ok := m.Conn(n, remote); ok {
+		return c.Flow(), nil, true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return Flow{}, dialError(n, remote, ErrClosed), true
+	}
+	key := connKey{n, remote}
+	_, err, now = m.dials.Do(key, who, who, func() (*Conn, error) { return m.connect(key, who) }, func(c *Conn, err error) {
+		if err != nil {
+			done(Flow{}, dialError(n, remote, err))
+			return
+		}
+		done(c.Flow(), nil)
+	})
+	if err != nil {
+		err = dialError(n, remote, err)
+	}
+	return Flow{}, err, now
 }
 
 func dialError(n Network, remote netip.AddrPort, err error) error {
 	return fmt.Errorf("connecting to %s %s: %w", n, remote, err)
 }
 
-// dialing joins the dial to a peer that is under way, or starts one. It is nobody's own: whoever gives up waiting doesn't end it for
-// the others.
-func (m *Manager) dialing(key connKey) (*dialing, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil, ErrClosed
-	}
-	if d, ok := m.dials[key]; ok {
-		return d, nil
-	}
-	d := &dialing{done: make(chan struct{})}
-	// A dial may have ended since the caller looked. Its connection was in the table before it left m.dials.
+func (m *Manager) connect(key connKey, who string) (*Conn, error) {
+	// A dial may have ended since the caller looked. Its connection was in the table before.
 	if c, ok := m.Conn(key.network, key.remote); ok {
-		d.conn = c
-		close(d.done)
-		return d, nil
+		return c, nil
 	}
-	m.dials[key] = d
-	m.tasks.Go(func() {
-		d.conn, d.err = m.connect(key)
-		m.mu.Lock()
-		delete(m.dials, key)
-		m.mu.Unlock()
-		close(d.done)
-	})
-	return d, nil
-}
-
-func (m *Manager) connect(key connKey) (*Conn, error) {
+	if !m.conns.dialed.Take(who) {
+		m.opts.Dropped(DropConnLimit)
+		return nil, ErrLimit
+	}
 	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
 	defer cancel()
 	nc, err := m.dialTCP(ctx, key.remote)
 	if err != nil {
+		m.conns.dialed.Give(who)
 		return nil, err
 	}
 	flow := tcpFlow(nc)
 	flow.Remote = key.remote
-	c, err := m.adopt(nc, flow)
+	c, err := m.adopt(nc, flow, who)
 	if err != nil {
+		m.conns.dialed.Give(who)
 		nc.Close()
 	}
 	return c, err

@@ -123,7 +123,7 @@ func readPieces(limit int, in ...[]byte) (messages []string, end string, out str
 		}
 		clear(in.Data) // it is the handler's
 	}, closed: func(_ *Conn, err error) { end = err.Error() }}, Options{Limits: Limits{Message: limit}})
-	if _, err := m.adopt(p, Flow{Network: TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060")}); err != nil {
+	if _, err := m.adopt(p, Flow{Network: TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060")}, ""); err != nil {
 		panic(err)
 	}
 	m.conns.readers.Wait()

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/flight"
+	"github.com/caddysip/caddysip/internal/quota"
 	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
@@ -34,12 +36,14 @@ type Manager struct {
 	mu        sync.Mutex
 	closed    bool
 	listeners []*Listener
-	dials     map[connKey]*dialing
+	dials     *flight.Group[connKey, *Conn]
 }
 
 // NewManager returns a manager that hands what arrives to h. It listens on nothing yet.
 func NewManager(h Handler, opts Options) *Manager {
-	m := &Manager{handler: h, opts: opts.withDefaults(), dials: make(map[connKey]*dialing)}
+	m := &Manager{handler: h, opts: opts.withDefaults()}
+	m.dials = newDials(m)
+	m.conns.dialed = quota.New(m.opts.MaxDialed, userDialed)
 	m.conns.all = make(map[*Conn]struct{})
 	m.conns.byPeer = make(map[connKey]*Conn)
 	m.conns.accepted = make(map[*Listener]*accepted)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
 	"time"
@@ -16,8 +17,11 @@ type Options struct {
 	Limits Limits
 	// WriteTimeout is how long a stream may accept nothing of what is queued. Default 10 s.
 	WriteTimeout time.Duration
-	// MaxDialed limits connections that were dialed. Default 65536.
+	// MaxDialed limits connections that were dialed. Default 65536. One user can cause 64 of them.
 	MaxDialed int
+	// DialedIdle closes a connection that was dialed when nothing came for that long, and nothing was sent: it is made anew
+	// when it is needed. Default 10 minutes; a negative one keeps it.
+	DialedIdle time.Duration
 	// UDPSockets is how many sockets, each with its reader, share a UDP address on Linux. Default GOMAXPROCS.
 	UDPSockets int
 	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
@@ -65,6 +69,10 @@ func (o Options) withDefaults() Options {
 	o.Limits = o.Limits.withDefaults()
 	defaultTo(&o.WriteTimeout, 10*time.Second)
 	defaultTo(&o.MaxDialed, 65536)
+	defaultTo(&o.DialedIdle, 10*time.Minute)
+	if o.MaxDialed < 0 {
+		o.MaxDialed = math.MaxInt32
+	}
 	defaultTo(&o.UDPSockets, runtime.GOMAXPROCS(0))
 	defaultTo(&o.ReadBuffer, 8<<20)
 	if o.UDPSockets < 0 {

@@ -196,7 +196,7 @@ func TestOneSource(t *testing.T) {
 		m := NewManager(funcs{message: echo}, Options{Dropped: d.count, Budget: b})
 		adopt := func(remote string) (net.Conn, *Conn) {
 			ours, theirs := net.Pipe()
-			c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort(remote), Listener: &Listener{m: m}})
+			c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort(remote), Listener: &Listener{m: m}}, "")
 			if err != nil {
 				t.Fatal(err)
 			}

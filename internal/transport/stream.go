@@ -72,6 +72,7 @@ func (r *reader) run() error {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
+		case !r.timed && r.c.flow.Listener == nil && !r.c.quiet():
 		case r.timed:
 			opts.Dropped(DropMessageTimeout)
 			return err
@@ -91,6 +92,9 @@ func (r *reader) deadline() {
 		return
 	}
 	wait := limits.IdleTimeout
+	if wait == 0 && r.c.flow.Listener == nil {
+		wait = r.c.m.opts.DialedIdle
+	}
 	if within {
 		wait = limits.MessageTimeout
 	}

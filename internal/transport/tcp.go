@@ -46,7 +46,7 @@ func (l *Listener) accept() {
 func (l *Listener) welcome(nc net.Conn) {
 	flow := tcpFlow(nc)
 	flow.Listener = l
-	if _, err := l.m.adopt(nc, flow); err != nil {
+	if _, err := l.m.adopt(nc, flow, ""); err != nil {
 		nc.Close()
 		if errors.Is(err, ErrRefused) {
 			return // counted; the operator knows

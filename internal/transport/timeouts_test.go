@@ -18,7 +18,7 @@ import (
 func pipe(t *testing.T, m *Manager) (net.Conn, *Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060"), Listener: &Listener{m: m}})
+	c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060"), Listener: &Listener{m: m}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestManagerCloseDoesNotWaitForSlowPeers(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := m.adopt(slow, Flow{}); !errors.Is(err, ErrClosed) {
+		if _, err := m.adopt(slow, Flow{}, ""); !errors.Is(err, ErrClosed) {
 			t.Errorf("adopt: %v", err)
 		}
 	})

@@ -1,0 +1,80 @@
+package module
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/transport"
+)
+
+// waitingSize is about what a request takes that waits, beside its text.
+const waitingSize = 2 << 10
+
+// Payer returns who a request is counted for where users have shares of something: the user whose credentials were checked,
+// else the source. Of a neighbour that is trusted, behind whom there are many users, it returns nothing: he has no share.
+func (r *Request) Payer() string {
+	if user := r.AuthUser(); user != "" {
+		return "user " + user
+	}
+	if r.Trusted() {
+		return ""
+	}
+	return transport.SourceOf(r.flow.Remote).String()
+}
+
+// Hold keeps the request while it waits for something, and takes the memory for that. It returns what gives the memory back,
+// to be called once; false means that there is none.
+func (r *Request) Hold() (release func(), ok bool) {
+	r.Keep()
+	b, n := r.server.app.engine.Budget, len(r.msg.Raw)+waitingSize
+	if !b.Take(budget.Waiting, n) {
+		return nil, false
+	}
+	return func() { b.Give(budget.Waiting, n) }, true
+}
+
+// Go keeps the request and runs f on another goroutine, where it may block; an error that f returns goes the way of every
+// handler's error. pool names what f waits for, as PoolHTTP or a name of the handler's own: what is slow in one pool does
+// not hold up another, and what is slow for one user leaves room for others. When too much is waiting in the pool already
+// the request is answered 503 with Retry-After instead.
+func (r *Request) Go(w ResponseWriter, pool string, f func() error) {
+	p := r.server.app.workers.pool(pool)
+	who := r.Payer()
+	release, ok := r.Hold()
+	if ok {
+		ok = p.run(who, func() {
+			defer release()
+			if err := guard(w, r, func(ResponseWriter, *Request) error { return f() }); err != nil {
+				r.server.fail(w, r, err)
+			}
+		})
+		if !ok {
+			release()
+		}
+	}
+	if !ok {
+		r.CountBusy(pool)
+		_ = w.WriteResponse(Busy())
+	}
+}
+
+// Busy returns the response to a request for which there is no room now (RFC 3261 §21.5.4).
+func Busy() *Response {
+	res := &Response{Status: 503}
+	res.AddHeader("Retry-After", RetryAfter)
+	return res
+}
+
+// Waits calls f, for whoever has a request wait for a callback: a panic ends that request alone.
+func (a *App) Waits(f func()) {
+	defer func() { recovered(a.logger, recover()) }()
+	f()
+}
+
+// CountBusy counts, and logs now and then, that a request had to be refused because too much waits.
+func (r *Request) CountBusy(pool string) {
+	p := r.server.app.workers.pool(pool)
+	p.refused.Inc()
+	p.full.Log(p.logger, zap.WarnLevel, "too much is waiting for something slow", zap.String("pool", pool),
+		zap.String("user", r.AuthUser()), zap.Stringer("source", r.Source()))
+}

@@ -1,0 +1,94 @@
+package module
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// TestPool has one user fill a pool. He gets his share and no more, and others run at once.
+func TestPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkers(zap.NewNop())
+		p := w.pool("test")
+		var mu sync.Mutex
+		running, ran := 0, make(map[string]int)
+		slow := func(who string) func() {
+			return func() {
+				mu.Lock()
+				running++
+				mu.Unlock()
+				time.Sleep(time.Second)
+				mu.Lock()
+				defer mu.Unlock()
+				running--
+				ran[who]++
+			}
+		}
+		n := 0
+		for p.run("greedy", slow("greedy")) {
+			n++
+			synctest.Wait()
+		}
+		if n != userWorkers+userQueued || running != userWorkers {
+			t.Errorf("one user has %d in the pool, and %d running", n, running)
+		}
+		if !p.run("other", slow("other")) || !w.pool("another").run("greedy", slow("elsewhere")) {
+			t.Error("others are refused")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if ran["other"] != 1 || ran["elsewhere"] != 1 {
+			t.Errorf("others have waited: %v", ran)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if ran["greedy"] != n || len(p.users) != 0 || p.running != 0 || p.queued.Taken() != 0 || len(p.turns) != 0 {
+			t.Errorf("%d ran of %d; left: %d users, %d running, %d queued", ran["greedy"], n, len(p.users), p.running, p.queued.Taken())
+		}
+	})
+}
+
+// TestPoolTurns fills a pool altogether. Whoever waits then has a turn after each of the others has had one.
+func TestPoolTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newWorkers(zap.NewNop()).pool("test")
+		var mu sync.Mutex
+		var order []string
+		add := func(who string, d time.Duration) {
+			if !p.run(who, func() {
+				mu.Lock()
+				order = append(order, who)
+				mu.Unlock()
+				time.Sleep(d)
+			}) {
+				t.Errorf("%s is refused", who)
+			}
+		}
+		for i := range maxWorkers {
+			add(fmt.Sprint(i%16), time.Duration(i+1)*time.Second)
+		}
+		synctest.Wait()
+		order = nil
+		for range 3 {
+			add("a", 1000*time.Second)
+		}
+		add("b", 1000*time.Second)
+		add("c", 1000*time.Second)
+		p.run("d", func() { panic("one of them") })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := fmt.Sprint(order); got != "[a b c a a]" {
+			t.Errorf("the order is %s", got)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if p.running != 0 || len(p.users) != 0 {
+			t.Errorf("left: %d", p.running)
+		}
+	})
+}
