@@ -270,6 +270,8 @@ func patient(w http.ResponseWriter) {
 func keysError(err error) error {
 	var field *keys.FieldError
 	switch {
+	case errors.Is(err, keys.ErrFull):
+		return adminError(http.StatusServiceUnavailable, "%w", err)
 	case errors.Is(err, keys.ErrConflict):
 		return adminError(http.StatusPreconditionFailed, "the keys were changed since the request's If-Match: read them again")
 	case errors.As(err, &field):

@@ -10,7 +10,7 @@ import (
 
 // newKeys makes the store of what keys should show.
 func (e *Engine) newKeys() *keys.Store {
-	return keys.New(keys.Options{OnChange: e.keysChanged, Registered: e.eachRegistered, Logger: e.Logger})
+	return keys.New(keys.Options{Budget: e.Budget, OnChange: e.keysChanged, Registered: e.eachRegistered, Logger: e.Logger})
 }
 
 // keysChanged is told that what the keys of an address-of-record should show may have changed. It must not block.

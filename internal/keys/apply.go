@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/storage"
 )
 
@@ -111,6 +112,16 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 			return nil, err
 		}
 		batch.Changes = append(batch.Changes, c)
+	}
+	more := 0
+	for aor, p := range after {
+		more += costOf(aor, p) - costOf(aor, s.get(aor))
+	}
+	if more > 0 {
+		if !s.options.Budget.Take(budget.Keys, more) {
+			return nil, ErrFull
+		}
+		defer s.options.Budget.Give(budget.Keys, more) // set counts for itself
 	}
 	if len(batch.Changes) > 0 {
 		batch.Sync = true

@@ -12,14 +12,31 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/storage"
 )
 
 // ErrConflict says that the keys of an address-of-record have another revision than a change expects. Nothing was changed.
 var ErrConflict = errors.New("the keys were changed meanwhile: read them again")
 
+// ErrFull says that there is no memory for more keys. Nothing was changed.
+var ErrFull = errors.New("keys take as much of the memory as they may: raise memory in limits, or delete some")
+
+// userCost is what an address-of-record takes beside its records.
+const userCost = 160
+
+func costOf(aor string, p packed) int {
+	if p == "" {
+		return 0
+	}
+	return userCost + len(aor) + len(p)
+}
+
 // Options configure a store. Each may be nil.
 type Options struct {
+	// Budget is where the memory is taken from.
+	Budget *budget.Budget
+
 	// OnChange is called with an address-of-record after what its keys should show may have changed. It is called without a lock held, on the goroutine that
 	// made the change, must not block, and says what to look up, not what to find.
 	OnChange func(aor string)
@@ -73,6 +90,7 @@ func (s *Store) get(aor string) packed {
 
 // set makes p what is known of an address-of-record. The caller holds mu.
 func (s *Store) set(aor string, p packed) {
+	s.options.Budget.Force(budget.Keys, costOf(aor, p)-costOf(aor, s.aors[aor]))
 	if p == "" {
 		delete(s.aors, aor)
 	} else {
