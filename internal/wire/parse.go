@@ -202,8 +202,13 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 			end = lineEnd(raw, start, eol)
 		}
 		m.bareLF = m.bareLF || end == eol
-		if err := m.addLine(pos, end); err != nil && first == nil {
+		err := m.addLine(pos, end)
+		if err != nil && first == nil {
 			first = err
+		}
+		if err == ErrTooManyHeaders { // what follows isn't read: it may be thousands of lines
+			m.body = uint16(eol + 1)
+			return first
 		}
 		pos = eol + 1
 	}
