@@ -1,0 +1,1 @@
+// This file lets work.go declare a function without a body.
