@@ -41,7 +41,8 @@ type Limits struct {
 	ConnectionsPerSource int `json:"connections_per_source,omitempty"`
 
 	// How many transactions may be held, those of other servers counted in, when a request needs another one. It is answered 503 with
-	// Retry-After (counted in caddy_sip_transaction_events_total, event full). Default: 1000000.
+	// Retry-After (counted in caddy_sip_transaction_events_total, event full), and so is one whose source has half of them already, and 64 or more,
+	// unless it is trusted. Default: 1000000, if there is memory for so many, of which the same holds.
 	Transactions int `json:"transactions,omitempty"`
 
 	// How many contacts may be registered, those of other servers counted in, when a REGISTER adds another. It is answered 503 with Retry-After (counted

@@ -13,6 +13,7 @@ import (
 const (
 	recentTime = 40 * time.Second
 	recentMax  = 1 << 20 // in one half; over it, the older half is forgotten early
+	recentKept = 1 << 14 // the room of so many is used again, that of more given back: a flood ends
 )
 
 // recent remembers requests that are answered without a transaction but act only once.
@@ -22,6 +23,15 @@ type recent struct {
 	turned   time.Time
 }
 
+// emptied returns an empty half in the place of one.
+func emptied(half map[uint64]struct{}) map[uint64]struct{} {
+	if half == nil || len(half) > recentKept {
+		return make(map[uint64]struct{})
+	}
+	clear(half)
+	return half
+}
+
 // seen tells whether key was given before, and remembers it.
 func (c *recent) seen(key uint64) bool {
 	now := time.Now()
@@ -29,13 +39,9 @@ func (c *recent) seen(key uint64) bool {
 	defer c.mu.Unlock()
 	if since := now.Sub(c.turned); since > recentTime || len(c.now) >= recentMax {
 		if since > 2*recentTime {
-			clear(c.now)
+			c.now = emptied(c.now)
 		}
-		c.now, c.old = c.old, c.now
-		clear(c.now)
-		if c.now == nil {
-			c.now = make(map[uint64]struct{})
-		}
+		c.now, c.old = emptied(c.old), c.now
 		c.turned = now
 	}
 	if _, ok := c.old[key]; ok {
