@@ -36,7 +36,7 @@ func FuzzAdapt(f *testing.F) {
 			}
 		}
 	}
-	f.Add(":5060 {\nregister {\nexpires 60 600 7200\nmax_contacts 3\n}\nproxy sip:a sip:b {\ntimeout 3s\nretries 1\nfork sequential\nrecord_route off\nallow_buttons\n}\n}")
+	f.Add(":5060 {\nregister {\nexpires 60 600 7200\nmax_contacts 3\n}\nproxy sip:a sip:b {\ntimeout 3s\nretries 1\nfork sequential\nrecord_route off\nallow_control\n}\n}")
 	f.Add("udp/:5060 tcp/[::1]:5061,\nlocalhost {\nsnom_lrc {\nkey 1\npress 2\nlight 431 on red\nlabel \"a b\"\nrespond 486 Busy\nfrom sip:a@b\n}\nlog x\n}")
 	f.Add(" <<0")
 	f.Fuzz(func(t *testing.T, inside string) {

@@ -16,7 +16,7 @@ import (
 //		retries      <n>
 //		fork         parallel|sequential
 //		record_route on|off
-//		allow_buttons
+//		allow_control
 //		allow_private
 //		assert_identity
 //	}
@@ -69,7 +69,7 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			on := value == "on"
 			p.RecordRoute = &on
 		default:
-			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_buttons, allow_private and assert_identity", option)
+			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_control, allow_private and assert_identity", option)
 		}
 	}
 	return nil
@@ -78,8 +78,8 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // flag returns what an option without argument sets, nil if it is none.
 func (p *Proxy) flag(option string) *bool {
 	switch option {
-	case "allow_buttons":
-		return &p.AllowButtons
+	case "allow_control", "allow_buttons": // the second is the old name
+		return &p.AllowControl
 	case "allow_private":
 		return &p.AllowPrivate
 	case "assert_identity":

@@ -54,8 +54,11 @@ type Proxy struct {
 	// Whether further requests of a call go through the server as well. Default: true.
 	RecordRoute *bool `json:"record_route,omitempty"`
 
-	// Whether requests with an application/x-buttons document are relayed: they set the keys of Snom phones, and the phones take them from anybody.
-	// Default: false, they are refused with 403.
+	// Whether requests that control a phone are relayed: they set its keys and settings, have it reboot, answer or dial, and phones take them from anybody.
+	// Default: false, they are refused with 403, and calls go without what has a phone answer by itself.
+	AllowControl bool `json:"allow_control,omitempty"`
+
+	// The old name of allow_control.
 	AllowButtons bool `json:"allow_buttons,omitempty"`
 
 	// Whether a request may itself name a place that is not on the Internet, in its Request-URI or Route, or by a placeholder in the host or port of one of
@@ -86,6 +89,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
 	p.names = lookups
+	p.AllowControl = p.AllowControl || p.AllowButtons
 	repl := caddy.NewReplacer()
 	for _, text := range p.To {
 		p.places = append(p.places, fixedPlace(repl, text))
@@ -167,11 +171,9 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	if err := check(m, c.loop); err != nil {
 		return p.refuse(m, err)
 	}
-	if !p.AllowButtons && hasButtons(m) {
-		if r.KeyPress() != nil {
-			return next(w, r) // it is the server that is told
-		}
-		return p.refuse(m, module.HandlerError{Status: 403, Reason: "Buttons Not Allowed"})
+	control := !p.AllowControl && (controls(r, rs.Standing == routetoken.Admitted) || routesToAnswer(m, &rs))
+	if control && r.KeyPress() != nil {
+		return next(w, r) // it is the server that is told
 	}
 	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
 		return badExtension(w, m)
@@ -179,8 +181,18 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	if err := p.route(r, &c.routing, &rs); err != nil {
 		return p.refuse(m, err)
 	}
+	if control {
+		return p.refuse(m, errControl)
+	}
+	if !p.AllowControl {
+		if err := ring(r); err != nil {
+			return p.refuse(m, err)
+		}
+	}
 	return c.relay()
 }
+
+var errControl = module.HandlerError{Status: 403, Reason: "Remote Control Not Allowed"}
 
 // refuse returns the error, but for an ACK, which nothing answers.
 func (p *Proxy) refuse(m *module.Message, err error) error {

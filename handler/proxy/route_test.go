@@ -199,7 +199,7 @@ func TestPath(t *testing.T) {
 
 // TestRecorded tells which requests get a Record-Route.
 func TestRecorded(t *testing.T) {
-	s := start(t, "register\nproxy")
+	s := start(t, "register\nproxy {\nallow_control\n}")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	for method, want := range map[string]int{"INVITE": 1, "SUBSCRIBE": 1, "REFER": 1, "NOTIFY": 1, "MESSAGE": 0, "OPTIONS": 0, "PUBLISH": 0, "FOO": 0} {
 		alice.request(method, s.URI("bob"))

@@ -102,7 +102,7 @@ func TestES2021_07(t *testing.T) {
 			}
 			for _, method := range []string{"MESSAGE", "NOTIFY", "INFO", "INVITE"} {
 				p.Send(request(method, "sip:bob@127.0.0.1", line) + body)
-				p.Expect("SIP/2.0 403 Buttons Not Allowed\r\n")
+				p.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 			}
 		}
 		// Something else goes on.
@@ -131,7 +131,7 @@ func TestES2021_07InCall(t *testing.T) {
 			"Call-ID: "+ok.Header("Call-ID"), "CSeq: 2 MESSAGE", "Content-Type: "+contentType) + "k=1"
 	}
 	mallory.Send(inCall("application/x-buttons"))
-	mallory.Expect("SIP/2.0 403 Buttons Not Allowed\r\n")
+	mallory.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 	mallory.Send(inCall("text/plain"))
 	accept(t, s, bob, bob.Expect("MESSAGE sip:phone@"))
 	mallory.Expect("SIP/2.0 200 OK\r\n")
@@ -141,7 +141,7 @@ func TestES2021_07InCall(t *testing.T) {
 
 // TestES2021_07Allowed has a route that lets some set keys.
 func TestES2021_07Allowed(t *testing.T) {
-	s, bob := start(t, "@pbx header X-Pbx yes\nproxy @pbx {\n allow_buttons\n}\nproxy")
+	s, bob := start(t, "@pbx header X-Pbx yes\nproxy @pbx {\n allow_control\n}\nproxy")
 	for _, p := range peers(s) {
 		p.Send(request("MESSAGE", "sip:bob@127.0.0.1", "X-Pbx: yes", "Content-Type: application/x-buttons") + "k=1\nc=on")
 		got := bob.Expect("MESSAGE sip:phone@")
@@ -151,7 +151,7 @@ func TestES2021_07Allowed(t *testing.T) {
 		accept(t, s, bob, got)
 		p.Expect("SIP/2.0 200 OK\r\n")
 		p.Send(request("MESSAGE", "sip:bob@127.0.0.1", "X-Pbx: no", "Content-Type: application/x-buttons") + "k=1\nc=on")
-		p.Expect("SIP/2.0 403 Buttons Not Allowed\r\n")
+		p.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 		p.Nothing()
 	}
 	bob.Nothing()

@@ -62,7 +62,7 @@ func TestSipsak(t *testing.T) {
 
 // TestSipsakMessage sends a MESSAGE to a registered SIPp, which sets its key: that has to be allowed.
 func TestSipsakMessage(t *testing.T) {
-	s := start(t, binary, strings.Replace(lamps, "proxy\n", "proxy {\n\t\t\t\tallow_buttons\n\t\t\t}\n", 1))
+	s := start(t, binary, strings.Replace(lamps, "proxy\n", "proxy {\n\t\t\t\tallow_control\n\t\t\t}\n", 1))
 	callee := port(freeAddr(t))
 	s.register(t, "105", callee, udp)
 	uas := s.sipp(t, "message.xml", callee, udp, "-m", "1")
