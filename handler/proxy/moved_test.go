@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
@@ -50,6 +51,14 @@ func TestRebind(t *testing.T) {
 			d.phone = carol
 			d.send("INFO")
 			carol.Expect("SIP/2.0 481")
+			// Nor by her own name, in the call of others, though she is registered and has a password.
+			_, tag, _ := strings.Cut(d.local, ";tag=")
+			d.local = "<" + s.URI("carol") + ">;tag=" + tag
+			d.target = "sip:alice@192.168.1.9:5060"
+			d.send("INFO")
+			carol.Expect("SIP/2.0 481")
+			d.send("INFO", "X-User: carol")
+			carol.Expect("SIP/2.0 403 Private Address Not Allowed")
 
 			moved.register(contact, "Call-ID: again")
 			reaches(t, of(moved), alice, "INFO")
