@@ -16,8 +16,8 @@ import (
 //
 //	digest_auth [<matcher>] {
 //		realm          <realm>
-//		user           <name> <password>
 //		user           <name> <algorithm>:<HA1>...
+//		user           <name> <password>
 //		users_file     <path>
 //		provider       <name> ...
 //		algorithm      <algorithms...>

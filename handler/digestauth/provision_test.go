@@ -81,26 +81,28 @@ func TestProvision(t *testing.T) {
 		`"users": [{"name": "101", "ha1": {"md5": "0123456789ABCDEF0123456789abcdef"}}]`: "",
 		``:                                     "there are no users",
 		`"users": [` + user + `,` + user + `]`: "user 101 is there twice",
-		`"users": [{"name": "101", "password": "{env.SIP_TEST_EMPTY}"}]`: "user 101 has no password, or its placeholders are empty",
-		`"users": [{"name": "101"}]`:                                     "user 101 has no password",
-		`"users": [{"password": "secret-x"}]`:                            "a user has no name",
-		`"users": [{"name": "1:2", "password": "secret-x"}]`:             `user "1:2": the name must have no colon`,
-		`"users": [{"name": "101", "password": "secret-x", "ha1": {}}]`:  "user 101 has a password and hashes",
-		`"users": [{"name": "101", "ha1": {"MD4": "secret"}}]`:           `user 101: "MD4" is not an algorithm`,
-		`"users": [{"name": "101", "ha1": {"MD5": "secret"}}]`:           "user 101: the hash by MD5 must be 32 hexadecimal digits",
-		`"users": [` + user + `], "algorithms": ["SHA-1"]`:               `"SHA-1" is not an algorithm`,
-		`"users": [` + user + `], "algorithms": ["MD5", "md5"]`:          "the algorithm MD5 is there twice",
-		`"users": [` + user + `], "realm": "a\"b"`:                       "have no quotes",
-		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`:       "must not be empty",
-		`"users": [` + user + `], "identity": "all"`:                     `identity "all": it is own or any`,
-		`"users": [` + user + `], "nonce_lifetime": "1ms"`:               "nonce_lifetime must be from 1 second to 24 hours",
-		`"users": [` + user + `], "nonce_lifetime": "25h"`:               "nonce_lifetime must be from 1 second to 24 hours",
-		`"users": [` + user + `], "failures": -1, "ban": "-1s"`:          "must not be negative",
-		`"users": [` + user + `], "failure_window": "-1s"`:               "window must be from",
-		`"users": [` + user + `], "ban": "-1s"`:                          "must not be negative",
-		`"users_file": "/nowhere/users"`:                                 "reading the users file: stat /nowhere/users",
-		`"providers": [{"provider": "nowhere"}]`:                         "loading the providers",
-		`"providers": [{"provider": "test_useless"}]`:                    "knows no users",
+		`"users": [{"name": "101", "password": "{env.SIP_TEST_EMPTY}"}]`:        "user 101 has no password, or its placeholders are empty",
+		`"users": [{"name": "101"}]`:                                            "user 101 has no password",
+		`"users": [{"name": "101", "password": "$2a$14$secret"}], "realm": "r"`: `make one with: caddysip sip hash-password --user 101 --realm "r"`,
+		`"users": [{"name": "101", "password": "$argon2id$v=19$secret"}]`:       "user 101 has a hash of a kind that SIP's digest can't be checked with",
+		`"users": [{"password": "secret-x"}]`:                                   "a user has no name",
+		`"users": [{"name": "1:2", "password": "secret-x"}]`:                    `user "1:2": the name must have no colon`,
+		`"users": [{"name": "101", "password": "secret-x", "ha1": {}}]`:         "user 101 has a password and hashes",
+		`"users": [{"name": "101", "ha1": {"MD4": "secret"}}]`:                  `user 101: "MD4" is not an algorithm`,
+		`"users": [{"name": "101", "ha1": {"MD5": "secret"}}]`:                  "user 101: the hash by MD5 must be 32 hexadecimal digits",
+		`"users": [` + user + `], "algorithms": ["SHA-1"]`:                      `"SHA-1" is not an algorithm`,
+		`"users": [` + user + `], "algorithms": ["MD5", "md5"]`:                 "the algorithm MD5 is there twice",
+		`"users": [` + user + `], "realm": "a\"b"`:                              "have no quotes",
+		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`:              "must not be empty",
+		`"users": [` + user + `], "identity": "all"`:                            `identity "all": it is own or any`,
+		`"users": [` + user + `], "nonce_lifetime": "1ms"`:                      "nonce_lifetime must be from 1 second to 24 hours",
+		`"users": [` + user + `], "nonce_lifetime": "25h"`:                      "nonce_lifetime must be from 1 second to 24 hours",
+		`"users": [` + user + `], "failures": -1, "ban": "-1s"`:                 "must not be negative",
+		`"users": [` + user + `], "failure_window": "-1s"`:                      "window must be from",
+		`"users": [` + user + `], "ban": "-1s"`:                                 "must not be negative",
+		`"users_file": "/nowhere/users"`:                                        "reading the users file: stat /nowhere/users",
+		`"providers": [{"provider": "nowhere"}]`:                                "loading the providers",
+		`"providers": [{"provider": "test_useless"}]`:                           "knows no users",
 	} {
 		config := `{"servers": {"s": {"listen": ["udp/127.0.0.1:5060"], "routes": [{"handle": [{"handler": "digest_auth"`
 		if options != "" {
@@ -147,10 +149,21 @@ func TestWarnings(t *testing.T) {
 	for text, want := range map[string]int{
 		`"user":"101234"`: 1, `"user":"102"`: 1, `"user":"103"`: 0, "a password is easily guessed": 2, "sh0rt": 0, "secret-long": 0, md5: 0,
 		`"algorithm":"SHA-256","user":"104"`: 1, "anybody who can reach the server": 0,
+		"passwords stand in the configuration": 1, `"users":3,"command":"caddysip sip hash-password --user <name> --realm \"caddysip\""`: 1,
 	} {
 		if n := strings.Count(log, text); n != want {
 			t.Errorf("%d times %s, want %d:\n%s", n, text, want, log)
 		}
+	}
+}
+
+// TestNoWarning has passwords that nobody can read in the configuration.
+func TestNoWarning(t *testing.T) {
+	t.Setenv("SIP_TEST_PASSWORD", "secret-from-outside")
+	hash := strings.Repeat("0", 32)
+	log := logged(t, "digest_auth {\nuser 101 {env.SIP_TEST_PASSWORD}\nuser 102 MD5:"+hash+"\nalgorithm MD5\n}\nregister", nil)
+	if strings.Contains(log, "passwords stand in the configuration") || strings.Contains(log, "secret-") {
+		t.Errorf("got\n%s", log)
 	}
 }
 

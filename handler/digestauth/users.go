@@ -19,7 +19,7 @@ type User struct {
 	// The name; with a domain, as in 101@example.com, the user is that address-of-record alone. Placeholders are allowed.
 	Name string `json:"name"`
 
-	// The password. Placeholders are allowed.
+	// The password. Placeholders are allowed. One that is written out can be read by whoever may read the configuration, and is warned of: HA1 is better.
 	Password string `json:"password,omitempty"`
 
 	// In place of the password: the hashes of name:realm:password in hexadecimal, by the names of their algorithms. Placeholders are allowed.
@@ -84,6 +84,7 @@ func (d *directory) HA1(_ context.Context, user, _, algorithm string) (string, e
 // newList makes a directory of the users of a configuration. No error and no log entry has anything of a password in it.
 func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logger) (*directory, error) {
 	d := newDirectory()
+	plain := 0
 	for i := range users {
 		u := &users[i]
 		name := repl.ReplaceKnown(u.Name, "")
@@ -99,8 +100,14 @@ func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logge
 			return nil, fmt.Errorf("user %s has a password and hashes: one of the two is enough", name)
 		case password == "" && u.HA1 == nil:
 			return nil, fmt.Errorf("user %s has no password, or its placeholders are empty", name)
+		case u.HA1 == nil && isOtherHash(password):
+			return nil, fmt.Errorf("user %s has a hash of a kind that SIP's digest can't be checked with (bcrypt or argon2, as caddy hash-password makes); "+
+				"make one with: %s", name, hashCommand(name, realm))
 		case u.HA1 == nil && digest.Weak(name, password):
 			logger.Warn("a password is easily guessed: it is the user's name, or very short", zap.String("user", name))
+		}
+		if u.Password != "" && password == u.Password {
+			plain++
 		}
 		known := new(hashes)
 		d.users[name] = known
@@ -118,8 +125,27 @@ func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logge
 			known[a] = strings.ToLower(text)
 		}
 	}
+	if plain > 0 {
+		logger.Warn("passwords stand in the configuration, where whoever may read that sees them; write their hashes instead, or a placeholder such as {file./run/secrets/101}",
+			zap.Int("users", plain), zap.String("command", hashCommand("<name>", realm)))
+	}
 	d.done()
 	return d, nil
+}
+
+// isOtherHash reports whether a password is a hash that was made for HTTP's basic_auth.
+func isOtherHash(password string) bool {
+	for _, prefix := range [...]string{"$2a$", "$2b$", "$2y$", "$argon2"} {
+		if strings.HasPrefix(password, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// hashCommand is how the hashes of a user's password are made.
+func hashCommand(user, realm string) string {
+	return fmt.Sprintf("caddysip sip hash-password --user %s --realm %q", user, realm)
 }
 
 // Interface guards
