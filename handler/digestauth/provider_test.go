@@ -3,15 +3,18 @@ package digestauth
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/digest"
 )
 
@@ -106,6 +109,42 @@ func TestProviders(t *testing.T) {
 				broken := newPhone(t, s, transport, "broken")
 				broken.ask(broken.register(broken.answers(broken.challenged("REGISTER", "sip:127.0.0.1"), "REGISTER", "sip:127.0.0.1", 1)), "500")
 			})
+		}
+	}
+}
+
+// TestFull fills what one source may have waiting at the providers. More is refused. An answer to no challenge of ours, which anybody could send, takes
+// nobody's place and finds out as before.
+func TestFull(t *testing.T) {
+	s := handlertest.Start(t, "digest_auth {\nprovider test_guests {\nusers alice\n}\n}\nregister")
+	gate.Lock()
+	gate.asked, gate.open = make(chan struct{}, 1000), make(chan struct{})
+	open := gate.open
+	gate.Unlock()
+	t.Cleanup(func() {
+		gate.Lock()
+		gate.asked, gate.open = nil, nil
+		gate.Unlock()
+	})
+	alice, other := newPhone(t, s, "udp", "alice"), newPhone(t, s, "udp", "alice")
+	challenge := alice.challenged("REGISTER", "sip:127.0.0.1")
+	forged := *challenge
+	forged.Nonce = "made up"
+	for range 10 {
+		other.ask(other.register(other.answers(&forged, "REGISTER", "sip:127.0.0.1", 1)), "401")
+	}
+	const running, queued = 32, 512
+	request := strings.Replace(alice.register(alice.answers(challenge, "REGISTER", "sip:127.0.0.1", 1)), "{branch}", "z9hG4bKsame", 1)
+	for range running + queued {
+		alice.Send(request)
+	}
+	same(t, "Retry-After", alice.ask(request, "503").Header("Retry-After"), "5")
+	other.ask(other.register(other.answers(&forged, "REGISTER", "sip:127.0.0.1", 2)), "401")
+	close(open)
+	alice.Expect("SIP/2.0 200")
+	for deadline := time.Now().Add(10 * time.Second); s.App().Engine().Budget.Used(budget.Waiting) != 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("left: %s", s.App().Engine().Budget)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 		}
 	}
 	v, err, now := ask(c.r.Payer(), func(v V, err error) {
-		defer release()
+		release()
 		c.p.app.Waits(func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
