@@ -145,6 +145,8 @@ func (c *Conn) next() *lane {
 
 // write writes until nothing is queued any more.
 func (c *Conn) write() {
+	g := gathers.Get().(*gather)
+	defer gathers.Put(g)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -156,12 +158,13 @@ func (c *Conn) write() {
 			}
 			return
 		}
-		l.writing = true
-		data := l.first.data
+		l.begin(g)
 		c.mu.Unlock()
-		err := c.writeAll(data)
+		err := c.writeAll(&g.data)
 		c.mu.Lock()
-		c.drop(l)
+		for l.written != nil {
+			c.drop(l)
+		}
 		if err != nil && c.give(err) {
 			c.m.opts.Dropped(DropWriteError)
 		}
@@ -171,17 +174,16 @@ func (c *Conn) write() {
 
 // writeAll writes for as long as the peer takes any of it: a phone on a slow line is not a dead one. One that takes nothing
 // for the write timeout is.
-func (c *Conn) writeAll(b []byte) error {
+func (c *Conn) writeAll(data *net.Buffers) error {
 	for {
 		var deadline time.Time
 		if c.m.opts.WriteTimeout > 0 {
 			deadline = time.Now().Add(c.m.opts.WriteTimeout)
 		}
 		_ = c.nc.SetWriteDeadline(deadline)
-		n, err := c.nc.Write(b)
-		c.m.opts.Traffic(c.flow.Network, false, 0, n)
-		b = b[n:]
-		if n == 0 || len(b) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err := data.WriteTo(c.nc)
+		c.m.opts.Traffic(c.flow.Network, false, 0, int(n))
+		if n == 0 || len(*data) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}
@@ -190,6 +192,9 @@ func (c *Conn) writeAll(b []byte) error {
 // drop takes away the first chunk of a lane. The lock is held.
 func (c *Conn) drop(l *lane) {
 	gone := l.drop()
+	if gone == l.written {
+		l.written = nil
+	}
 	now := c.held - cap(gone.data)
 	c.resize(budget.Queues, c.held, now)
 	c.held = now

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 )
@@ -10,7 +11,7 @@ import (
 // too much. So a peer cannot make us hold more than it reads, and nobody can keep it from being answered.
 const (
 	// ownMark is how many bytes of its own a peer may leave unread and still be read from.
-	ownMark = 16 << 10
+	ownMark = 32 << 10
 	// maxOwn is a limit for what is brought about by messages that were read before reading stopped.
 	maxOwn = 1 << 20
 	// maxRequests is how many bytes may wait before a request from somebody else is refused: a phone that reads 20 kB/s
@@ -19,8 +20,10 @@ const (
 	// maxOthers is the same for what belongs to something that exists: responses, ACK, BYE and CANCEL.
 	maxOthers = 512 << 10
 
-	// chunkSize is how much is collected for one write. What is longer has a chunk of its own size.
+	// chunkSize is how much is kept together. What is longer has a chunk of its own size.
 	chunkSize = 4 << 10
+	// maxWrite is how much of several chunks is written at once.
+	maxWrite = 32 << 10
 )
 
 // chunk is a number of whole messages.
@@ -57,13 +60,13 @@ func recycle(c *chunk) {
 // lane is a queue. What is being written is in it still.
 type lane struct {
 	first, last *chunk
-	writing     bool // the first one is: nothing is added to it
-	bytes       int  // of the messages
+	written     *chunk // the last one of those that are; nothing is added to it
+	bytes       int    // of the messages
 }
 
 // fits reports whether another n bytes need no further chunk.
 func (l *lane) fits(n int) bool {
-	return l.last != nil && (l.last != l.first || !l.writing) && len(l.last.data)+n <= cap(l.last.data)
+	return l.last != nil && l.last != l.written && len(l.last.data)+n <= cap(l.last.data)
 }
 
 // add appends a copy of b.
@@ -87,10 +90,31 @@ func (l *lane) add(b []byte, from netip.Addr) {
 	}
 }
 
+// gathers hold what is written at once.
+var gathers = sync.Pool{New: func() any { return new(gather) }}
+
+type gather struct {
+	room [maxWrite / chunkSize][]byte
+	data net.Buffers
+}
+
+// begin gathers what is written next.
+func (l *lane) begin(g *gather) {
+	g.data = g.room[:0]
+	bytes := 0
+	for c := l.first; c != nil && len(g.data) < len(g.room); c = c.next {
+		if bytes += len(c.data); bytes > maxWrite && c != l.first {
+			break
+		}
+		g.data = append(g.data, c.data)
+		l.written = c
+	}
+}
+
 // drop removes the first chunk.
 func (l *lane) drop() *chunk {
 	c := l.first
-	l.first, l.writing = c.next, false
+	l.first = c.next
 	if l.first == nil {
 		l.last = nil
 	}
