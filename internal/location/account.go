@@ -36,6 +36,9 @@ func (b *Binding) cost() int { return bindingCost + (len(b.data)+15)&^15 }
 
 // force counts bytes.
 func (s *Store) force(n int) {
+	if n == 0 {
+		return // as with every refresh
+	}
 	s.bytes.Add(int64(n))
 	s.options.Budget.Force(budget.Bindings, n)
 }
