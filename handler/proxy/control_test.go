@@ -101,7 +101,7 @@ func TestControl(t *testing.T) {
 				from.requestWith(test.method, s.URI("bob"), test.body, headers...)
 				res := from.Receive()
 				if res.Line() != "SIP/2.0 403 Remote Control Not Allowed" {
-					t.Errorf("%s %q %q to a phone%s: %s", test.method, test.headers, test.body, to, res.Line())
+					t.Fatalf("%s %q %q to a phone%s: %s", test.method, test.headers, test.body, to, res.Line())
 				}
 			}
 		}
@@ -188,7 +188,7 @@ func TestControlWithinCall(t *testing.T) {
 		n := len(strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\n", "\r\n"))
 		call.send(test.method, append(test.headers, fmt.Sprintf("Content-Length: %d", n), "X-End: 1\n\n"+body)...)
 		if res := alice.Receive(); res.Line() != "SIP/2.0 403 Remote Control Not Allowed" {
-			t.Errorf("%s %q in a call: %s", test.method, test.headers, res.Line())
+			t.Fatalf("%s %q in a call: %s", test.method, test.headers, res.Line())
 		}
 	}
 	bob.Nothing()
