@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
@@ -251,11 +253,16 @@ func TestInjectionInLog(t *testing.T) {
 		if entry.Msg != "handled request" {
 			continue
 		}
-		want := strings.ToValidUTF8(userParts[n].text, "\ufffd")
-		if strings.HasPrefix(userParts[n].text, "\xff") {
-			want = "\ufffd\ufffd\u0085"
+		// What cannot be printed is shown as a question mark, and what is long is cut.
+		want := ""
+		for _, c := range userParts[n].text {
+			if c == utf8.RuneError || unicode.IsControl(c) {
+				c = '?'
+			}
+			want += string(c)
 		}
-		if entry.Level != "info" || entry.Subject != subject || entry.User != want || strings.Contains(line, "leaked") {
+		user, cut := strings.CutSuffix(entry.User, "…")
+		if entry.Level != "info" || entry.Subject != subject || user != want && !(cut && strings.HasPrefix(want, user)) || strings.Contains(line, "leaked") {
 			t.Errorf("got %q, want user %q and subject %q", line, want, subject)
 		}
 		n++

@@ -284,9 +284,9 @@ func TestPress(t *testing.T) {
 		"To: <sip:77@example.com>\nCall-ID: c\nCSeq: 1 MESSAGE\nContent-Type: %s\n\n%s"
 	peer := h.s.UDP()
 	for _, tc := range []struct{ name, branch, uri, from, contentType, body, status string }{
-		{"a stranger's", "z9hG4bK1", "77@example.com", "101", "application/x-buttons", "k=2", "403"},
+		{"a stranger's", "z9hG4bK1", "77@example.com", "101", "application/x-buttons", "k=2", "404"},
 		{"a stranger's to the server", "z9hG4bK2", "example.com", "101", "application/x-buttons", "k=2", "405"},
-		{"nobody's", "z9hG4bK3", "77@example.com", "nobody", "application/x-buttons", "k=2", "403"},
+		{"nobody's", "z9hG4bK3", "77@example.com", "nobody", "application/x-buttons", "k=2", "404"},
 		{"somewhere else's", "z9hG4bK4", "77@example.org", "101", "application/x-buttons", "k=2", "403"},
 	} {
 		peer.Send(fmt.Sprintf(message, tc.uri, tc.branch, tc.from, tc.contentType, tc.body))
@@ -301,9 +301,9 @@ func TestPress(t *testing.T) {
 	for _, tc := range []struct{ name, branch, uri, from, contentType, body, status string }{
 		{"the door", "z9hG4bKa", "77@example.com", "201", "application/x-buttons", "k=2\r\n", "202"},
 		{"the door, repeated", "z9hG4bKa", "77@example.com", "201", "application/x-buttons", "k=2\r\n", "200"},
-		{"another's", "z9hG4bKb", "77@example.com", "101", "application/x-buttons", "k=2", "403"},
-		{"two keys", "z9hG4bKc", "77@example.com", "201", "application/x-buttons", "k=2\n\nk=3", "403"},
-		{"no key", "z9hG4bKd", "77@example.com", "201", "application/x-buttons", "c=on", "403"},
+		{"another's", "z9hG4bKb", "77@example.com", "101", "application/x-buttons", "k=2", "404"},
+		{"two keys", "z9hG4bKc", "77@example.com", "201", "application/x-buttons", "k=2\n\nk=3", "404"},
+		{"no key", "z9hG4bKd", "77@example.com", "201", "application/x-buttons", "c=on", "404"},
 		{"text", "z9hG4bKe", "77@example.com", "201", "text/plain", "k=2", "404"},
 		{"a name, to the server", "z9hG4bKf", "example.com", "201", "Application/X-Buttons ;charset=utf-8", "k=Door", "200"},
 	} {
