@@ -30,7 +30,7 @@ type oracle struct {
 	keys   map[string]*keyState               // what was acknowledged of keys
 	told   map[string]*telling                // what was sent to phones of a key
 	risky  time.Time                          // since when changes may not be on the disk; zero: it keeps up
-	cut    time.Time                          // what was acknowledged since may be gone
+	cut    time.Time                          // when the server ended the last time
 	down   time.Time                          // when the server was last not there, or something was wrong
 	epoch  int                                // the server's lives
 }
@@ -98,6 +98,12 @@ func (o *oracle) registering(p *phone, from netip.AddrPort, d time.Duration) {
 func (o *oracle) registered(p *phone, from netip.AddrPort, d time.Duration, sent time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.cut.After(sent) { // the answer may be of a server that has gone since, with what it had not written
+		for _, l := range o.places[p.user] {
+			l.unsure = true
+		}
+		return
+	}
 	for _, l := range o.places[p.user] {
 		if l.addr == from && d > 0 {
 			if l.lapsed() {
@@ -158,7 +164,7 @@ func (o *oracle) ended(killed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	o.down = now
+	o.down, o.cut = now, now
 	o.epoch++
 	since := now.Add(-time.Second)
 	if !killed {
