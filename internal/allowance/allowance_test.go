@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/events"
 )
 
 // TestAllowance has whole servers driven by generated steps: whatever is sent to them, what they send, hold and compute
@@ -75,10 +74,11 @@ func (r *run) close() {
 	held, recent := state.String(), int(state.Used(budget.Events))
 	r.forget()
 	grown := heap() - r.before
-	if recent > events.MaxBytes {
+	if recent > heldEvents {
 		r.t.Logf("%s", held)
 		r.t.Fatalf("more is held of the latest events than may be")
 	}
+	r.t.Logf("%d bytes received, %d held, %d of events", received, grown, recent)
 	if grown > rows[stranger].held*received+recent+heldConstant {
 		r.t.Logf("%d bytes were received, %d are held: %s", received, grown, held)
 		r.t.Fatalf("more is held than received")
@@ -87,7 +87,7 @@ func (r *run) close() {
 
 // forget lets go of what the test has kept.
 func (r *run) forget() {
-	r.sent, r.dialogs, r.left, r.received = nil, nil, nil, 0
+	r.sent, r.dialogs, r.left, r.heard, r.received = nil, nil, nil, nil, 0
 	r.model.causes, r.model.groups = nil, make(map[string]*group)
 	r.model.calls = make(map[string]*call)
 	for _, a := range r.actors {

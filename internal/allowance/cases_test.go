@@ -1,6 +1,7 @@
 package allowance
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,11 @@ var cases = []struct {
 		{Kind: register, Who: phone1, To: to101, Creds: right, N: 10, Params: 60, Long: 1300},
 		{Kind: register, Who: phone1, To: to101, Creds: right, N: 20, Params: 60, Long: 1300, Contact: ownPort},
 		{Kind: register, Who: phone1, To: to101, Creds: right, N: 20, Params: 60, Long: 2600, Expires: -1},
+		{Kind: register, Who: phone1, To: to101, Creds: right, N: 9, Params: 60, Long: 900},
+		{Kind: register, Who: phone1, To: to101, Creds: right, N: 20, Params: 60, Long: 900, Contact: ownPort, Expires: -1},
+	}},
+	{"twenty contacts in one packet", []step{
+		{Kind: register, Who: mallory, To: to101, As: "104", N: 20},
 	}},
 	{"five contacts at one address", []step{
 		{Kind: register, To: toNobody, Creds: right, N: 5, New: true},
@@ -107,11 +113,30 @@ func TestEvents(t *testing.T) {
 		defer r.end()
 		r.open()
 		for i := range 450 {
-			r.do(step{Kind: register, Who: phone1, To: to101, N: 10, CallID: 50000, Agent: 100, New: true, Contact: contact(i % 2)})
+			r.do(step{Kind: register, Who: phone1, To: to101, N: 10, Long: 900, CallID: 900, Agent: 900, New: true, Contact: contact(i % 2)})
+			r.do(step{Kind: register, Who: phone1, To: to101, Star: true, Expires: -1})
 			r.forget()
 		}
-		r.do(step{Kind: register, Who: phone1, To: to101, Star: true, Expires: -1})
 		r.received = 0
+		r.close()
+	})
+}
+
+// TestTexts has many users register ten contacts each, with the longest texts that are taken: those are held once.
+func TestTexts(t *testing.T) {
+	environment(t)
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, t, configurations[0])
+		defer r.end()
+		r.open()
+		a, s := r.actors[phone1], step{N: 10, CallID: 900, Agent: 900}
+		for i := range 100 {
+			data, _ := r.request(a, &s, "REGISTER", fmt.Sprintf("sip:%d@%s", 1000+i, serverIP), false)
+			r.send(a, false, data, "")
+		}
+		if _, n := r.engine().Location.Len(); n < 1000 {
+			t.Errorf("%d contacts are registered", n)
+		}
 		r.close()
 	})
 }

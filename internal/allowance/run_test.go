@@ -33,7 +33,8 @@ type run struct {
 	before   int    // bytes in use before the first step
 	refresh  uint32 // work of a plain refresh
 	looked   looked
-	lenient  bool // nothing is judged
+	lenient  bool       // nothing is judged
+	heard    []*message // responses that came since this was last emptied
 	worst    uint32
 }
 
@@ -180,6 +181,7 @@ func (r *run) arrive(p simnet.Packet) {
 	switch {
 	case a == nil:
 	case m.response():
+		r.heard = append(r.heard, m)
 		a.challenged(m)
 		r.acknowledge(a, p.TCP, m)
 	case m.request():
@@ -425,6 +427,7 @@ func (r *run) contactsOf(b *strings.Builder, a *actor, s *step, method string) {
 	fmt.Fprintf(b, "Expires: %d\r\n", expires)
 	if s.Star {
 		b.WriteString("Contact: *\r\n")
+		return
 	}
 	for i := range max(1, s.N) {
 		params := ""

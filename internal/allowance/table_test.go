@@ -77,7 +77,10 @@ const (
 
 // What may be held beside that: pools and tables whose size doesn't depend on what comes. The latest events have a limit of
 // their own.
-const heldConstant = 128 << 10
+const (
+	heldConstant = 256 << 10
+	heldEvents   = 4<<20 + 256<<10 // with the ring that they are in
+)
 
 // allowed returns what a message may cost to compute, in plain refreshes, when the server sent so many requests because of it.
 func (c *cause) allowed(requests int) int {
