@@ -72,7 +72,8 @@ var rows = [senders]row{
 // A message is a datagram, or one on a stream. What a datagram may cost grows with what it takes to send.
 const (
 	packet    = 1500 // bytes: a longer datagram travels in several packets, and each may cost what one may
-	phoneWork = 5    // for each further phone that is called by the message, in plain refreshes
+	phoneWork = 5    // for each further phone that the message calls, or takes the registration of, in plain refreshes
+	phones    = 10   // that a user can have, and "Contact: *" removes
 )
 
 // What may be held beside that: pools and tables whose size doesn't depend on what comes. The latest events have a limit of
@@ -84,6 +85,9 @@ const (
 
 // allowed returns what a message may cost to compute, in plain refreshes, when the server sent so many requests because of it.
 func (c *cause) allowed(requests int) int {
+	if strings.Contains(c.m.text, "Contact: *") {
+		requests = phones
+	}
 	return rows[c.sender].work*(1+(c.size-1)/packet) + phoneWork*max(0, requests-1)
 }
 

@@ -106,6 +106,21 @@ func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *locati
 	return b
 }
 
+// first reports whether b is the one that bindingOf returns for its Contact. It doesn't hash them all, which are long for some.
+func first(bindings []*location.Binding, b *location.Binding) bool {
+	before := true
+	for _, other := range bindings {
+		if other == b {
+			before = false
+			continue
+		}
+		if other.Contact() == b.Contact() && (other.RegID() < b.RegID() || before && other.RegID() == b.RegID()) {
+			return false
+		}
+	}
+	return true
+}
+
 // hasKeys tells whether a phone with this User-Agent has such keys. The caller holds the lock.
 func (d *Delivery) hasKeys(userAgent string) bool {
 	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
@@ -135,10 +150,10 @@ func (d *Delivery) look(aor string, c cause) {
 		d.dropGone(u, bindings)
 	}
 	for _, b := range bindings {
-		id := textHash(b.Contact())
-		if b != d.bindingOf(bindings, id) {
+		if !d.hasKeys(b.UserAgent()) || !first(bindings, b) {
 			continue
 		}
+		id := textHash(b.Contact())
 		p := u.phoneOf(id)
 		if p == nil {
 			if u == nil && len(d.want(aor, b.UserAgent())) == 0 {
