@@ -23,14 +23,6 @@ func (l *looked) add(name string) {
 	l.names = append(l.names, name)
 }
 
-// take returns what was asked since the last time.
-func (l *looked) take() (all []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all, l.names = l.names, nil
-	return all
-}
-
 // resolve has net.DefaultResolver, which the server uses, ask a server in memory.
 func (l *looked) resolve() {
 	net.DefaultResolver.PreferGo = true

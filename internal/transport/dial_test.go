@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,12 @@ func newDialer(t *testing.T) *dialer {
 
 func at(host string, port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port))
+}
+
+// pass lets time pass, and waits for what happens at its end.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // try asks for a connection. It returns an error only if there is one at once.
@@ -94,11 +101,11 @@ func TestDialShares(t *testing.T) {
 		if err := d.try("f", at("192.0.2.2", 5060), func(err error) { connected = err == nil }); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if !connected {
 			t.Error("another user's dial has to wait")
 		}
-		time.Sleep(15 * time.Second) // now those have failed
+		pass(15 * time.Second) // now those have failed
 		if n := count("a", same); n != 64 {
 			t.Errorf("%d may wait after that", n)
 		}
@@ -116,7 +123,7 @@ func TestDialFailsFast(t *testing.T) {
 			if err := d.try("", to, func(error) { failed++ }); err != nil {
 				failed++
 			}
-			time.Sleep(100*time.Millisecond + time.Microsecond)
+			pass(100*time.Millisecond + time.Microsecond)
 		}
 		if failed != 600 || d.dials[to] < 5 || d.dials[to] > 10 {
 			t.Errorf("%d of 600 have failed, and %d dials were made", failed, d.dials[to])
@@ -124,7 +131,7 @@ func TestDialFailsFast(t *testing.T) {
 		if _, err := d.peer.Listen(to); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if _, err := d.Dial(t.Context(), transport.TCP, to); err != nil {
 			t.Errorf("when it is there again: %v", err)
 		}
@@ -137,6 +144,7 @@ func TestDialedConnections(t *testing.T) {
 		d := newDialer(t)
 		defer d.Close()
 		const first = 1000
+		var mu sync.Mutex
 		var flows []transport.Flow
 		for i := range 70 {
 			to := at("192.0.2.2", first+i)
@@ -144,6 +152,8 @@ func TestDialedConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err, _ := d.DialFor("greedy", transport.TCP, to, func(f transport.Flow, err error) {
+				mu.Lock()
+				defer mu.Unlock()
 				switch {
 				case err == nil:
 					flows = append(flows, f)
@@ -154,8 +164,10 @@ func TestDialedConnections(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 		}
+		mu.Lock() // nobody dials any more
+		defer mu.Unlock()
 		if len(flows) != 64 || len(d.Conns()) != 64 {
 			t.Fatalf("one user has made %d connections, there are %d", len(flows), len(d.Conns()))
 		}
@@ -166,7 +178,7 @@ func TestDialedConnections(t *testing.T) {
 			if err := flows[7].Send([]byte(ping)); err != nil {
 				t.Fatal(fmt.Errorf("the one that is used: %w", err))
 			}
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			synctest.Wait()
 		}
 		if conns := d.Conns(); len(conns) != 1 || conns[0].Flow() != flows[7] {
@@ -175,7 +187,7 @@ func TestDialedConnections(t *testing.T) {
 		if err := d.try("greedy", at("192.0.2.2", first+69), nil); err != nil {
 			t.Errorf("there is room again: %v", err)
 		}
-		time.Sleep(time.Millisecond)
+		pass(time.Millisecond)
 		if len(d.Conns()) != 2 {
 			t.Error("there is no room again")
 		}

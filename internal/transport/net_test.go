@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +14,13 @@ import (
 )
 
 // echo sends back what arrives.
-type echo struct{ closed int }
+type echo struct{ closed atomic.Int32 }
 
 func (e *echo) HandleMessage(in *transport.Inbound) {
 	_ = in.Outbox.Send(in.Flow, append(in.Outbox.Buffer(), in.Data...))
 }
 
-func (e *echo) ConnClosed(*transport.Conn, error) { e.closed++ }
+func (e *echo) ConnClosed(*transport.Conn, error) { e.closed.Add(1) }
 
 const ping = "OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"
 
@@ -98,8 +99,8 @@ func TestNet(t *testing.T) {
 		if _, err := c.Read(buf); err != io.EOF {
 			t.Errorf("the server has closed: %v", err)
 		}
-		if e.closed != 2 {
-			t.Errorf("%d connections were reported closed", e.closed)
+		if n := e.closed.Load(); n != 2 {
+			t.Errorf("%d connections were reported closed", n)
 		}
 		c.Close()
 		d.Close()

@@ -85,19 +85,6 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 	return addr, err == nil
 }
 
-// equalHost compares two hosts, addresses by their value (RFC 5954 §4.2).
-func equalHost(a, b []byte) bool {
-	if EqualFold(a, b) {
-		return true
-	}
-	if len(a) == 0 || len(b) == 0 || a[0] != '[' || b[0] != '[' {
-		return false
-	}
-	x, ok := HostAddr(a)
-	y, ok2 := HostAddr(b)
-	return ok && ok2 && x == y
-}
-
 // AppendHost appends an address as a SIP host: IPv6 in brackets (RFC 3261 §25.1).
 func AppendHost(dst []byte, addr netip.Addr) []byte {
 	if addr.Is6() && !addr.Is4In6() {

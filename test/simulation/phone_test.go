@@ -32,14 +32,13 @@ type phone struct {
 	cseq   int
 	ids    int
 
-	wants      bool           // to be registered
-	asking     *client        // the latest REGISTER
-	next       *time.Duration // what to ask for when that has ended
-	registered time.Time
-	clients    map[string]*client // by branch
-	servers    map[string]string  // the latest response, by branch and method
-	calls      []*call
-	shows      map[string]buttons.Button
+	wants   bool               // to be registered
+	asking  *client            // the latest REGISTER
+	next    *time.Duration     // what to ask for when that has ended
+	clients map[string]*client // by branch
+	servers map[string]string  // the latest response, by branch and method
+	calls   []*call
+	shows   map[string]buttons.Button
 }
 
 // client is a client transaction.
