@@ -29,9 +29,10 @@ type responseContext struct {
 	w         module.ResponseWriter // nil when nothing is left to be done
 	r         *module.Request
 	branches  []*branch
-	pending   int  // branches without a final response
-	over      bool // a final response was sent, or none will be: only 2xx follow
-	stopped   bool // no further target is tried
+	late      *transaction.Timer // sends the 100 to what is no INVITE; nil: none will be
+	pending   int                // branches without a final response
+	over      bool               // a final response was sent, or none will be: only 2xx follow
+	stopped   bool               // no further target is tried
 	cancelled bool
 	full      bool // there was no room for a transaction, or at a server
 	slow      bool // too much waits for a phone
@@ -64,7 +65,7 @@ func (c *responseContext) relay() error {
 		// At once, so that the caller stops repeating (RFC 3261 §16.2).
 		c.write(&module.Response{Status: 100, Outbox: out})
 	} else {
-		c.p.app.Engine().Transactions.AfterFunc(tryingDelay, c.trying)
+		c.late = c.p.app.Engine().Transactions.AfterFunc(tryingDelay, c.trying)
 	}
 	c.shareBreadth()
 	c.next(out)
@@ -170,7 +171,13 @@ func (c *responseContext) finish(out *transport.Outbox) {
 }
 
 // release lets go of the request. The transactions stay for a while to absorb what is repeated.
-func (c *responseContext) release() { c.w, c.r = nil, nil }
+func (c *responseContext) release() {
+	c.w, c.r = nil, nil
+	if c.late != nil {
+		c.late.Stop() // it would hold all of this for seconds
+		c.late = nil
+	}
+}
 
 func (c *responseContext) write(res *module.Response) {
 	if err := c.w.WriteResponse(res); err != nil {

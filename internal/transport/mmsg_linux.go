@@ -167,10 +167,12 @@ func putSource(b *[controlSize]byte, local netip.Addr) int {
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
-// mmsg is recvmmsg or sendmmsg over slots from to to, never waiting. It returns how many were done.
+// mmsg is recvmmsg or sendmmsg over slots from to to, never waiting. It returns how many were done. The runtime is not told of
+// the call: a batch takes longer than it lets a call keep its processor, and to give that away and wake another thread for it,
+// thousands of times a second, costs more than the call does.
 func (v *vector) mmsg(call, fd uintptr, from, to int) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.Syscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
