@@ -43,22 +43,28 @@ func (*witness) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	return next(w, r)
 }
 
+// takeSeen returns what the witness has seen since the last time.
+func takeSeen() []string {
+	seen.Lock()
+	defer seen.Unlock()
+	requests := seen.requests
+	seen.requests = nil
+	return requests
+}
+
 // wantSeen compares what the witness has seen since the last time.
 func wantSeen(t *testing.T, want ...string) {
 	t.Helper()
-	seen.Lock()
-	defer seen.Unlock()
-	if !slices.Equal(seen.requests, want) {
-		t.Errorf("the next handler has seen %q, want %q", seen.requests, want)
+	if got := takeSeen(); !slices.Equal(got, want) {
+		t.Errorf("the next handler has seen %q, want %q", got, want)
 	}
-	seen.requests = nil
 }
 
 // start runs a registrar for example.com, which its addresses stand for, and example.org.
 func start(t *testing.T, directives string) *handlertest.Server {
 	t.Helper()
 	addr := handlertest.FreeAddr(t)
-	wantSeen(t, seen.requests...)
+	takeSeen()
 	return handlertest.StartCaddyfile(t, addr, fmt.Sprintf("{\n\tadmin off\n\tsip {\n\t\tdomain example.com example.org\n\t\t%s {\n%s\n\t\t}\n\t}\n}\n", addr, directives))
 }
 
