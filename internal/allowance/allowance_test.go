@@ -87,7 +87,8 @@ func (r *run) close() {
 
 // forget lets go of what the test has kept.
 func (r *run) forget() {
-	r.sent, r.dialogs, r.left, r.heard, r.received = nil, nil, nil, nil, 0
+	r.take()
+	r.sent, r.dialogs, r.heard, r.received = nil, nil, nil, 0
 	r.model.causes, r.model.groups = nil, make(map[string]*group)
 	r.model.calls = make(map[string]*call)
 	for _, a := range r.actors {

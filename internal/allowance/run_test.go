@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -26,7 +28,8 @@ type run struct {
 
 	sent     []datagram // what was sent to the server, for again and mutate
 	dialogs  []seen     // what Record-Route tokens were seen with
-	left     []simnet.Packet
+	mu       sync.Mutex
+	left     []simnet.Packet // what the server has sent; guarded by mu
 	react    reaction
 	depth    int
 	received int    // bytes that were sent to the server
@@ -106,7 +109,10 @@ func (r *run) worked(c *cause, n uint32) {
 		return
 	}
 	requests := 0
-	for _, p := range r.left {
+	r.mu.Lock()
+	left := slices.Clone(r.left)
+	r.mu.Unlock()
+	for _, p := range left {
 		for _, p := range messages(p) {
 			if parse(p.Data).request() {
 				requests++
@@ -119,14 +125,22 @@ func (r *run) worked(c *cause, n uint32) {
 	}
 }
 
+// take returns what the server has sent since the last time.
+func (r *run) take() []simnet.Packet {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := r.left
+	r.left = nil
+	return left
+}
+
 // collect judges what the server has sent, and gives it to those whom it was sent to.
 func (r *run) collect() {
 	r.t.Helper()
 	var left []simnet.Packet
-	for _, p := range r.left {
+	for _, p := range r.take() {
 		left = append(left, messages(p)...)
 	}
-	r.left = nil
 	for _, p := range left {
 		if fault, detail := r.model.out(p); fault != "" && !r.lenient {
 			r.t.Logf("%s", detail)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,12 +97,11 @@ func start(t *testing.T, rt testingT, c configuration) *run {
 	host := n.Host(serverIP)
 	engine.Network = host
 	r.looked.resolve()
-	var mu sync.Mutex
 	n.Tap(func(p simnet.Packet) {
 		if p.From.Addr() == server.Addr() {
-			mu.Lock()
+			r.mu.Lock()
 			r.left = append(r.left, p)
-			mu.Unlock()
+			r.mu.Unlock()
 		}
 	})
 	for w := range cast {
