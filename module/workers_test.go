@@ -29,22 +29,31 @@ func TestPool(t *testing.T) {
 				ran[who]++
 			}
 		}
+		locked := func(f func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			f()
+		}
 		n := 0
 		for p.run("greedy", slow("greedy")) {
 			n++
 			synctest.Wait()
 		}
-		if n != userWorkers+userQueued || running != userWorkers {
-			t.Errorf("one user has %d in the pool, and %d running", n, running)
-		}
+		locked(func() {
+			if n != userWorkers+userQueued || running != userWorkers {
+				t.Errorf("one user has %d in the pool, and %d running", n, running)
+			}
+		})
 		if !p.run("other", slow("other")) || !w.pool("another").run("greedy", slow("elsewhere")) {
 			t.Error("others are refused")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if ran["other"] != 1 || ran["elsewhere"] != 1 {
-			t.Errorf("others have waited: %v", ran)
-		}
+		locked(func() {
+			if ran["other"] != 1 || ran["elsewhere"] != 1 {
+				t.Errorf("others have waited: %v", ran)
+			}
+		})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if ran["greedy"] != n || len(p.users) != 0 || p.running != 0 || p.queued.Taken() != 0 || len(p.turns) != 0 {
@@ -73,7 +82,9 @@ func TestPoolTurns(t *testing.T) {
 			add(fmt.Sprint(i%16), time.Duration(i+1)*time.Second)
 		}
 		synctest.Wait()
+		mu.Lock()
 		order = nil
+		mu.Unlock()
 		for range 3 {
 			add("a", 1000*time.Second)
 		}
@@ -82,9 +93,11 @@ func TestPoolTurns(t *testing.T) {
 		p.run("d", func() { panic("one of them") })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
+		mu.Lock()
 		if got := fmt.Sprint(order); got != "[a b c a a]" {
 			t.Errorf("the order is %s", got)
 		}
+		mu.Unlock()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if p.running != 0 || len(p.users) != 0 {

@@ -316,9 +316,11 @@ func TestBehindRemembersFewBytes(t *testing.T) {
 		}
 		bytes := 0
 		for i := range b.shards {
+			b.shards[i].mu.Lock()
 			for key := range b.shards[i].keys {
 				bytes += len(key)
 			}
+			b.shards[i].mu.Unlock()
 		}
 		if limit := behindShards * (behindBytes + MaxKey); bytes > limit {
 			t.Errorf("%d bytes of keys are waiting, over %d", bytes, limit)
