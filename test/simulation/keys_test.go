@@ -53,13 +53,13 @@ func (w *world) setKey(user string, key int, label string) {
 		switch {
 		case status/100 == 2 && epoch == w.oracle.epoch:
 			k.may = []string{label}
-			w.done["key set"]++
+			w.note("key set")
 		default:
 			if status != 404 && w.healthy && epoch == w.oracle.epoch {
 				w.fail("setting key %s: %d %s", name, status, answer)
 			}
 			k.may = append(k.may, label)
-			w.done["key not set"]++
+			w.note("key not set")
 		}
 	})
 }

@@ -35,6 +35,7 @@ type world struct {
 	diskGood bool
 	busy     bool // the server is being started, stopped or reloaded
 	keyNames []string
+	doneMu   sync.Mutex
 	done     map[string]int // what has happened
 	settling bool           // nobody begins anything new
 	over     bool
@@ -92,13 +93,20 @@ func (w *world) after(d time.Duration, f func()) {
 	})
 }
 
+// note counts something that has happened.
+func (w *world) note(what string) {
+	w.doneMu.Lock()
+	defer w.doneMu.Unlock()
+	w.done[what]++
+}
+
 // count counts the ends of requests.
 func (w *world) count(method string, m *message) {
 	end := "none"
 	if m != nil {
 		end = fmt.Sprint(m.status())
 	}
-	w.done[method+" "+end]++
+	w.note(method + " " + end)
 }
 
 const (
@@ -186,7 +194,7 @@ var good = simnet.Path{Delay: 3 * time.Millisecond, Jitter: 4 * time.Millisecond
 func (w *world) trouble() {
 	switch w.luck.IntN(8) {
 	case 0, 1:
-		w.done["bad network"]++
+		w.note("bad network")
 		w.set(false)
 		w.net.SetPaths(simnet.Path{
 			Delay: time.Duration(w.luck.IntN(50)) * time.Millisecond, Jitter: time.Duration(w.luck.IntN(50)) * time.Millisecond,
@@ -196,7 +204,7 @@ func (w *world) trouble() {
 		w.net.SetPaths(good)
 		w.set(true)
 	case 2:
-		w.done["partition"]++
+		w.note("partition")
 		w.set(false)
 		p, server := w.phones[w.luck.IntN(phones)].host.Addr(), w.server.Host.Addr()
 		ways := w.luck.IntN(3)
@@ -211,13 +219,13 @@ func (w *world) trouble() {
 		w.net.ResetPath(server, p)
 		w.set(true)
 	case 3:
-		w.done["power cut"]++
+		w.note("power cut")
 		w.restart(w.server.Kill, true)
 	case 4:
-		w.done["restart"]++
+		w.note("restart")
 		w.restart(w.server.Stop, false)
 	case 5:
-		w.done["reload"]++
+		w.note("reload")
 		w.manage(func() {
 			w.tasks.Wait() // a reload waits for who changes keys, for a mutex
 			if err := w.server.Reload(); err != nil {
@@ -225,7 +233,7 @@ func (w *world) trouble() {
 			}
 		})
 	default:
-		w.done["bad disk"]++
+		w.note("bad disk")
 		w.set(false)
 		w.bad(simtest.Faults{
 			Err:     []error{nil, nil, syscall.ENOSPC, syscall.EIO}[w.luck.IntN(4)],
@@ -235,7 +243,7 @@ func (w *world) trouble() {
 		})
 		w.rest(time.Minute)
 		if w.luck.IntN(3) == 0 {
-			w.done["power cut on a bad disk"]++
+			w.note("power cut on a bad disk")
 			w.restart(w.server.Kill, true)
 		}
 		w.bad(simtest.Faults{})
@@ -303,7 +311,7 @@ func (w *world) check(restarted bool) {
 		if l == nil || time.Since(l.acked) > l.expires-slack {
 			continue
 		}
-		w.done["registration checked"]++
+		w.note("registration checked")
 		found := []netip.AddrPort{}
 		for _, b := range w.server.Engine().Location.Lookup([]byte(p.user+"@"+w.aorDomain()), nil) {
 			found = append(found, b.Source())
