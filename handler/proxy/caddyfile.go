@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddysip/caddysip/internal/suggest"
 )
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
@@ -40,6 +43,9 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			*flag = true
 			continue
 		}
+		if !slices.Contains(options, option) {
+			return d.Errf("unrecognized option '%s' of proxy: %s", option, suggest.DidYouMean(option, options))
+		}
 		var value string
 		if !d.AllArgs(&value) {
 			return d.ArgErr()
@@ -68,12 +74,13 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			on := value == "on"
 			p.RecordRoute = &on
-		default:
-			return d.Errf("unrecognized option %q of proxy: it has to, timeout, retries, fork, record_route, allow_control, allow_private and assert_identity", option)
 		}
 	}
 	return nil
 }
+
+// options are all that proxy has.
+var options = []string{"to", "timeout", "retries", "fork", "record_route", "allow_control", "allow_private", "assert_identity"}
 
 // flag returns what an option without argument sets, nil if it is none.
 func (p *Proxy) flag(option string) *bool {
