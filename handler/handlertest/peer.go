@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -228,12 +229,19 @@ func (p *Peer) Close() {
 	}
 }
 
-// Closed waits until the server has closed the connection.
-func (p *Peer) Closed() {
+// Closed waits until the server has closed the connection. Messages that begin as one of before may come until then.
+func (p *Peer) Closed(before ...string) {
 	p.t.Helper()
-	_, err := p.receive(patience)
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		p.t.Fatalf("the connection should be closed, not: %v", err)
+	for {
+		m, err := p.receive(patience)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			p.t.Fatal("the connection should be closed, and is open")
+		case err != nil:
+			return
+		case !slices.ContainsFunc(before, func(start string) bool { return strings.HasPrefix(m.Text, start) }):
+			p.t.Fatalf("the connection should be closed, but this comes:\n%s", m.Text)
+		}
 	}
 }
 

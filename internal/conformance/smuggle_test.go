@@ -147,6 +147,7 @@ func smuggle(t *testing.T, s *handlertest.Server, p, bob *handlertest.Peer, line
 	// An empty line among them ends the header. What is behind it is a body over UDP, and no message on a stream, which is closed.
 	end := strings.Contains(strings.ReplaceAll(strings.TrimRight(lines, "\r\n"), "\r\n", "\n"), "\n\n")
 	closed := end && p.Transport() == "TCP"
+	var answer []string // which may come before the connection is closed, or not
 	switch {
 	case end && first: // no Via: nothing is answered
 	case refused:
@@ -158,9 +159,10 @@ func smuggle(t *testing.T, s *handlertest.Server, p, bob *handlertest.Peer, line
 		if !closed {
 			p.Expect("SIP/2.0 200 OK\r\n")
 		}
+		answer = append(answer, "SIP/2.0 200 OK\r\n")
 	}
 	if closed {
-		p.Closed()
+		p.Closed(answer...)
 		bob.Nothing()
 		return false
 	}
