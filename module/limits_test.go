@@ -212,7 +212,7 @@ func TestLimitTimeouts(t *testing.T) {
 	late = p.at(0).TCP()
 	rest = begin(late)
 	ask(slow)
-	p.counts(1, "idle_timeout", slow.Closed)
+	p.counts(1, "idle_timeout", func() { slow.Closed() })
 	late.SendRaw(rest)
 	late.Expect("SIP/2.0 200")
 }
