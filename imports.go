@@ -17,7 +17,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/rewrite"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"
 	_ "github.com/caddysip/caddysip/handler/vars"
-	_ "github.com/caddysip/caddysip/internal/command"
+	_ "github.com/caddysip/caddysip/internal/cli"
 	_ "github.com/caddysip/caddysip/internal/phone/command"
 	_ "github.com/caddysip/caddysip/module"
 )

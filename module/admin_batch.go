@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // manyKey is an element of a list of keys for many users.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/delivery"
-	"github.com/caddysip/caddysip/internal/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // userKeys is what is known of a user's keys, or of one of them, in the API.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/snom"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // registration is an address-of-record with its bindings, in the API.

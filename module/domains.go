@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddysip/caddysip/internal/engine"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // domains tells which hosts are ours, and which address-of-record a URI at one of them names.

@@ -4,10 +4,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // KeyPress is a key that a user has pressed. Keys whose action is message send one; others call their number.

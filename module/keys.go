@@ -10,10 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/buttons"
-	"github.com/caddysip/caddysip/internal/delivery"
-	"github.com/caddysip/caddysip/internal/keys"
-	"github.com/caddysip/caddysip/internal/snom"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
 // Keys is what function keys of Snom phones show unless something else says otherwise, and how they are told.

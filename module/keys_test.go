@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
-	"github.com/caddysip/caddysip/internal/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // labels returns what the keys of a user's phone should show.

@@ -7,9 +7,9 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // maxDatagram is how large a request over UDP may be that we make ourselves (RFC 3261 §18.1.1, RFC 3428 §8).

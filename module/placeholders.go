@@ -6,8 +6,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/snom"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Replacer returns the request's replacer. Never give it text that came off the wire: what looks like a placeholder there is only text.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // ReplaceURI replaces the placeholders in a URI of the configuration, and reads it. What they bring into the user part is escaped as

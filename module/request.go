@@ -8,9 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // URI is a view of a URI.

@@ -3,7 +3,7 @@ package module
 import (
 	"net/netip"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // Outbox returns what collects the packets that are sent while this request is handled; it must not be used once ServeSIP has returned. It is

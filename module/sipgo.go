@@ -7,8 +7,8 @@ import (
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // What code that is written for sipgo needs. The server's own handlers work on the bytes.

@@ -1,6 +1,6 @@
 package module
 
-import "github.com/caddysip/caddysip/internal/wire"
+import "github.com/caddysip/caddysip/wire"
 
 // NewRequest makes a request of a message that came by flow to a server, which may be nil. It is for tests of handlers and matchers.
 func NewRequest(raw []byte, flow Flow, s *Server) (*Request, error) {

@@ -3,9 +3,9 @@ package digestauth
 import (
 	"time"
 
-	"github.com/caddysip/caddysip/internal/digest"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // checkACK finds out who sent an ACK. That of a 2xx has the credentials of its INVITE (RFC 3261

@@ -9,7 +9,7 @@ import (
 	client "github.com/icholy/digest"
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/digest"
-	"github.com/caddysip/caddysip/internal/snom"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/digest"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // What is offered unless the configuration says otherwise. A client takes the topmost challenge that it can answer (RFC 8760 §2.4), but Snom phones look

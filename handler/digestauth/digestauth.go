@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
-	"github.com/caddysip/caddysip/internal/digest"
-	"github.com/caddysip/caddysip/internal/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/digest"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
 )
 

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"strings"
 
-	"github.com/caddysip/caddysip/internal/digest"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // mayBe tells whether a user may act as From says, and register who is in To. A realm that is the name of a domain binds its users to that domain, else

@@ -15,7 +15,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 )
 
 func init() {

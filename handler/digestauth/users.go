@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/module"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 )
 
 // watchInterval is how often a file is looked at. Looking costs one system call; and unlike a notification, it works for files on other machines, and

@@ -3,9 +3,9 @@ package proxy
 import (
 	"bytes"
 
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // What has a phone take a call by itself, so that the caller hears the room: header fields of

@@ -1,8 +1,8 @@
 package proxy
 
 import (
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // best is the best final response so far (RFC 3261 §16.7 step 6).

@@ -5,9 +5,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // branch is one target that a request is forwarded to. The response context's mutex guards it.

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Remote control of a phone: requests that set its keys and settings, have it reboot, dial or show

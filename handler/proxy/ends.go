@@ -3,10 +3,10 @@ package proxy
 import (
 	"math/rand/v2"
 
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // within is what has to be known of a request within a call when it is answered.

@@ -7,10 +7,10 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/engine"
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 var edits = sync.Pool{New: func() any { return &wire.Edits{Text: make([]byte, 0, 1<<10)} }}

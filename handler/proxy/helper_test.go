@@ -13,7 +13,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/register"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
-	"github.com/caddysip/caddysip/internal/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/module"
 )
 

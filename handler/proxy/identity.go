@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // asserted are the header fields by which one network tells another who somebody is, how a call

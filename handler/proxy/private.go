@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ipset"
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Where a request itself says that it goes, in its Request-URI, its Route, or by what placeholders took from it, may be inside

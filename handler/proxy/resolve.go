@@ -11,10 +11,10 @@ import (
 
 	"github.com/caddysip/caddysip/internal/flight"
 	"github.com/caddysip/caddysip/internal/quota"
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // dnsTimeout is how long a name may take to look up: the caller is retransmitting meanwhile.

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // routing is what is to be done with one request. It holds no part of the request's bytes, which move when the request is kept.

@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
 )
 

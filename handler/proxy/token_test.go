@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
-	"github.com/caddysip/caddysip/internal/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
 )
 
 // at makes a phone that speaks UDP from another of the machine's addresses.

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/flight"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // What requests wait for, in metrics and logs.

@@ -23,7 +23,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/digest"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 )
 
 func init() { caddy.RegisterModule(new(provider)) }

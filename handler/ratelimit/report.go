@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ratelog"
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // limitedTotal lives as long as the process, and each configuration registers it with its own registry.

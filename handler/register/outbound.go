@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // outboundTag is the option tag of RFC 5626.

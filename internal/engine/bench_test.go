@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/storage"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // BenchmarkRegister renews registrations without a storage and with a file, whose writing goes on beside it.

@@ -4,11 +4,11 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/buttons"
-	"github.com/caddysip/caddysip/internal/delivery"
-	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 var keyPushes = counters("key_pushes_total", "Messages that set keys of phones, by outcome.", "outcome")

@@ -16,17 +16,17 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/ipset"
-	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/routetoken"
-	"github.com/caddysip/caddysip/internal/snom"
+	"github.com/caddysip/caddysip/internal/sip/routetoken"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 	"github.com/caddysip/caddysip/internal/storage"
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Dispatcher is what a generation of configuration does with new requests. It is called on the goroutine that reads the socket and must not block.

@@ -6,11 +6,11 @@ import (
 	"unsafe"
 
 	"github.com/caddysip/caddysip/internal/events"
-	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/snom"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // bindingEvent is a binding that came or went, as events have it: no more of the binding than they tell.

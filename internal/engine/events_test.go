@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 func TestRegistrationEvents(t *testing.T) {

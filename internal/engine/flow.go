@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // SentBy returns the address by which we can be reached over a flow, for Via and Record-Route: of a connection that we made ourselves, the

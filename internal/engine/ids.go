@@ -3,7 +3,7 @@ package engine
 import (
 	"math/rand/v2"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // NewBranch returns a branch for a request of our own.

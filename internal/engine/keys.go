@@ -4,8 +4,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/events"
-	"github.com/caddysip/caddysip/internal/keys"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // newKeys makes the store of what keys should show.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // closed waits until only so many listeners are open.

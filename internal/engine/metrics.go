@@ -3,8 +3,8 @@ package engine
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/caddysip/caddysip/internal/transaction"
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // The metrics live as long as the process: each configuration registers them with its own registry, so that counters survive a

@@ -3,8 +3,8 @@ package engine
 import (
 	"math/rand/v2"
 
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // begins tells whether a request begins something that costs more than to refuse it: a call, a subscription, a message. What belongs to a call that

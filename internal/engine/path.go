@@ -5,7 +5,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // BelievesPath reports whether a Path is followed: the REGISTER came from one of the edge proxies, and the first of its

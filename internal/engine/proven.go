@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // The source of a datagram can be forged, so whoever sends one may be asking us to flood somebody else. A source is proven once it has shown that

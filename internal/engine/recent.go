@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // A client repeats a request for 64*T1, 32 seconds, at the longest (RFC 3261 §17.1.1.2). What was seen is remembered in two halves, so

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/storage"
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // place is a storage that counts how often it is opened.

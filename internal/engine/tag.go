@@ -4,7 +4,7 @@ import (
 	"hash/maphash"
 	"strconv"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // seed makes the tags and branches of this process unguessable.

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // The types of events.

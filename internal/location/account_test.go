@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // several is a REGISTER with n Contacts, from n on, that are as short as they can be, and all that they share as long as it can be.

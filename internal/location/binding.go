@@ -5,7 +5,7 @@ import (
 	"time"
 	"unique"
 
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // Binding is one Contact of an address-of-record. It never changes once the store has handed it out: a refresh puts another

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 const alice = "alice@example.com"

@@ -3,7 +3,7 @@ package location
 import (
 	"slices"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // matching finds out which bindings the Contacts of a REGISTER are about. Each may have to be compared with every binding, so the

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // TestMatching registers contacts at random, written in several ways, and compares what is bound with what comparing each with each has come to.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Record is all that is known of a binding, in a form that can be written down. What it cannot hold is the connection.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unique"
 
-	"github.com/caddysip/caddysip/internal/transport"
-	"github.com/caddysip/caddysip/internal/wire"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Why Update refuses a REGISTER. Nothing has changed then.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/buttons"
-	"github.com/caddysip/caddysip/internal/snom"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
 // Config says which phone to be. Server and User are required.

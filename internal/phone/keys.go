@@ -8,7 +8,7 @@ import (
 
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // ErrNoNumber is returned by Press for a key that dials nothing. Nothing was

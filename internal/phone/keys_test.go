@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 const xButtons = "Content-Type: application/x-buttons"

@@ -19,7 +19,7 @@ import (
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // ErrClosed is returned for what is asked of a phone that is not started or

@@ -8,7 +8,7 @@ import (
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // allow lists the methods that the phone answers with other than 405.

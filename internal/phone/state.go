@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // State is what can be seen on the phone.

@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/wire"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
+	"github.com/caddysip/caddysip/wire"
 )
 
 func register(t testing.TB, app *module.App, aor string) {

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/simnet"
 	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/test/simnet"
 )
 
 // writeFor writes numbered keys until an error, and returns how many were acknowledged.

@@ -29,11 +29,11 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/delivery"
 	"github.com/caddysip/caddysip/internal/engine"
-	"github.com/caddysip/caddysip/internal/simnet"
-	"github.com/caddysip/caddysip/internal/transport"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/test/simnet"
 )
 
 // Server is a server on a simulated host.

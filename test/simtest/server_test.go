@@ -8,7 +8,7 @@ import (
 	"time"
 
 	_ "github.com/caddysip/caddysip"
-	"github.com/caddysip/caddysip/internal/simnet"
+	"github.com/caddysip/caddysip/test/simnet"
 )
 
 func ask(t *testing.T, c *simnet.UDPConn, to netip.AddrPort, text string) string {

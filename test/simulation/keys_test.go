@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // keyState is what the admin layer may say about a key: the label that was acknowledged last, and those that may have been written

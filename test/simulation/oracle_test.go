@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/simnet"
+	"github.com/caddysip/caddysip/test/simnet"
 )
 
 // slack is how long something may take that happens "at once": packets are on their way.

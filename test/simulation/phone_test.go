@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/buttons"
-	"github.com/caddysip/caddysip/internal/simnet"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/test/simnet"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/simnet"
+	"github.com/caddysip/caddysip/test/simnet"
 	"github.com/caddysip/caddysip/test/simtest"
 )
 

@@ -13,8 +13,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/phone"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // server answers a phone as the tutorial's does: an INVITE with a 404, and

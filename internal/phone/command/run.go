@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/phone"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 // settle is how long the phone waits for a key to change after a call or a

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/caddysip/caddysip/internal/buttons"
 	"github.com/caddysip/caddysip/internal/phone"
-	"github.com/caddysip/caddysip/internal/snom"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
 // screen writes what happens, a line each. What came from the network is

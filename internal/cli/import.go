@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/tidwall/gjson"
+	"golang.org/x/term"
+)
+
+const (
+	importBatch = 500 // rows that are sent together
+	maxShown    = 100 // rows of which it is said what is wrong
+)
+
+// keyRow is a row of a file with keys.
+type keyRow struct {
+	line    int    // in a CSV file; the element from 1 in a JSON file
+	user    string // as far as it is known
+	element json.RawMessage
+	err     string // what is wrong with it
+}
+
+// failure is a row that is not set.
+type failure struct {
+	Row   int    `json:"row"`
+	User  string `json:"user"`
+	Error string `json:"error"`
+}
+
+// setMany sets the keys of a file. Each batch is set as a whole, without the rows in which something is wrong.
+func setMany(cmd *cobra.Command, name string) error {
+	rows, err := readRows(cmd, name)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	defaults := make(map[string]string)
+	for name, values := range parameters(cmd, "layer", "ttl") {
+		defaults[name] = values[0]
+	}
+	failures := []failure{}
+	done := 0
+	progress := newProgress(cmd, len(rows))
+	for batch := range slices.Chunk(rows, importBatch) {
+		var failed []failure
+		if failed, err = sendRows(cmd, batch, defaults); err != nil {
+			break
+		}
+		failures = append(failures, failed...)
+		done += len(batch)
+		progress.show(done)
+	}
+	progress.end()
+	slices.SortFunc(failures, func(a, b failure) int { return a.Row - b.Row })
+	set := done - len(failures)
+	if printed, err := printJSON(cmd, map[string]any{"set": set, "failed": failures}); err != nil {
+		return err
+	} else if !printed {
+		printFailures(cmd, failures)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s of %d set\n", plural(set, "row"), len(rows))
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s from row %d on not set: %w", plural(len(rows)-done, "row"), rows[done].line, err)
+	case len(failures) > 0:
+		return fmt.Errorf("%s not set", plural(len(failures), "row"))
+	}
+	return nil
+}
+
+func printFailures(cmd *cobra.Command, failures []failure) {
+	for i, f := range failures {
+		if i == maxShown {
+			fmt.Fprintf(cmd.ErrOrStderr(), "and %d more\n", len(failures)-i)
+			break
+		}
+		row := strconv.Itoa(f.Row)
+		if f.User != "" {
+			row += ", " + printable(f.User)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "row %s: %s\n", row, printable(f.Error))
+	}
+}
+
+// sendRows sets the keys of some rows, and returns those that can't be set. The error is that of the API, which then has set none.
+func sendRows(cmd *cobra.Command, rows []keyRow, defaults map[string]string) (failed []failure, err error) {
+	fail := func(i int, reason string) {
+		failed = append(failed, failure{rows[i].line, rows[i].user, reason})
+		rows[i].err = reason
+	}
+	for i := range rows {
+		if rows[i].err != "" {
+			fail(i, rows[i].err)
+			continue
+		}
+		for name, value := range defaults {
+			rows[i].setDefault(name, value)
+		}
+	}
+	for {
+		body, sent := []json.RawMessage{}, []int{}
+		for i := range rows {
+			if rows[i].err == "" {
+				body, sent = append(body, rows[i].element), append(sent, i)
+			}
+		}
+		if len(body) == 0 {
+			return failed, nil
+		}
+		_, _, err := ask(cmd, http.MethodPost, "/sip/keys", body)
+		var refused *apiError
+		if err == nil || !errors.As(err, &refused) {
+			return failed, err
+		}
+		wrong := gjson.GetBytes(refused.Body, "errors").Array()
+		if len(wrong) == 0 {
+			return failed, err
+		}
+		for _, e := range wrong {
+			if i := int(e.Get("index").Int()); i >= 0 && i < len(sent) {
+				fail(sent[i], e.Get("error").String())
+			}
+		}
+	}
+}
+
+// setDefault sets a field that isn't there.
+func (r *keyRow) setDefault(name, value string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(r.element, &fields) != nil || fields == nil || fields[name] != nil {
+		return
+	}
+	fields[name], _ = json.Marshal(value) // has no errors
+	r.element, _ = json.Marshal(fields)
+}
+
+// readRows reads a file, or the standard input.
+func readRows(cmd *cobra.Command, name string) (rows []keyRow, err error) {
+	var text []byte
+	if name == "-" {
+		text, err = io.ReadAll(cmd.InOrStdin())
+	} else {
+		text, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // as spreadsheets write it
+	if first := bytes.TrimSpace(text); len(first) > 0 && first[0] == '[' {
+		return jsonRows(text)
+	}
+	return csvRows(text)
+}
+
+func jsonRows(text []byte) (rows []keyRow, err error) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(text, &elements); err != nil {
+		return nil, err
+	}
+	for i, e := range elements {
+		r := keyRow{line: i + 1, element: e, user: gjson.GetBytes(e, "aor").String()}
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(e, &fields) == nil && fields["user"] != nil && fields["aor"] == nil {
+			fields["aor"] = fields["user"]
+			delete(fields, "user")
+			r.element, _ = json.Marshal(fields)
+			r.user = gjson.GetBytes(r.element, "aor").String()
+		}
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// columns are those that a CSV file may have.
+var columns = []string{"user", "key", "light", "color", "label", "number", "action", "locked", "layer", "ttl"}
+
+func csvRows(text []byte) (rows []keyRow, err error) {
+	reader := csv.NewReader(bytes.NewReader(text))
+	reader.TrimLeadingSpace = true
+	names, err := reader.Read()
+	if err == io.EOF {
+		return nil, errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		names[i] = strings.ToLower(strings.TrimSpace(name))
+		if names[i] == "aor" {
+			names[i] = "user"
+		}
+		if !slices.Contains(columns, names[i]) || slices.Contains(names[:i], names[i]) {
+			return nil, fmt.Errorf("its first line must name columns, each once: %q is none of %s", name, strings.Join(columns, ", "))
+		}
+	}
+	if !slices.Contains(names, "user") || !slices.Contains(names, "key") {
+		return nil, errors.New("its first line must name the columns user and key, and what else there is")
+	}
+	for {
+		values, err := reader.Read()
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil && !errors.Is(err, csv.ErrFieldCount) {
+			return nil, err
+		}
+		line, _ := reader.FieldPos(0)
+		rows = append(rows, csvRow(line, names, values))
+	}
+}
+
+// csvRow makes an element of a row. Empty fields are as if they weren't there.
+func csvRow(line int, names, values []string) keyRow {
+	r := keyRow{line: line}
+	if len(values) != len(names) {
+		r.err = fmt.Sprintf("it has %s, and there are %d columns", plural(len(values), "field"), len(names))
+		return r
+	}
+	fields := make(map[string]any)
+	for i, value := range values {
+		var err error
+		switch name := names[i]; {
+		case name == "user":
+			r.user, fields["aor"] = value, value
+		case name == "key":
+			fields["key"], err = strconv.Atoi(value)
+		case value == "":
+		case name == "locked":
+			fields["locked"], err = strconv.ParseBool(value)
+		default:
+			fields[name] = value
+		}
+		if err != nil {
+			r.err = fmt.Sprintf("%s: %q is not what it may be", names[i], value)
+		}
+	}
+	r.element, _ = json.Marshal(fields) // has no errors
+	return r
+}
+
+// progress tells people how far it is.
+type progress struct {
+	w     io.Writer // nil: nobody looks
+	total int
+}
+
+func newProgress(cmd *cobra.Command, total int) progress {
+	if file, ok := cmd.ErrOrStderr().(*os.File); ok && total > importBatch && term.IsTerminal(int(file.Fd())) {
+		return progress{file, total}
+	}
+	return progress{}
+}
+
+func (p progress) show(done int) {
+	if p.w != nil {
+		fmt.Fprintf(p.w, "\r%d of %d rows", done, p.total)
+	}
+}
+
+func (p progress) end() {
+	if p.w != nil {
+		fmt.Fprintln(p.w)
+	}
+}

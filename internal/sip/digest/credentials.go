@@ -1,0 +1,251 @@
+package digest
+
+import (
+	"encoding/hex"
+	"errors"
+
+	"github.com/caddysip/caddysip/wire"
+)
+
+// What credentials may be at most, so that reading them costs little whatever they are.
+const (
+	MaxLength = 4096 // bytes
+	MaxParams = 32
+)
+
+// Credentials is the value of an Authorization or Proxy-Authorization header field. It is a view of it: values with escapes are the only ones that
+// are copied.
+type Credentials struct {
+	Username  []byte
+	Realm     []byte
+	Nonce     []byte
+	URI       []byte
+	Algorithm Algorithm // MD5 when the credentials don't say
+	NC        uint32    // the nonce count; 0: without qop, as before RFC 2617
+
+	qop, nc, cnonce []byte // as they are written: they are hashed
+	response        [maxSize]byte
+}
+
+// Why credentials are refused. The texts have nothing of the credentials in them.
+var (
+	ErrScheme    = errors.New("the scheme is not Digest")
+	ErrSyntax    = errors.New("the credentials are no list of parameters")
+	ErrTooLong   = errors.New("the credentials are too long")
+	ErrParams    = errors.New("the credentials have too many parameters")
+	ErrDuplicate = errors.New("a parameter of the credentials is there twice")
+	ErrMissing   = errors.New("username, realm, nonce, uri or response is missing in the credentials")
+	ErrResponse  = errors.New("the response in the credentials is no hash of their algorithm")
+	ErrQop       = errors.New("the credentials have a qop other than auth")
+	ErrCount     = errors.New("the credentials have qop, but no cnonce or no nc of eight hexadecimal digits above 0")
+	ErrUsername  = errors.New("the credentials have their username in a form that was not offered")
+)
+
+// The parameters that are looked at, as bits.
+const (
+	username = 1 << iota
+	realm
+	nonce
+	uri
+	response
+	algorithm
+	qop
+	nc
+	cnonce
+	userhash
+	usernameExt
+
+	required = username | realm | nonce | uri | response
+)
+
+// RealmOf returns the realm that credentials are for, nil when they are of another scheme or cannot be read up to it.
+func RealmOf(value []byte) []byte {
+	rest, ok := cutScheme(value)
+	for n := 0; ok && n < MaxParams; n++ {
+		var name, text []byte
+		if name, text, rest, ok = param(separators(rest)); ok && lookup(name) == realm {
+			return text
+		}
+	}
+	return nil
+}
+
+// cutScheme returns what follows the scheme, and whether that is Digest.
+func cutScheme(value []byte) ([]byte, bool) {
+	const scheme = "Digest"
+	if len(value) <= len(scheme) || !wire.EqualFold(value[:len(scheme)], scheme) || !blank(value[len(scheme)]) {
+		return nil, false
+	}
+	return value[len(scheme):], true
+}
+
+// separators returns b without the commas and white space that it starts with.
+func separators(b []byte) []byte {
+	for len(b) > 0 && (blank(b[0]) || b[0] == ',') {
+		b = b[1:]
+	}
+	return b
+}
+
+// Parse reads the value of one header field line.
+func (c *Credentials) Parse(value []byte) error {
+	*c = Credentials{Algorithm: MD5}
+	rest, ok := cutScheme(value)
+	if !ok {
+		return ErrScheme
+	}
+	if len(value) > MaxLength {
+		return ErrTooLong
+	}
+	found := 0
+	var hash []byte
+	for n := 0; ; n++ {
+		if rest = separators(rest); len(rest) == 0 {
+			break
+		}
+		if n == MaxParams {
+			return ErrParams
+		}
+		name, text, after, ok := param(rest)
+		if !ok {
+			return ErrSyntax
+		}
+		rest = after
+		bit := lookup(name)
+		if found&bit != 0 {
+			return ErrDuplicate // which of the two would a server further on believe?
+		}
+		found |= bit
+		switch bit {
+		case username:
+			c.Username = text
+		case realm:
+			c.Realm = text
+		case nonce:
+			c.Nonce = text
+		case uri:
+			c.URI = text
+		case response:
+			hash = text
+		case algorithm:
+			c.Algorithm = ParseAlgorithm(text)
+		case qop:
+			c.qop = text
+		case nc:
+			c.nc = text
+		case cnonce:
+			c.cnonce = text
+		case usernameExt:
+			return ErrUsername
+		case userhash:
+			if !wire.EqualFold(text, "false") {
+				return ErrUsername
+			}
+		}
+	}
+	if found&required != required || len(c.Username) == 0 {
+		return ErrMissing
+	}
+	if found&qop == 0 {
+		// RFC 3261 §22.4 item 8: a client that was offered qop must use it, but one of RFC 2543 doesn't know how, so it stays optional to receive.
+		c.nc, c.cnonce = nil, nil
+	} else if err := c.count(found); err != nil {
+		return err
+	}
+	if c.Algorithm == Other {
+		return nil // nobody can check it
+	}
+	if len(hash) != 2*c.Algorithm.Size() {
+		return ErrResponse
+	}
+	if _, err := hex.Decode(c.response[:], hash); err != nil {
+		return ErrResponse
+	}
+	return nil
+}
+
+// count reads the nonce count, and checks what belongs to it.
+func (c *Credentials) count(found int) error {
+	if !wire.EqualFold(c.qop, "auth") {
+		return ErrQop
+	}
+	var n [4]byte
+	if found&cnonce == 0 || len(c.nc) != 2*len(n) {
+		return ErrCount
+	}
+	if _, err := hex.Decode(n[:], c.nc); err != nil {
+		return ErrCount
+	}
+	c.NC = uint32(n[0])<<24 | uint32(n[1])<<16 | uint32(n[2])<<8 | uint32(n[3])
+	if c.NC == 0 {
+		return ErrCount
+	}
+	return nil
+}
+
+// param reads one parameter: name, equal sign, and a token or quoted string, white space between them. What follows is the end or a comma.
+func param(b []byte) (name, value, rest []byte, ok bool) {
+	end := 0
+	for end < len(b) && b[end] != '=' && !blank(b[end]) {
+		end++
+	}
+	name, b = b[:end], skip(b[end:])
+	if !wire.IsToken(name) || len(b) == 0 || b[0] != '=' {
+		return nil, nil, nil, false
+	}
+	b = skip(b[1:])
+	end = 0
+	if len(b) > 0 && b[0] == '"' {
+		end = quoted(b)
+		value = wire.Unquote(b[:end])
+	} else {
+		for end < len(b) && b[end] != ',' && b[end] > ' ' && b[end] != '"' && b[end] != 0x7f {
+			end++
+		}
+		value = b[:end]
+	}
+	rest = skip(b[end:])
+	return name, value, rest, end > 0 && (len(rest) == 0 || rest[0] == ',')
+}
+
+// quoted returns the length of the quoted string that b starts with, 0 when it has no end or a control character in it.
+func quoted(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1
+		case c < ' ' && c != '\t' || c == 0x7f:
+			return 0
+		case c == '\\':
+			if i++; i < len(b) && (b[i] < ' ' || b[i] == 0x7f) {
+				return 0
+			}
+		}
+	}
+	return 0
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
+
+func skip(b []byte) []byte {
+	for len(b) > 0 && blank(b[0]) {
+		b = b[1:]
+	}
+	return b
+}
+
+// lookup returns the bit of a parameter, 0 of one that says nothing to us.
+func lookup(name []byte) int {
+	for _, p := range [...]struct {
+		name string
+		bit  int
+	}{
+		{"username", username}, {"realm", realm}, {"nonce", nonce}, {"uri", uri}, {"response", response}, {"algorithm", algorithm},
+		{"qop", qop}, {"nc", nc}, {"cnonce", cnonce}, {"userhash", userhash}, {"username*", usernameExt},
+	} {
+		if wire.EqualFold(name, p.name) {
+			return p.bit
+		}
+	}
+	return 0
+}

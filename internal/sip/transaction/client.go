@@ -1,0 +1,343 @@
+package transaction
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
+)
+
+// ClientHandler is told what happens to a client transaction.
+type ClientHandler interface {
+	// OnResponse tells of each response that is new: provisional ones and the final one, and after a 2xx to an INVITE
+	// every further 2xx, be it a retransmission or from another branch (RFC 6026 §7.2). A final response to an INVITE
+	// other than 2xx has been acknowledged, and its retransmissions stay here. m is valid during the call only.
+	OnResponse(c *Client, m *wire.Message, out *transport.Outbox)
+	// OnFailure tells, at most once, that there will be no final response: ErrTimeout, an error of the transport, or
+	// ErrClosed.
+	OnFailure(c *Client, err error)
+	// OnTerminated tells the end, exactly once.
+	OnTerminated(c *Client)
+}
+
+// ClientOptions are the settings of one client transaction. The zero value is what RFC 3261 says.
+type ClientOptions struct {
+	// MaxRetransmits limits how often the request is sent again, so that nobody can use us to flood somebody who
+	// never asked for anything. The time until ErrTimeout stays the same. 0 is no limit; less is not at all.
+	MaxRetransmits int
+	// Source is who has sent the request that this one forwards; invalid: nobody, it is the server's own.
+	Source netip.AddrPort
+}
+
+// Client is a client transaction (RFC 3261 §17.1).
+type Client struct {
+	core
+	handler ClientHandler
+	invite  bool
+	cancel  bool // a CANCEL was sent or is to be
+	final   bool // the handler has been told of a final response
+
+	after, before *Client // on the same connection; they belong to the table's connections
+}
+
+var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
+
+// minTimerD is the least that timer D may be on UDP, whatever T1 is here: how long the server repeats its response is
+// up to the server's T1 (RFC 3261 §17.1.1.2).
+const minTimerD = 32 * time.Second
+
+// NewClient sends a request, which b is the whole of, with our Via on top, and makes the transaction that waits for
+// the response. With out, b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent
+// at once and is the caller's again. h may be nil. After an error there is no transaction and h is told nothing.
+//
+// The response may come, on another goroutine, before NewClient has returned.
+func (t *Table) NewClient(b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, options ...ClientOptions) (*Client, error) {
+	var o ClientOptions
+	if len(options) > 0 {
+		o = options[0]
+	}
+	return t.newClient(b, flow, h, out, o, true)
+}
+
+func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, o ClientOptions, limited bool) (*Client, error) {
+	raw := bytes.Clone(b)
+	m, err := parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading the request to send: %w", err)
+	}
+	defer release(m)
+	if m.Response || m.Method == wire.ACK {
+		return nil, errors.New("only a request other than ACK has a client transaction")
+	}
+	if !m.Via.RFC3261() {
+		return nil, errBranch
+	}
+	var room [keyRoom]byte
+	c := &Client{handler: h, invite: m.Method == wire.INVITE}
+	c.key = bytes.Clone(appendClientKey(room[:0], m))
+	c.flow = flow
+	if o.Source.IsValid() {
+		c.account = t.account(o.Source.Addr())
+	}
+	c.held = len(raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.start(t, c, limited); err != nil {
+		return nil, err
+	}
+	if flow.Conn != nil {
+		t.conns.add(c) // before it is sent: a connection that takes the request and closes then finds the transaction
+	}
+	if out == nil && flow.Conn != nil && o.Source.IsValid() {
+		out = transport.OutboxFrom(o.Source)
+	}
+	if err := t.send(flow, b, out); err != nil {
+		t.remove(c)
+		c.state, c.reported = terminated, true
+		return nil, err
+	}
+	now := t.wheel.now()
+	c.due = now + 64*t.opts.T1 // timers B and F
+	c.left = int16(max(-1, min(o.MaxRetransmits, 1<<15-1)))
+	if !flow.Network.Reliable() && c.left >= 0 {
+		c.interval = t.opts.T1
+		c.resend = now + c.interval // timers A and E
+	}
+	if c.resend != 0 || c.invite {
+		c.message = raw
+	} else {
+		c.hold(-len(raw))
+	}
+	c.arm()
+	return c, nil
+}
+
+// Abandon is for a caller who has lost interest: the handler is told nothing more. The transaction goes on by itself
+// to its end, which comes for an INVITE that is ringing after 64*T1.
+func (c *Client) Abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handler = nil
+	c.bound()
+}
+
+// bound makes sure that an INVITE that rings ends when nobody is there to cancel it.
+func (c *Client) bound() {
+	if c.invite && c.state == proceeding && c.due == 0 && c.handler == nil {
+		c.due = c.table.wheel.now() + 64*c.table.opts.T1
+		c.arm()
+	}
+}
+
+// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes,
+// and not if a final one has. The server answers the INVITE with 487 then, which OnResponse tells as any other
+// response. If it doesn't within 64*T1, that is a failure with ErrTimeout.
+func (c *Client) Cancel(out *transport.Outbox) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.invite || c.cancel || c.state > proceeding {
+		return
+	}
+	c.cancel = true
+	if c.state == proceeding {
+		c.sendCancel(out)
+	}
+}
+
+func (c *Client) sendCancel(out *transport.Outbox) {
+	c.due = c.table.wheel.now() + 64*c.table.opts.T1
+	c.arm()
+	invite, err := parse(c.message)
+	if err != nil {
+		return
+	}
+	defer release(invite)
+	// If it cannot be sent the INVITE fails when its time is up.
+	_, _ = c.table.newClient(invite.AppendCANCEL(buffer(out)), c.flow, nil, out, ClientOptions{}, false)
+}
+
+// receive takes a response. False means that it is none of this transaction's.
+func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// A response comes by the transport of the request (RFC 3261 §18.2.2). So nobody can answer what went over TLS
+	// with a datagram. Where it comes from is not asked: RFC 3261 §17.1.3 has the branch and the method decide, a host with
+	// several addresses may answer from another one, and a server opens a new connection when ours is gone. Nobody else can
+	// answer, because a branch is 64 random bits that only those have seen who got the request.
+	if c.state == terminated || flow.Network != c.flow.Network {
+		return false
+	}
+	if !flow.Network.Reliable() && flow.Remote == c.flow.Remote {
+		c.table.opts.Prove(flow)
+	}
+	var news bool
+	switch {
+	case m.Status < 200:
+		news = c.provisional(out)
+	case !c.invite:
+		news = c.answer()
+	case m.Status < 300:
+		news = c.success()
+	default:
+		news = c.failure(m, out)
+	}
+	if news {
+		first := m.Status >= 200 && !c.final
+		c.final = c.final || first
+		c.deliver(c, event{kind: received, m: m, must: first}, out)
+	} else {
+		c.table.opts.Count(Absorbed)
+	}
+	return true
+}
+
+func (c *Client) provisional(out *transport.Outbox) bool {
+	switch {
+	case c.state > proceeding:
+		return false
+	case c.state == proceeding:
+		return true
+	}
+	c.state = proceeding
+	if !c.invite {
+		return true // timers E and F go on
+	}
+	c.resend, c.due = 0, 0
+	if c.cancel {
+		c.sendCancel(out)
+	} else {
+		c.arm()
+		c.bound()
+	}
+	return true
+}
+
+// answer takes the final response to what is not an INVITE.
+func (c *Client) answer() bool {
+	if c.state > proceeding {
+		return false
+	}
+	c.complete(c.table.opts.T4) // timer K
+	c.keep(nil)
+	return true
+}
+
+// complete enters the state in which retransmissions of the final response are absorbed, which takes no time on a
+// reliable transport.
+func (c *Client) complete(wait time.Duration) {
+	c.state, c.resend = completed, 0
+	c.due = c.table.wheel.now()
+	if !c.flow.Network.Reliable() {
+		c.due += wait
+	}
+	c.arm()
+}
+
+// success takes a 2xx to an INVITE. One that follows another final response comes from a server that is out of order.
+func (c *Client) success() bool {
+	switch {
+	case c.state == accepted:
+		return true
+	case c.state > proceeding:
+		return false
+	}
+	c.keep(nil)
+	c.state, c.resend = accepted, 0
+	c.due = c.table.wheel.now() + 64*c.table.opts.T1 // timer M
+	c.arm()
+	return true
+}
+
+// failure takes another final response to an INVITE and acknowledges it, each time it comes (RFC 3261 §17.1.1.2).
+func (c *Client) failure(m *wire.Message, out *transport.Outbox) bool {
+	if c.state > proceeding {
+		if c.state == completed && c.message != nil {
+			_ = c.table.send(c.flow, c.message, out) // if it is lost the response comes again
+		}
+		return false
+	}
+	c.complete(max(minTimerD, 64*c.table.opts.T1))
+	invite, err := parse(c.message)
+	if err != nil {
+		c.keep(nil)
+		return true
+	}
+	defer release(invite)
+	// From here on the ACK is what is sent again, so it takes the INVITE's place.
+	c.keep(invite.AppendACK(make([]byte, 0, 512), m))
+	_ = c.table.send(c.flow, c.message, out)
+	return true
+}
+
+func (c *Client) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.table.wheel.now()
+	switch {
+	case c.state == terminated:
+	case c.due != 0 && now >= c.due:
+		var err error
+		if c.state <= proceeding {
+			err = ErrTimeout
+		}
+		c.end(c, err)
+	default:
+		next := 2 * c.interval
+		switch {
+		case c.invite:
+		case c.state == proceeding:
+			next = c.table.opts.T2
+		default:
+			next = min(next, c.table.opts.T2)
+		}
+		if err := c.retransmit(now, next); err != nil {
+			c.end(c, err)
+			break
+		}
+		c.arm()
+		return
+	}
+	c.report(c)
+}
+
+func (c *Client) call(e event, out *transport.Outbox) {
+	h := c.handler
+	if h == nil {
+		return
+	}
+	if e.kind == ended {
+		err := e.err
+		if c.final {
+			err = nil
+		}
+		c.mu.Unlock()
+		defer c.mu.Lock()
+		c.ended(h, err)
+		return
+	}
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	defer c.table.recovered()
+	m := e.m
+	if m == nil {
+		var err error
+		if m, err = parse(e.raw); err != nil {
+			return
+		}
+		defer release(m)
+	}
+	h.OnResponse(c, m, out)
+}
+
+// ended makes both calls, whatever the first does.
+func (c *Client) ended(h ClientHandler, err error) {
+	defer c.table.recovered()
+	defer h.OnTerminated(c)
+	if err != nil {
+		h.OnFailure(c, err)
+	}
+}

@@ -1,0 +1,201 @@
+// Package delivery brings the function keys to the phones. For each registered Snom phone it knows which keys the phone has acknowledged, compares
+// that with what the phone should show, and sends what differs, one MESSAGE at a time.
+//
+// A phone at rest costs its bytes and nothing else: no goroutine, no timer. What is to be sent is found out when its turn comes, so a key that changes five
+// times while a message is on its way is sent once more, with the newest record.
+package delivery
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/storage"
+)
+
+// DefaultRate is how many messages are sent in a second unless the configuration says otherwise.
+const DefaultRate = 500
+
+// Client makes client transactions. A *transaction.Table is one.
+type Client interface {
+	NewClient(b []byte, flow transport.Flow, h transaction.ClientHandler, out *transport.Outbox, options ...transaction.ClientOptions) (*transaction.Client, error)
+}
+
+// Options are what a Delivery needs of the rest of the server. All but Emit and Count must be set. The functions must not call the Delivery.
+type Options struct {
+	// Budget is where the memory is taken from for what is known of phones. It may be nil.
+	Budget *budget.Budget
+
+	Location *location.Store
+	Client   Client
+
+	// Wanted calls f with each key of an address-of-record that a phone with this User-Agent should show, and its button.
+	Wanted func(aor, userAgent string, f func(key int, b buttons.Button))
+	// Flow returns the way to the phone and the address by which it reaches us, and false when there is none until the phone registers again.
+	Flow func(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool)
+	// Path returns the Path that requests to the phone have in their Route, nil if there is none (RFC 3327 §5.3).
+	Path func(b *location.Binding) []byte
+	// Proven tells whether the phone is known to receive what is sent there.
+	Proven func(f transport.Flow) bool
+
+	// Emit tells of key_acknowledged and key_failed.
+	Emit func(name string, data map[string]any)
+	// Count counts the outcome of a message: acknowledged, refused, timeout, failed.
+	Count func(outcome string)
+	// Logger returns where to report errors now.
+	Logger func() *zap.Logger
+	// Failed is called with each error of the storage.
+	Failed func()
+}
+
+// Settings are what a configuration says.
+type Settings struct {
+	Batch bool // several keys in one message
+	Rate  int  // messages in a second; 0: DefaultRate
+
+	// What phones that challenge a message are answered with.
+	Credentials Credentials
+
+	// Globs of the User-Agents, in any case, of phones that have such keys, beside those of Snom.
+	Phones []string
+}
+
+// Delivery brings keys to phones. It is safe for concurrent use.
+type Delivery struct {
+	options Options
+	behind  *storage.Behind
+	inbox   inbox
+	wake    chan struct{}
+	stop    chan struct{}
+	stopped chan struct{}
+	once    sync.Once
+
+	mails   []mail // of the scheduler, as is message
+	message []byte
+
+	mu       sync.Mutex
+	ready    bool // Use was called
+	engine   storage.Engine
+	settings Settings
+	users    map[string]*user // by address-of-record
+	absent   absentees        // those without a phone, the longest absent first
+	lines    [2]line          // phones whose turn will come
+	turn     uint             // counts whose turn it was
+	retries  retries          // phones that failed
+	flying   []*push          // what was sent in the last moments, the oldest first
+	slots    int              // how many of these have no outcome
+	pending  int              // how many messages have none
+	tokens   float64          // how many messages may be sent now
+	refilled time.Time
+	cleaned  time.Time
+	waiters  map[string]chan struct{} // by address-of-record; closed when something has changed there
+
+	// Memory that is used again.
+	wanted []wanted
+	body   []byte
+}
+
+// New returns a Delivery that sends nothing until Use is called. It must be closed.
+func New(o Options) *Delivery {
+	if o.Emit == nil {
+		o.Emit = func(string, map[string]any) {}
+	}
+	if o.Count == nil {
+		o.Count = func(string) {}
+	}
+	d := &Delivery{
+		options:  o,
+		settings: Settings{Rate: DefaultRate},
+		wake:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		users:    make(map[string]*user),
+		absent:   absentees{max: maxAbsent},
+		waiters:  make(map[string]chan struct{}),
+	}
+	d.behind = storage.NewBehind(d.source())
+	go d.run()
+	return d
+}
+
+// Close stops sending and writes down what is known of the phones.
+func (d *Delivery) Close() {
+	d.once.Do(func() { close(d.stop) })
+	<-d.stopped
+	d.behind.Close()
+}
+
+// Configure puts settings in force.
+func (d *Delivery) Configure(s Settings) {
+	if s.Rate <= 0 {
+		s.Rate = DefaultRate
+	}
+	d.mu.Lock()
+	before := d.settings
+	d.settings = s
+	credentials := s.Credentials != before.Credentials
+	if credentials {
+		d.setCredentials()
+	}
+	d.mu.Unlock()
+	if credentials || !slices.Equal(s.Phones, before.Phones) {
+		d.inbox.everybody()
+	}
+	d.awake()
+}
+
+// Registered says that bindings of an address-of-record were added, removed, or refreshed in another way than before: with another Call-ID or User-Agent, or over another
+// flow. It is for the path of packets.
+func (d *Delivery) Registered(aor string) { d.inbox.put(d, aor, registered) }
+
+// Changed says that the keys of an address-of-record may have changed.
+func (d *Delivery) Changed(aor string) { d.inbox.put(d, aor, changed) }
+
+// Push sends all keys to all phones of an address-of-record again, to those too that refused them or seem to have none.
+func (d *Delivery) Push(aor string) {
+	d.look(aor, again) // at once: whoever waits then waits for the new answers
+	d.awake()
+}
+
+// Wait returns once all phones of an address-of-record have answered for the newest record of a key, or cannot, or ctx ends. Phones that have not are
+// among the outcomes with neither status nor error.
+func (d *Delivery) Wait(ctx context.Context, aor string, key int) []Outcome {
+	for {
+		d.mu.Lock()
+		outcomes, done := d.outcomes(aor, key)
+		if done {
+			d.mu.Unlock()
+			return outcomes
+		}
+		c := d.waiters[aor]
+		if c == nil {
+			c = make(chan struct{})
+			d.waiters[aor] = c
+		}
+		d.mu.Unlock()
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return outcomes
+		case <-d.stopped:
+			return outcomes
+		}
+	}
+}
+
+// tell wakes up who waits for an address-of-record. The caller holds the lock.
+func (d *Delivery) tell(aor string) {
+	if c := d.waiters[aor]; c != nil {
+		delete(d.waiters, aor)
+		close(c)
+	}
+}

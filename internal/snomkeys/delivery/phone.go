@@ -1,0 +1,275 @@
+package delivery
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/glob"
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+)
+
+// user is an address-of-record whose phones have keys.
+type user struct {
+	aor    string
+	phones []*phone
+	left   []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
+	cost   int        // what is taken from the budget
+	absent uint64     // its number among those without a phone; 0: it has some
+}
+
+// phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and keeps no binding: a refresh puts another one in its place.
+type phone struct {
+	user   *user
+	flight *push      // what was sent and has no outcome yet
+	keys   []keyState // what it has answered, sorted by key; those too that it may show though nobody told it to
+	id     uint64     // hash of the Contact
+	since  uint64     // hash of the Call-ID and of when it was registered: another one says that the phone has started anew
+	flow   uint64     // hash of where it is
+	retry  int64      // when it is asked again, in nanoseconds since 1970
+	agent  uint32     // hash of the User-Agent
+	place  int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
+
+	failures uint8  // messages without success, one after the other
+	silent   uint8  // of those, the last ones that got no answer at all
+	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
+	line     uint8  // the line it stands in, from 1 on; 0: none
+
+	known       bool // it has acknowledged something
+	unsupported bool
+	unreachable bool // its connection has gone
+	urgent      bool // something has changed; not just the phone has come
+	gone        bool
+}
+
+// keyState is what a phone has answered for a key.
+type keyState struct {
+	hash   uint64 // of the button it answered for; 0: none since it registered
+	at     uint32 // when, in seconds since 1970
+	key    uint16
+	status uint16 // 0: none
+}
+
+// FNV-1a, which is stable over restarts, as what is stored has to be. Nothing depends on nobody finding two texts with the same hash: who can choose the texts of a
+// phone can have it show what he likes.
+const (
+	hashStart = 14695981039346656037
+	hashPrime = 1099511628211
+)
+
+func addHash[T string | []byte](h uint64, text T) uint64 {
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * hashPrime
+	}
+	return h
+}
+
+// textHash is never 0, which stands for nothing.
+func textHash[T string | []byte](text T) uint64 { return max(addHash(hashStart, text), 1) }
+
+func sinceOf(b *location.Binding) uint64 {
+	var room [8]byte
+	return addHash(textHash(b.CallID()), binary.BigEndian.AppendUint64(room[:0], uint64(b.Registered().Unix())))
+}
+
+func flowOf(b *location.Binding) uint64 {
+	var room [64]byte
+	source, _ := b.Source().AppendBinary(append(room[:0], byte(b.Network()))) // has no errors
+	return textHash(source)
+}
+
+// phoneOf returns the phone of a Contact, nil when it isn't known.
+func (u *user) phoneOf(id uint64) *phone {
+	if u != nil {
+		for _, p := range u.phones {
+			if p.id == id {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// bindingOf returns the binding of a phone, nil when there is none. A phone may be registered over several flows (RFC 5626): its first one says since when it is, and
+// any that is there leads to it. The caller holds the lock.
+func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *location.Binding) {
+	for _, other := range bindings {
+		if textHash(other.Contact()) == id && (b == nil || other.RegID() < b.RegID()) {
+			b = other
+		}
+	}
+	if b == nil || !d.hasKeys(b.UserAgent()) {
+		return nil
+	}
+	return b
+}
+
+// first reports whether b is the one that bindingOf returns for its Contact. It doesn't hash them all, which are long for some.
+func first(bindings []*location.Binding, b *location.Binding) bool {
+	before := true
+	for _, other := range bindings {
+		if other == b {
+			before = false
+			continue
+		}
+		if other.Contact() == b.Contact() && (other.RegID() < b.RegID() || before && other.RegID() == b.RegID()) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasKeys tells whether a phone with this User-Agent has such keys. The caller holds the lock.
+func (d *Delivery) hasKeys(userAgent string) bool {
+	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
+}
+
+// wayTo returns the binding to send by.
+func wayTo(bindings []*location.Binding, b *location.Binding) *location.Binding {
+	if !b.FlowFailed() {
+		return b
+	}
+	for _, other := range bindings {
+		if other.Contact() == b.Contact() && !other.FlowFailed() {
+			return other
+		}
+	}
+	return b
+}
+
+// look compares the phones of an address-of-record with its bindings, and puts in line those to which something may have to be sent.
+func (d *Delivery) look(aor string, c cause) {
+	var room [8]*location.Binding
+	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[aor]
+	if u != nil {
+		d.dropGone(u, bindings)
+	}
+	for _, b := range bindings {
+		if !d.hasKeys(b.UserAgent()) || !first(bindings, b) {
+			continue
+		}
+		id := textHash(b.Contact())
+		p := u.phoneOf(id)
+		if p == nil {
+			if u == nil && len(d.want(aor, b.UserAgent())) == 0 {
+				continue // most phones have no keys
+			}
+			if u == nil {
+				u = &user{aor: strings.Clone(aor)} // not a part of the binding
+				d.users[u.aor] = u
+			}
+			p = u.add(id, b)
+		}
+		d.see(p, b)
+		if c == again {
+			d.forget(p)
+			p.unsupported = false
+		}
+		p.urgent = p.urgent || c > registered
+		if c == registered {
+			d.queueLater(p)
+		} else {
+			d.queue(p)
+		}
+	}
+	if u != nil {
+		d.clean(u, time.Now())
+	}
+	d.tell(aor)
+}
+
+// dropGone drops the phones that have no binding any more. One that has not answered yet stays until it does: when it is back meanwhile, it must not get a second
+// message beside the first.
+func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
+	u.phones = slices.DeleteFunc(u.phones, func(p *phone) bool {
+		if p.flight != nil || d.bindingOf(bindings, p.id) != nil {
+			return false
+		}
+		d.drop(p)
+		return true
+	})
+}
+
+// drop forgets a phone, but not which keys it had. The caller takes it off its user.
+func (d *Delivery) drop(p *phone) {
+	p.gone, p.line = true, 0
+	d.retries.remove(p)
+	now := uint32(time.Now().Unix())
+	for _, k := range p.keys {
+		i, found := findKey(p.user.left, k.key)
+		if !found {
+			p.user.left = slices.Insert(p.user.left, i, keyState{key: k.key})
+		}
+		p.user.left[i].at = now
+	}
+	d.behind.Mark(p.user.aor)
+}
+
+// leftTime is how long it is remembered that a phone that has gone had a key.
+const leftTime = 30 * 24 * time.Hour
+
+// clean drops a user without phones and keys.
+func (d *Delivery) clean(u *user, now time.Time) {
+	before := len(u.left)
+	u.left = slices.DeleteFunc(u.left, func(k keyState) bool { return now.Sub(time.Unix(int64(k.at), 0)) > leftTime })
+	if len(u.phones)+len(u.left) == 0 {
+		d.forgetUser(u)
+	}
+	d.account(u)
+	if len(u.left) != before {
+		d.behind.Mark(u.aor)
+	}
+}
+
+// add adds a phone that is new. What other phones of the user have shown it may show as well, if it is one of them that has got another Contact.
+func (u *user) add(id uint64, b *location.Binding) *phone {
+	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent()))}
+	for _, k := range u.left {
+		p.keys = append(p.keys, keyState{key: k.key})
+	}
+	for _, other := range u.phones {
+		for _, k := range other.keys {
+			if i, found := findKey(p.keys, k.key); !found {
+				p.keys = slices.Insert(p.keys, i, keyState{key: k.key})
+			}
+		}
+	}
+	u.phones = append(u.phones, p)
+	return p
+}
+
+func findKey(keys []keyState, key uint16) (int, bool) {
+	return slices.BinarySearchFunc(keys, key, func(k keyState, key uint16) int { return int(k.key) - int(key) })
+}
+
+// see notes how the phone is registered now.
+func (d *Delivery) see(p *phone, b *location.Binding) {
+	if agent := uint32(textHash(b.UserAgent())); agent != p.agent {
+		p.agent, p.unsupported, p.silent = agent, false, 0
+	}
+	if since := sinceOf(b); since != p.since {
+		p.since = since
+		d.forget(p)
+	}
+	if flow := flowOf(b); flow != p.flow || p.unreachable && !b.FlowFailed() {
+		p.flow, p.unreachable = flow, false
+		d.retries.remove(p)
+	}
+}
+
+// forget has everything sent to the phone again, as soon as its turn comes.
+func (d *Delivery) forget(p *phone) {
+	for i := range p.keys {
+		p.keys[i] = keyState{key: p.keys[i].key}
+	}
+	if p.flight != nil {
+		p.flight.stale = true
+	}
+	p.failures, p.silent, p.unreachable = 0, 0, false
+	d.retries.remove(p)
+}

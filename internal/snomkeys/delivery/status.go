@@ -1,0 +1,220 @@
+package delivery
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
+)
+
+// PhoneStatus is what is known of a phone of an address-of-record.
+type PhoneStatus struct {
+	Contact   string      `json:"contact"`
+	Source    string      `json:"source"`
+	UserAgent string      `json:"user_agent,omitempty"`
+	Model     string      `json:"model,omitempty"`
+	State     string      `json:"state"`
+	Keys      []KeyStatus `json:"keys,omitempty"`
+}
+
+// The states of a phone.
+const (
+	StateCurrent     = "current"     // it has acknowledged or refused every key
+	StatePending     = "pending"     // there is something to send
+	StateSending     = "sending"     // a message is on its way
+	StateRetrying    = "retrying"    // it did not answer, and will be asked again
+	StateUnreachable = "unreachable" // its connection has gone; it has to register again
+	StateUnsupported = "unsupported" // it has no such keys, or does not know them
+	StateOther       = "other"       // it is no Snom phone nor in the phones of the configuration, and gets nothing
+)
+
+// KeyStatus is what is known of a key of a phone.
+type KeyStatus struct {
+	Key          int       `json:"key"`
+	Wanted       bool      `json:"wanted"`       // a layer says something about it; otherwise it is to be off
+	Acknowledged bool      `json:"acknowledged"` // the phone has acknowledged the newest record
+	Status       int       `json:"status,omitempty"`
+	Error        string    `json:"error,omitempty"`
+	At           time.Time `json:"at,omitzero"` // when the phone answered last
+}
+
+// Outcome is what a phone has answered for a key.
+type Outcome struct {
+	Contact      string `json:"contact"`
+	Acknowledged bool   `json:"acknowledged"`
+	Status       int    `json:"status,omitempty"`
+	Error        string `json:"error,omitempty"`
+}
+
+// Status returns what is known of the phones that are registered for an address-of-record.
+func (d *Delivery) Status(aor string) []PhoneStatus {
+	var room [8]*location.Binding
+	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
+	all := make([]PhoneStatus, 0, len(bindings))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.users[aor]
+	for _, b := range bindings {
+		s := PhoneStatus{
+			Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
+			Source:    b.Source().String(),
+			UserAgent: b.UserAgent(),
+			State:     StateOther,
+		}
+		id := textHash(b.Contact())
+		hasKeys := d.hasKeys(s.UserAgent)
+		if hasKeys && b != d.bindingOf(bindings, id) {
+			continue // another flow of the same phone
+		}
+		if hasKeys {
+			agent, _ := snom.ParseUserAgent(s.UserAgent)
+			s.Model = agent.Model
+			p := u.phoneOf(id)
+			s.Keys = d.keyStatus(aor, b, p)
+			s.State = stateOf(p, s.Keys)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// keyStatus returns the keys that the phone should show, and those that it should not and may. The caller holds the lock.
+func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeyStatus {
+	var all []KeyStatus
+	for _, w := range d.want(aor, b.UserAgent()) {
+		k := KeyStatus{Key: int(w.key), Wanted: true}
+		p.describe(&k, w.hash)
+		all = append(all, k)
+	}
+	n := len(all)
+	if p != nil {
+		for _, state := range p.keys {
+			wanted := slices.ContainsFunc(all[:n], func(k KeyStatus) bool { return k.Key == int(state.key) })
+			if !wanted {
+				k := KeyStatus{Key: int(state.key)}
+				p.describe(&k, off(state.key).hash)
+				all = append(all, k)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b KeyStatus) int { return a.Key - b.Key })
+	return all
+}
+
+// describe says what the phone, which may be unknown, has answered for a key.
+func (p *phone) describe(k *KeyStatus, hash uint64) {
+	if p == nil {
+		return
+	}
+	if state, ok := p.answer(uint16(k.Key), hash); ok {
+		k.Status, k.At = int(state.status), time.Unix(int64(state.at), 0).UTC()
+		k.Acknowledged = state.status < 300
+		if !k.Acknowledged {
+			k.Error = problem(k.Status, false)
+		}
+		return
+	}
+	if problem := p.problem(); problem != "" {
+		k.Status, k.Error = int(p.status), problem
+	}
+}
+
+// problem says why the phone gets nothing now, if there is a reason.
+func (p *phone) problem() string {
+	switch {
+	case p.unsupported && p.status == 0:
+		return "the phone has never answered such a message: it seems to have no such keys"
+	case p.unsupported:
+		return "the phone answered " + strconv.Itoa(int(p.status)) + ": it has no such keys"
+	case p.unreachable:
+		return "the phone's connection has gone; it gets its keys when it registers again"
+	case p.failures > 0:
+		return problem(int(p.status), p.status == 0)
+	}
+	return ""
+}
+
+// problem says what an outcome means.
+func problem(status int, timeout bool) string {
+	switch {
+	case status == 401 || status == 407:
+		return "the phone wants a password for this: give the right one in credentials of keys, or turn that off there"
+	case status != 0:
+		return "the phone answered " + strconv.Itoa(status)
+	case timeout:
+		return "the phone did not answer"
+	}
+	return "the message could not be sent"
+}
+
+func stateOf(p *phone, keys []KeyStatus) string {
+	switch {
+	case p == nil && len(keys) == 0:
+		return StateCurrent
+	case p == nil:
+		return StatePending
+	case p.unsupported:
+		return StateUnsupported
+	case p.unreachable:
+		return StateUnreachable
+	case p.flight != nil:
+		return StateSending
+	case p.place != 0 && p.failures > 0:
+		return StateRetrying
+	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged && k.Error == "" }):
+		return StatePending
+	}
+	return StateCurrent
+}
+
+// outcomes returns what the phones of an address-of-record have answered for the newest record of a key, and whether nothing more is to be expected of them. The
+// caller holds the lock.
+func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
+	var room [8]*location.Binding
+	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
+	u := d.users[aor]
+	done = true
+	for _, b := range bindings {
+		id := textHash(b.Contact())
+		if b != d.bindingOf(bindings, id) {
+			continue
+		}
+		o := Outcome{Contact: string(wire.WithoutPassword([]byte(b.Contact())))}
+		o.Acknowledged, o.Status, o.Error = d.outcome(aor, key, b, u.phoneOf(id))
+		done = done && (o.Acknowledged || o.Error != "")
+		all = append(all, o)
+	}
+	return all, done
+}
+
+// outcome returns what a phone has answered. Neither acknowledged nor an error: it may still answer.
+func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (acknowledged bool, status int, err string) {
+	hash, isOff := off(uint16(key)).hash, true
+	for _, w := range d.want(aor, b.UserAgent()) {
+		if int(w.key) == key {
+			hash, isOff = w.hash, false
+		}
+	}
+	if p != nil {
+		if state, ok := p.answer(uint16(key), hash); ok {
+			k := KeyStatus{Key: key}
+			p.describe(&k, hash)
+			return k.Acknowledged, int(state.status), k.Error
+		}
+		if p.unsupported || p.unreachable {
+			return false, int(p.status), p.problem()
+		}
+	}
+	if isOff {
+		// Of a key that was off and acknowledged nothing is left.
+		if p == nil {
+			return true, 0, ""
+		}
+		_, found := findKey(p.keys, uint16(key))
+		return !found, 0, ""
+	}
+	return false, 0, ""
+}

@@ -1,0 +1,95 @@
+package keys
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddysip/caddysip/internal/glob"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+)
+
+// ProfileConfig is a profile: the keys that the configuration gives to users and phones. All that it says about them must be true; one that says nothing is
+// everybody's.
+type ProfileConfig struct {
+	Name string
+
+	// Users are globs on the user part of an address-of-record, Members are users, or addresses-of-record if they have an @ in them. One of both must
+	// match, if there are any. HasMembers tells that there are members, even if they are none at the moment.
+	Users      []string
+	Members    map[string]struct{}
+	HasMembers bool
+
+	UserAgents []string // globs on the User-Agent, whatever the case; one must match, if there are any
+	Models     []string // the same for the model, as snom.SameModel compares them
+
+	Keys []ProfileKey
+}
+
+// ProfileKey is a key of a profile.
+type ProfileKey struct {
+	Record
+	Locked bool // users can't change it
+}
+
+// Phone is what profiles know of a phone.
+type Phone struct {
+	UserAgent string
+	Model     string // empty: no Snom, or it does not say
+}
+
+// PhoneOf returns what profiles know of a phone with a User-Agent.
+func PhoneOf(userAgent string) Phone {
+	agent, _ := snom.ParseUserAgent(userAgent)
+	return Phone{UserAgent: userAgent, Model: agent.Model}
+}
+
+// matchesUser tells whether the profile may be a user's, whatever the phone.
+func (p *ProfileConfig) matchesUser(aor string) bool {
+	if len(p.Users) == 0 && !p.HasMembers {
+		return true
+	}
+	user := aor[:max(strings.LastIndexByte(aor, '@'), 0)]
+	if _, ok := p.Members[user]; ok {
+		return true
+	}
+	if _, ok := p.Members[aor]; ok {
+		return true
+	}
+	return matchesGlob(p.Users, user, false)
+}
+
+// matches tells whether the profile is one of a user's phone.
+func (p *ProfileConfig) matches(aor string, phone *Phone) bool {
+	return p.matchesUser(aor) &&
+		(len(p.UserAgents) == 0 || matchesGlob(p.UserAgents, phone.UserAgent, true)) &&
+		(len(p.Models) == 0 || p.matchesModel(phone.Model))
+}
+
+func (p *ProfileConfig) matchesModel(model string) bool {
+	for _, m := range p.Models {
+		if snom.SameModel(m, model) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchesGlob(patterns []string, text string, fold bool) bool {
+	for _, pattern := range patterns {
+		if glob.Match(pattern, []byte(text), fold) {
+			return true
+		}
+	}
+	return false
+}
+
+// equal tells whether two profiles say the same, whatever their names.
+func (p *ProfileConfig) equal(q *ProfileConfig) bool {
+	return p.equalButMembers(q) && maps.Equal(p.Members, q.Members)
+}
+
+func (p *ProfileConfig) equalButMembers(q *ProfileConfig) bool {
+	return p.HasMembers == q.HasMembers && slices.Equal(p.Users, q.Users) && slices.Equal(p.UserAgents, q.UserAgents) &&
+		slices.Equal(p.Models, q.Models) && slices.Equal(p.Keys, q.Keys)
+}
