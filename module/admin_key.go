@@ -14,7 +14,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // keyRequest is a request about one key of a user.

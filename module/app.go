@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/caddysip/caddysip/storage"
 	"net/netip"
 	"time"
 
@@ -145,7 +146,7 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the storage: %w", err)
 	}
-	s, ok := m.(Storage)
+	s, ok := m.(storage.Storage)
 	if !ok {
 		return fmt.Errorf("%T is no storage: its module is in the namespace sip.storage, but it has no Identity or Open", m)
 	}

@@ -10,11 +10,10 @@ import (
 
 	client "github.com/icholy/digest"
 
+	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/respond"
-
-	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
 // phone is a peer with a user's name and password.

@@ -10,9 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	_ "github.com/caddysip/caddysip/handler/register"
-
 	"github.com/caddysip/caddysip/handler/handlertest"
+	_ "github.com/caddysip/caddysip/handler/register"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/module"
 )

@@ -16,11 +16,10 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	_ "github.com/caddyserver/caddy/v2/modules/logging"
 	"golang.org/x/sys/unix"
 
-	_ "github.com/caddyserver/caddy/v2/modules/logging"
 	_ "github.com/caddysip/caddysip/handler/digestauth"
-
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/sip/digest"

@@ -18,7 +18,7 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/register"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
 )
 
 // startPhones runs a server at which phones can register.
@@ -326,7 +326,7 @@ func TestBackup(t *testing.T) {
 	if err != nil || !strings.HasPrefix(got, path+" has ") {
 		t.Fatalf("%s%v", got, err)
 	}
-	b, err := storage.OpenBolt(path)
+	b, err := store.OpenBolt(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 	"github.com/caddysip/caddysip/wire"
 )
 

@@ -25,7 +25,8 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -88,7 +89,7 @@ type Engine struct {
 	authenticated *ban.Marks  // users with a right password, and where they are
 	starting      atomic.Bool // the first generation is being attached
 
-	registrations *storage.Behind // writes Location to the storage
+	registrations *store.Behind // writes Location to the storage
 	garbage       garbage
 
 	mu        sync.Mutex
@@ -110,7 +111,7 @@ func New() *Engine {
 	e.Transactions = transaction.NewTable(transaction.Options{
 		Proven: e.Proven, Prove: e.Prove, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,
 	})
-	e.registrations = storage.NewBehind(e.source())
+	e.registrations = store.NewBehind(e.source())
 	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())
 	e.Keys = e.newKeys()

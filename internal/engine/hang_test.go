@@ -9,12 +9,13 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // hanging is a storage whose disk has stopped to answer.
 type hanging struct {
-	*storage.Memory
+	*store.Memory
 	hold chan struct{}
 }
 
@@ -31,7 +32,7 @@ func (h hanging) Close() error {
 // TestStorageThatHangs: neither a stop nor a reload waits for ever, and the log says what is missing.
 func TestStorageThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := hanging{storage.NewMemory(), make(chan struct{})}
+		h := hanging{store.NewMemory(), make(chan struct{})}
 		core, logs := observer.New(zap.ErrorLevel)
 		e := newEngine(t)
 		g := stored(&place{name: "hanging", open: func() (storage.Engine, error) { return h, nil }})
@@ -40,7 +41,7 @@ func TestStorageThatHangs(t *testing.T) {
 		for _, user := range []string{"alice", "bob", "carol"} {
 			register(t, e, user, 1, time.Hour)
 		}
-		other := stored(&place{name: "other", open: func() (storage.Engine, error) { return hanging{storage.NewMemory(), h.hold}, nil }})
+		other := stored(&place{name: "other", open: func() (storage.Engine, error) { return hanging{store.NewMemory(), h.hold}, nil }})
 		other.Logger = g.Logger
 		start := time.Now()
 		mustAttach(t, e, other)

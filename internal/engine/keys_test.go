@@ -16,7 +16,8 @@ import (
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 const alice = "alice@example.com"
@@ -95,7 +96,7 @@ func TestKeysAreThoseOfTheStorage(t *testing.T) {
 func TestKeysOfALaterVersion(t *testing.T) {
 	dir := t.TempDir()
 	later := filepath.Join(dir, "later.db")
-	b, err := storage.OpenBolt(later)
+	b, err := store.OpenBolt(later)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestKeysWithoutListeners(t *testing.T) {
 func TestKeysOfAHangingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
-		h := hanging{storage.NewMemory(), make(chan struct{})}
+		h := hanging{store.NewMemory(), make(chan struct{})}
 		g := mustAttach(t, e, stored(&place{name: "hanging", open: func() (storage.Engine, error) { return h, nil }}))
 		start := time.Now()
 		err := e.Keys.Apply(t.Context(), []keys.Change{{AOR: alice, Layer: keys.Admin, Record: &keys.Record{Key: 1}}})

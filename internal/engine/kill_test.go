@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // killFile names the file of the process that is to be killed.

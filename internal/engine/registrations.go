@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // bucketRegistrations has a key for each address-of-record that has bindings.
@@ -87,7 +88,7 @@ func (e *Engine) useStorage(g *Generation) {
 		return
 	}
 	s := g.storage
-	if _, ok := s.(*storage.Memory); ok {
+	if _, ok := s.(*store.Memory); ok {
 		s = nil // what would be kept there is in memory anyway
 	}
 	e.registrations.Use(s, g.restored)
@@ -135,8 +136,8 @@ func (e *Engine) wantsStorage(s storage.Engine) bool {
 }
 
 // source is how the registrations are written down.
-func (e *Engine) source() storage.Source {
-	return storage.Source{
+func (e *Engine) source() store.Source {
+	return store.Source{
 		Bucket: bucketRegistrations,
 		Append: e.appendRegistrations,
 		Keys: func(f func(string)) {

@@ -17,7 +17,8 @@ import (
 
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transport"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -37,7 +38,7 @@ func (p *place) Open(context.Context) (storage.Engine, error) {
 
 func file(path string) *place {
 	return &place{name: "bolt:" + path, open: func() (storage.Engine, error) {
-		b, err := storage.OpenBolt(path)
+		b, err := store.OpenBolt(path)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +112,7 @@ func wantUsers(t testing.TB, e *Engine, want string) {
 // wantStored checks who is in a file that nobody has open.
 func wantStored(t testing.TB, path, want string) {
 	t.Helper()
-	b, err := storage.OpenBolt(path)
+	b, err := store.OpenBolt(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,16 +184,16 @@ func TestReloadKeepsTheStorageOpen(t *testing.T) {
 		e.Detach(g)
 		g = next
 	}
-	store := e.Storage()
+	open := e.Storage()
 
 	// Another storage gets what is in memory, the one before keeps what it had.
 	next := mustAttach(t, e, stored(two))
-	if e.Storage() == store {
+	if e.Storage() == open {
 		t.Fatal("the storage is still the one before")
 	}
 	register(t, e, "bob", 1, time.Hour)
 	e.Detach(g)
-	if _, err := store.Get(t.Context(), bucketRegistrations, "alice@example.com"); !errors.Is(err, storage.ErrClosed) {
+	if _, err := open.Get(t.Context(), bucketRegistrations, "alice@example.com"); !errors.Is(err, storage.ErrClosed) {
 		t.Fatalf("the storage that nobody wants: %v", err)
 	}
 	register(t, e, "alice", 2, 0)
@@ -234,7 +235,7 @@ func TestRollbackWritesWhereItWasBefore(t *testing.T) {
 
 func TestMemoryIsNotWrittenTwice(t *testing.T) {
 	e := newEngine(t)
-	m := &place{name: "memory", open: func() (storage.Engine, error) { return storage.NewMemory(), nil }}
+	m := &place{name: "memory", open: func() (storage.Engine, error) { return store.NewMemory(), nil }}
 	g := mustAttach(t, e, stored(m))
 	register(t, e, "alice", 1, time.Hour)
 	path := filepath.Join(t.TempDir(), "sip.db")
@@ -250,13 +251,13 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 	e := newEngine(t)
 	g := mustAttach(t, e, stored(file(filepath.Join(dir, "sip.db"))))
 	register(t, e, "alice", 1, time.Hour)
-	store := e.Storage()
+	open := e.Storage()
 	failing := &place{name: "failing", open: func() (storage.Engine, error) { return nil, errors.New("no such luck") }}
 	if err := e.Attach(stored(failing)); err == nil || !strings.Contains(err.Error(), "no such luck") {
 		t.Fatalf("error is %v", err)
 	}
 	unreadable := &place{name: "unreadable", open: func() (storage.Engine, error) {
-		m := storage.NewMemory()
+		m := store.NewMemory()
 		return m, m.Close()
 	}}
 	if err := e.Attach(stored(unreadable)); !errors.Is(err, storage.ErrClosed) {
@@ -276,7 +277,7 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 	}
 	wantStored(t, other, "")
 
-	if e.Storage() != store {
+	if e.Storage() != open {
 		t.Fatal("another storage is in force")
 	}
 	register(t, e, "bob", 1, time.Hour)
@@ -292,7 +293,7 @@ func TestOneDamagedRecord(t *testing.T) {
 	register(t, e, "alice", 1, time.Hour)
 	register(t, e, "bob", 1, time.Hour)
 	e.Detach(g)
-	b, err := storage.OpenBolt(path)
+	b, err := store.OpenBolt(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
 )
 
 type answered struct {
@@ -144,7 +144,7 @@ func TestBackup(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b, err := storage.OpenBolt(path)
+	b, err := store.OpenBolt(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,12 @@
 package match
 
 import (
-	"github.com/caddysip/caddysip/module"
 	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/caddysip/caddysip/module"
 )
 
 func TestGlob(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 	"github.com/caddysip/caddysip/module/storage"
 )
@@ -86,5 +85,3 @@ func TestWrongConfigurations(t *testing.T) {
 		}
 	}
 }
-
-var _ module.Storage = (*storage.Bolt)(nil)

@@ -8,7 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 func init() {
@@ -25,11 +26,11 @@ func (*Memory) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.storage.memory", New: func() caddy.Module { return new(Memory) }}
 }
 
-// Identity implements module.Storage.
+// Identity implements storage.Storage.
 func (*Memory) Identity() string { return "memory" }
 
-// Open implements module.Storage.
-func (*Memory) Open(context.Context) (storage.Engine, error) { return storage.NewMemory(), nil }
+// Open implements storage.Storage.
+func (*Memory) Open(context.Context) (storage.Engine, error) { return store.NewMemory(), nil }
 
 // Bolt keeps registrations and key records in one file, a bbolt database, so that they survive a restart, a crash and a power cut. What a phone
 // registers is in the file within a second, while the disk keeps up; nothing waits for that. The file belongs to one process at a time.
@@ -65,12 +66,12 @@ func (b *Bolt) path() (string, error) {
 	return path, nil
 }
 
-// Identity implements module.Storage.
+// Identity implements storage.Storage.
 func (b *Bolt) Identity() string { return "bolt:" + b.Path }
 
-// Open implements module.Storage.
+// Open implements storage.Storage.
 func (b *Bolt) Open(context.Context) (storage.Engine, error) {
-	e, err := storage.OpenBolt(b.Path)
+	e, err := store.OpenBolt(b.Path)
 	if err != nil {
 		return nil, err
 	}

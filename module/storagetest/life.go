@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // pass lets time pass, a second more than asked for: an engine may be that late.
@@ -35,9 +35,9 @@ func expiry(e *env) {
 func expiryAndRevisions(e *env) {
 	r := e.must(change{Key: "a", Value: []byte("1"), Expires: time.Now().Add(time.Second)})
 	e.pass(time.Second)
-	e.refused(change{Key: "a", Value: []byte("2"), Expect: r}, module.ErrStorageConflict)
-	e.refused(change{Key: "a", Expect: r}, module.ErrStorageConflict)
-	if again := e.must(change{Key: "a", Value: []byte("2"), Expect: module.StorageAbsent}); again <= r {
+	e.refused(change{Key: "a", Value: []byte("2"), Expect: r}, storage.ErrConflict)
+	e.refused(change{Key: "a", Expect: r}, storage.ErrConflict)
+	if again := e.must(change{Key: "a", Value: []byte("2"), Expect: storage.Absent}); again <= r {
 		e.Fatalf("revision %d comes after %d", again, r)
 	}
 	e.want("a", "2")
@@ -62,13 +62,13 @@ func contexts(e *env) {
 	if _, err := e.engine.Get(ctx, bucket, "a"); !errors.Is(err, context.Canceled) {
 		e.Errorf("Get: %v", err)
 	}
-	if _, err := e.engine.Range(ctx, bucket, "", func(module.StorageEntry) error { return nil }); !errors.Is(err, context.Canceled) {
+	if _, err := e.engine.Range(ctx, bucket, "", func(storage.Entry) error { return nil }); !errors.Is(err, context.Canceled) {
 		e.Errorf("Range: %v", err)
 	}
-	if _, err := e.engine.Write(ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "a", Value: []byte("2")}}}); !errors.Is(err, context.Canceled) {
+	if _, err := e.engine.Write(ctx, storage.Batch{Changes: []change{{Bucket: bucket, Key: "a", Value: []byte("2")}}}); !errors.Is(err, context.Canceled) {
 		e.Errorf("Write: %v", err)
 	}
-	if err := e.engine.Watch(ctx, bucket, 0, func(module.StorageEvent) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := e.engine.Watch(ctx, bucket, 0, func(storage.Event) error { return nil }); !errors.Is(err, context.Canceled) {
 		e.Errorf("Watch: %v", err)
 	}
 	e.want("a", "1")
@@ -77,16 +77,16 @@ func contexts(e *env) {
 func closed(e *env) {
 	e.put("a", "1")
 	e.close()
-	if _, err := e.engine.Get(e.ctx, bucket, "a"); !errors.Is(err, module.ErrStorageClosed) {
+	if _, err := e.engine.Get(e.ctx, bucket, "a"); !errors.Is(err, storage.ErrClosed) {
 		e.Errorf("Get: %v", err)
 	}
-	if _, err := e.engine.Range(e.ctx, bucket, "", func(module.StorageEntry) error { return nil }); !errors.Is(err, module.ErrStorageClosed) {
+	if _, err := e.engine.Range(e.ctx, bucket, "", func(storage.Entry) error { return nil }); !errors.Is(err, storage.ErrClosed) {
 		e.Errorf("Range: %v", err)
 	}
-	if _, err := e.write(change{Key: "a", Value: []byte("2")}); !errors.Is(err, module.ErrStorageClosed) {
+	if _, err := e.write(change{Key: "a", Value: []byte("2")}); !errors.Is(err, storage.ErrClosed) {
 		e.Errorf("Write: %v", err)
 	}
-	if err := e.engine.Watch(e.ctx, bucket, 0, func(module.StorageEvent) error { return nil }); !errors.Is(err, module.ErrStorageClosed) {
+	if err := e.engine.Watch(e.ctx, bucket, 0, func(storage.Event) error { return nil }); !errors.Is(err, storage.ErrClosed) {
 		e.Errorf("Watch: %v", err)
 	}
 }
@@ -97,7 +97,7 @@ func reopen(e *env) {
 	b := e.must(change{Key: "b", Value: []byte("2"), Expires: time.Now().Add(time.Hour)})
 	gone := e.put("c", "1")
 	last := e.must(change{Key: "c"})
-	if _, err := e.engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "d", Value: []byte("not synced")}}}); err != nil {
+	if _, err := e.engine.Write(e.ctx, storage.Batch{Changes: []change{{Bucket: bucket, Key: "d", Value: []byte("not synced")}}}); err != nil {
 		e.Fatal(err)
 	}
 	e.close()
@@ -115,7 +115,7 @@ func reopen(e *env) {
 	if got := e.want("b", "2"); got.Revision != b || got.Expires.IsZero() {
 		e.Fatalf("b has revision %d and expiry %v, had %d and one", got.Revision, got.Expires, b)
 	}
-	e.refused(change{Key: "c", Value: []byte("1"), Expect: gone}, module.ErrStorageConflict)
+	e.refused(change{Key: "c", Value: []byte("1"), Expect: gone}, storage.ErrConflict)
 	if r := e.must(change{Key: "a", Value: []byte("2"), Expect: a}); r <= last {
 		e.Fatalf("revision %d comes after %d", r, last)
 	}
@@ -138,19 +138,19 @@ func concurrent(e *env) {
 					}
 					var n int
 					_, _ = fmt.Sscan(string(got.Value), &n)
-					_, err = engine.Write(e.ctx, module.StorageBatch{Changes: []change{
+					_, err = engine.Write(e.ctx, storage.Batch{Changes: []change{
 						{Bucket: bucket, Key: "n", Value: fmt.Append(nil, n+1), Expect: got.Revision},
 						{Bucket: bucket, Key: fmt.Sprintf("%d/%d", g, i), Value: []byte("x")},
 					}})
 					if err == nil {
 						break
 					}
-					if !errors.Is(err, module.ErrStorageConflict) {
+					if !errors.Is(err, storage.ErrConflict) {
 						e.Error(err)
 						return
 					}
 				}
-				if _, err := engine.Range(e.ctx, bucket, fmt.Sprint(g), func(module.StorageEntry) error { return nil }); err != nil {
+				if _, err := engine.Range(e.ctx, bucket, fmt.Sprint(g), func(storage.Entry) error { return nil }); err != nil {
 					e.Error(err)
 					return
 				}
@@ -161,7 +161,7 @@ func concurrent(e *env) {
 		n := 0 // of the keys that are written once
 		end := errors.New("the end")
 		last := start
-		err := engine.Watch(e.ctx, bucket, start, func(ev module.StorageEvent) error {
+		err := engine.Watch(e.ctx, bucket, start, func(ev storage.Event) error {
 			if ev.Revision <= last {
 				return fmt.Errorf("revision %d comes after %d", ev.Revision, last)
 			}

@@ -2,7 +2,7 @@
 //
 //	func TestStorage(t *testing.T) {
 //		storagetest.Run(t, storagetest.Suite{
-//			New:     func(t *testing.T) module.Storage { return &MyStorage{Path: t.TempDir()} },
+//			New:     func(t *testing.T) storage.Storage { return &MyStorage{Path: t.TempDir()} },
 //			Durable: true,
 //		})
 //	}
@@ -16,13 +16,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // Suite is a storage to be tested.
 type Suite struct {
 	// New returns a provisioned storage with nothing in it, another one each time.
-	New func(t *testing.T) module.Storage
+	New func(t *testing.T) storage.Storage
 
 	// Durable says that the storage keeps what was written when it is closed and opened again.
 	Durable bool
@@ -76,8 +76,8 @@ type env struct {
 	*testing.T
 	suite   Suite
 	ctx     context.Context
-	storage module.Storage
-	engine  module.StorageEngine
+	storage storage.Storage
+	engine  storage.Engine
 
 	written map[uint64]string // what write has written, by revision, as watcher.next tells it
 	newest  map[string]uint64 // the last revision of each key
@@ -92,7 +92,7 @@ func newEnv(t *testing.T, s Suite) *env {
 	}
 	e.open()
 	t.Cleanup(func() {
-		if err := e.engine.Close(); err != nil && !errors.Is(err, module.ErrStorageClosed) {
+		if err := e.engine.Close(); err != nil && !errors.Is(err, storage.ErrClosed) {
 			t.Errorf("closing: %v", err)
 		}
 	})
@@ -114,13 +114,13 @@ func (e *env) close() {
 	}
 }
 
-func (e *env) write(changes ...module.StorageChange) ([]uint64, error) {
+func (e *env) write(changes ...storage.Change) ([]uint64, error) {
 	for i := range changes {
 		if changes[i].Bucket == "" {
 			changes[i].Bucket = bucket
 		}
 	}
-	revisions, err := e.engine.Write(e.ctx, module.StorageBatch{Changes: changes, Sync: true})
+	revisions, err := e.engine.Write(e.ctx, storage.Batch{Changes: changes, Sync: true})
 	for i, r := range revisions {
 		if r > 0 && changes[i].Bucket == bucket {
 			e.written[r] = event(changes[i].Key, changes[i].Value, r)
@@ -141,11 +141,11 @@ func event(key string, value []byte, revision uint64) string {
 // put sets a key and returns its revision.
 func (e *env) put(key, value string) uint64 {
 	e.Helper()
-	return e.must(module.StorageChange{Key: key, Value: []byte(value)})
+	return e.must(storage.Change{Key: key, Value: []byte(value)})
 }
 
 // must makes a change that is possible.
-func (e *env) must(c module.StorageChange) uint64 {
+func (e *env) must(c storage.Change) uint64 {
 	e.Helper()
 	r, err := e.write(c)
 	if err != nil {
@@ -158,7 +158,7 @@ func (e *env) must(c module.StorageChange) uint64 {
 }
 
 // refused makes a change that must be refused.
-func (e *env) refused(c module.StorageChange, want error) {
+func (e *env) refused(c storage.Change, want error) {
 	e.Helper()
 	if r, err := e.write(c); !errors.Is(err, want) {
 		e.Fatalf("writing %q with %d expected returned %v and the error %v, want %v", c.Key, c.Expect, r, err, want)
@@ -166,11 +166,11 @@ func (e *env) refused(c module.StorageChange, want error) {
 }
 
 // want checks what a key has; "" means nothing.
-func (e *env) want(key, value string) module.StorageEntry {
+func (e *env) want(key, value string) storage.Entry {
 	e.Helper()
 	got, err := e.engine.Get(e.ctx, bucket, key)
 	switch {
-	case value == "" && !errors.Is(err, module.ErrStorageNotFound):
+	case value == "" && !errors.Is(err, storage.ErrNotFound):
 		e.Fatalf("%q has %q (error %v), want nothing", key, got.Value, err)
 	case value != "" && (err != nil || string(got.Value) != value || got.Key != key):
 		e.Fatalf("%q has %q as %q (error %v), want %q", key, got.Value, got.Key, err, value)
@@ -182,7 +182,7 @@ func (e *env) want(key, value string) module.StorageEntry {
 func (e *env) list(prefix string) (string, uint64) {
 	e.Helper()
 	text := ""
-	r, err := e.engine.Range(e.ctx, bucket, prefix, func(en module.StorageEntry) error {
+	r, err := e.engine.Range(e.ctx, bucket, prefix, func(en storage.Entry) error {
 		text += en.Key + "=" + string(en.Value) + " "
 		return nil
 	})
@@ -202,7 +202,7 @@ func (e *env) wantList(prefix, want string) {
 // watcher is a watch on a goroutine of its own.
 type watcher struct {
 	e      *env
-	events chan module.StorageEvent
+	events chan storage.Event
 	ended  chan error
 	cancel context.CancelFunc
 }
@@ -213,10 +213,10 @@ const patience = time.Minute
 func (e *env) watch(after uint64) *watcher {
 	ctx, cancel := context.WithCancel(e.ctx)
 	e.Cleanup(cancel)
-	w := &watcher{e, make(chan module.StorageEvent, 1000), make(chan error, 1), cancel}
+	w := &watcher{e, make(chan storage.Event, 1000), make(chan error, 1), cancel}
 	engine := e.engine
 	go func() {
-		w.ended <- engine.Watch(ctx, bucket, after, func(ev module.StorageEvent) error {
+		w.ended <- engine.Watch(ctx, bucket, after, func(ev storage.Event) error {
 			if ev.Value = append([]byte{}, ev.Value...); ev.Deleted {
 				ev.Value = nil
 			}
@@ -228,7 +228,7 @@ func (e *env) watch(after uint64) *watcher {
 }
 
 // next returns the next event.
-func (w *watcher) next() module.StorageEvent {
+func (w *watcher) next() storage.Event {
 	w.e.Helper()
 	select {
 	case ev := <-w.events:
@@ -238,7 +238,7 @@ func (w *watcher) next() module.StorageEvent {
 	case <-time.After(patience):
 		w.e.Fatal("no event comes")
 	}
-	return module.StorageEvent{}
+	return storage.Event{}
 }
 
 // want waits for the event of a revision. Events before it are those of keys that have changed again, or there are none.

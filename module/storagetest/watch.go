@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/storage"
 )
 
 func watch(e *env) {
@@ -62,7 +62,7 @@ func watchFromRange(e *env) {
 		if n%4 == 3 {
 			c.Value = nil
 		}
-		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{c}})
+		_, err := engine.Write(e.ctx, storage.Batch{Changes: []change{c}})
 		return err
 	}
 	for n := range writes / 2 {
@@ -78,11 +78,11 @@ func watchFromRange(e *env) {
 				return
 			}
 		}
-		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "end", Value: []byte("x")}}})
+		_, err := engine.Write(e.ctx, storage.Batch{Changes: []change{{Bucket: bucket, Key: "end", Value: []byte("x")}}})
 		written <- err
 	}()
 	copied := map[string]string{}
-	r, err := engine.Range(e.ctx, bucket, "", func(en module.StorageEntry) error {
+	r, err := engine.Range(e.ctx, bucket, "", func(en storage.Entry) error {
 		copied[en.Key] = string(en.Value)
 		return nil
 	})
@@ -91,7 +91,7 @@ func watchFromRange(e *env) {
 	}
 	end := errors.New("the end")
 	last := r
-	err = engine.Watch(e.ctx, bucket, r, func(ev module.StorageEvent) error {
+	err = engine.Watch(e.ctx, bucket, r, func(ev storage.Event) error {
 		if ev.Revision <= last {
 			return fmt.Errorf("revision %d comes after %d", ev.Revision, last)
 		}
@@ -144,13 +144,13 @@ func watchTooOld(e *env) {
 	n := 0
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
-	err := e.engine.Watch(ctx, bucket, first, func(ev module.StorageEvent) error {
+	err := e.engine.Watch(ctx, bucket, first, func(ev storage.Event) error {
 		if n++; ev.Revision == last {
 			cancel()
 		}
 		return nil
 	})
-	if !(errors.Is(err, module.ErrStorageGone) && n == 0) && n != 40_000 {
+	if !(errors.Is(err, storage.ErrGone) && n == 0) && n != 40_000 {
 		e.Fatalf("watching from long ago gave %d of 40000 changes and then %v, want all of them or none and ErrGone", n, err)
 	}
 	_, now := e.list("a")
@@ -161,7 +161,7 @@ func watchTooOld(e *env) {
 func watchOfAnotherStore(e *env) {
 	r := e.put("a", "1")
 	w := e.watch(r + 1000)
-	w.wantEnd(module.ErrStorageGone)
+	w.wantEnd(storage.ErrGone)
 }
 
 // watchTooSlow: a watcher that does not keep up holds up nobody, and is told.
@@ -174,7 +174,7 @@ func watchTooSlow(e *env) {
 	ctx, cancel := context.WithTimeout(e.ctx, patience)
 	defer cancel()
 	go func() {
-		ended <- engine.Watch(ctx, bucket, start, func(ev module.StorageEvent) error {
+		ended <- engine.Watch(ctx, bucket, start, func(ev storage.Event) error {
 			if seen++; seen == 1 {
 				close(entered)
 				<-release
@@ -204,7 +204,7 @@ func watchTooSlow(e *env) {
 	e.put("end", "0")
 	close(release)
 	err := <-ended
-	if !errors.Is(err, module.ErrStorageGone) && !(errors.Is(err, context.Canceled) && seen == 40_002) {
+	if !errors.Is(err, storage.ErrGone) && !(errors.Is(err, context.Canceled) && seen == 40_002) {
 		e.Fatalf("a slow watcher has seen %d of 40002 changes and then %v, want all of them or ErrGone", seen, err)
 	}
 }
@@ -215,7 +215,7 @@ func watchEnds(e *env) {
 	e.put("a", "1")
 	e.put("b", "2")
 	calls := 0
-	err := e.engine.Watch(e.ctx, bucket, start, func(module.StorageEvent) error {
+	err := e.engine.Watch(e.ctx, bucket, start, func(storage.Event) error {
 		calls++
 		return stop
 	})
@@ -224,11 +224,11 @@ func watchEnds(e *env) {
 	}
 	// A watcher may use the engine.
 	engine := e.engine
-	err = engine.Watch(e.ctx, bucket, start, func(ev module.StorageEvent) error {
+	err = engine.Watch(e.ctx, bucket, start, func(ev storage.Event) error {
 		if ev.Key == "copy" {
 			return stop
 		}
-		_, err := engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Bucket: bucket, Key: "copy", Value: ev.Value}}})
+		_, err := engine.Write(e.ctx, storage.Batch{Changes: []change{{Bucket: bucket, Key: "copy", Value: ev.Value}}})
 		return err
 	})
 	if err != stop {
@@ -238,5 +238,5 @@ func watchEnds(e *env) {
 	w := e.watch(now)
 	w.want(e.put("a", "3"))
 	e.close()
-	w.wantEnd(module.ErrStorageClosed)
+	w.wantEnd(storage.ErrClosed)
 }

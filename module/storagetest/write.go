@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/storage"
 )
 
-type change = module.StorageChange
+type change = storage.Change
 
 func getPutDelete(e *env) {
 	e.want("a", "")
@@ -23,7 +23,7 @@ func getPutDelete(e *env) {
 	}
 	e.put("a", "2")
 	e.want("a", "2")
-	if _, err := e.engine.Get(e.ctx, "others", "a"); !errors.Is(err, module.ErrStorageNotFound) {
+	if _, err := e.engine.Get(e.ctx, "others", "a"); !errors.Is(err, storage.ErrNotFound) {
 		e.Fatalf("the key is in another bucket as well: %v", err)
 	}
 	e.must(change{Key: "a"})
@@ -72,20 +72,20 @@ func revisions(e *env) {
 }
 
 func conflicts(e *env) {
-	e.refused(change{Key: "a", Value: []byte("1"), Expect: 1}, module.ErrStorageConflict)
-	e.refused(change{Key: "a", Expect: 1}, module.ErrStorageConflict)
-	first := e.must(change{Key: "a", Value: []byte("1"), Expect: module.StorageAbsent})
-	e.refused(change{Key: "a", Value: []byte("2"), Expect: module.StorageAbsent}, module.ErrStorageConflict)
-	e.refused(change{Key: "a", Expect: module.StorageAbsent}, module.ErrStorageConflict)
+	e.refused(change{Key: "a", Value: []byte("1"), Expect: 1}, storage.ErrConflict)
+	e.refused(change{Key: "a", Expect: 1}, storage.ErrConflict)
+	first := e.must(change{Key: "a", Value: []byte("1"), Expect: storage.Absent})
+	e.refused(change{Key: "a", Value: []byte("2"), Expect: storage.Absent}, storage.ErrConflict)
+	e.refused(change{Key: "a", Expect: storage.Absent}, storage.ErrConflict)
 	second := e.must(change{Key: "a", Value: []byte("2"), Expect: first})
-	e.refused(change{Key: "a", Value: []byte("3"), Expect: first}, module.ErrStorageConflict)
-	e.refused(change{Key: "a", Expect: first}, module.ErrStorageConflict)
+	e.refused(change{Key: "a", Value: []byte("3"), Expect: first}, storage.ErrConflict)
+	e.refused(change{Key: "a", Expect: first}, storage.ErrConflict)
 	e.want("a", "2")
 	if r := e.must(change{Key: "a", Expect: second}); r <= second {
 		e.Fatalf("the deletion of revision %d has %d", second, r)
 	}
 	e.want("a", "")
-	e.must(change{Key: "a", Value: []byte("4"), Expect: module.StorageAbsent})
+	e.must(change{Key: "a", Value: []byte("4"), Expect: storage.Absent})
 	e.want("a", "4")
 }
 
@@ -99,7 +99,7 @@ func batchIsAllOrNothing(e *env) {
 		change{Bucket: "unheard-of", Key: "c", Value: []byte("new")},
 		change{Key: "b", Value: []byte("new"), Expect: before}, // just deleted
 	)
-	if !errors.Is(err, module.ErrStorageConflict) {
+	if !errors.Is(err, storage.ErrConflict) {
 		e.Fatalf("error is %v", err)
 	}
 	e.wantList("", "a=old b=old ")
@@ -108,7 +108,7 @@ func batchIsAllOrNothing(e *env) {
 	// A batch sees what it has changed itself.
 	r, err := e.write(
 		change{Key: "b", Expect: before},
-		change{Key: "b", Value: []byte("new"), Expect: module.StorageAbsent},
+		change{Key: "b", Value: []byte("new"), Expect: storage.Absent},
 	)
 	if err != nil {
 		e.Fatal(err)
@@ -148,7 +148,7 @@ func ranges(e *env) {
 
 	expires := time.Now().Add(time.Hour)
 	r := e.must(change{Key: "t", Value: []byte("v"), Expires: expires})
-	_, err := e.engine.Range(e.ctx, bucket, "t", func(en module.StorageEntry) error {
+	_, err := e.engine.Range(e.ctx, bucket, "t", func(en storage.Entry) error {
 		if d := en.Expires.Sub(expires); en.Revision != r || d < 0 || d > time.Second {
 			return fmt.Errorf("revision %d, expires %v", en.Revision, en.Expires)
 		}
@@ -165,7 +165,7 @@ func rangeStops(e *env) {
 	}
 	stop := errors.New("enough")
 	n := 0
-	_, err := e.engine.Range(e.ctx, bucket, "", func(module.StorageEntry) error {
+	_, err := e.engine.Range(e.ctx, bucket, "", func(storage.Entry) error {
 		if n++; n == 3 {
 			return stop
 		}
@@ -185,11 +185,11 @@ func limits(e *env) {
 		"deletion":      {},
 		"large deleted": {Key: strings.Repeat("k", 1<<16)},
 	} {
-		if _, err := e.write(change{Key: "good", Value: []byte("v")}, c); !errors.Is(err, module.ErrStorageInvalid) {
+		if _, err := e.write(change{Key: "good", Value: []byte("v")}, c); !errors.Is(err, storage.ErrInvalid) {
 			e.Errorf("%s: error is %v", name, err)
 		}
 	}
-	if _, err := e.engine.Write(e.ctx, module.StorageBatch{Changes: []change{{Key: "k", Value: []byte("v")}}}); !errors.Is(err, module.ErrStorageInvalid) {
+	if _, err := e.engine.Write(e.ctx, storage.Batch{Changes: []change{{Key: "k", Value: []byte("v")}}}); !errors.Is(err, storage.ErrInvalid) {
 		e.Errorf("no bucket: error is %v", err)
 	}
 	e.wantList("", "")

@@ -12,8 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
 	_ "github.com/caddysip/caddysip/module/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 func init() {
@@ -34,7 +35,7 @@ func (*disk) Open(context.Context) (storage.Engine, error)    { return theDisk, 
 var theDisk *diskEngine
 
 type diskEngine struct {
-	*storage.Memory
+	*store.Memory
 	begun chan struct{} // takes one when a write begins
 
 	mu      sync.Mutex
@@ -43,7 +44,7 @@ type diskEngine struct {
 }
 
 func newDisk(t *testing.T) *diskEngine {
-	theDisk = &diskEngine{Memory: storage.NewMemory(), begun: make(chan struct{}, 1000), hold: make(chan struct{})}
+	theDisk = &diskEngine{Memory: store.NewMemory(), begun: make(chan struct{}, 1000), hold: make(chan struct{})}
 	t.Cleanup(func() { theDisk.Close() })
 	return theDisk
 }

@@ -12,7 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
 )
 
 const sector = 512 // what a disk writes whole or not at all
@@ -56,7 +56,7 @@ type write struct {
 // newDisk returns the disk of a file. Every file that bbolt opens there from now on is on it.
 func newDisk(path string, chance *rand.Rand) *Disk {
 	d := &Disk{path: path, chance: chance}
-	storage.OnOpen = func(opened string, db *bolt.DB) {
+	store.OnOpen = func(opened string, db *bolt.DB) {
 		if opened == path {
 			d.open(db)
 		}
@@ -64,7 +64,7 @@ func newDisk(path string, chance *rand.Rand) *Disk {
 	return d
 }
 
-func (d *Disk) remove() { storage.OnOpen = nil }
+func (d *Disk) remove() { store.OnOpen = nil }
 
 // Set puts faults in force.
 func (d *Disk) Set(f Faults) {

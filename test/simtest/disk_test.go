@@ -9,12 +9,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 	"github.com/caddysip/caddysip/test/simnet"
 )
 
 // writeFor writes numbered keys until an error, and returns how many were acknowledged.
-func writeFor(t *testing.T, b *storage.Bolt, from int) (acknowledged int, err error) {
+func writeFor(t *testing.T, b *store.Bolt, from int) (acknowledged int, err error) {
 	for n := from; ; n++ {
 		var changes []storage.Change
 		for i := range 40 {
@@ -37,7 +38,7 @@ func TestPowerCuts(t *testing.T) {
 		defer d.remove()
 		written := 0
 		for round := range 60 {
-			b, err := storage.OpenBolt(path)
+			b, err := store.OpenBolt(path)
 			if err != nil {
 				t.Fatalf("round %d: %v", round, err)
 			}
@@ -80,7 +81,7 @@ func TestFaults(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
 		d := newDisk(path, simnet.New(1).Seeded("disk"))
 		defer d.remove()
-		b, err := storage.OpenBolt(path)
+		b, err := store.OpenBolt(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +117,7 @@ func TestStartOnBadDisk(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sip.db")
 			d := newDisk(path, simnet.New(1).Seeded("disk"))
 			defer d.remove()
-			b, err := storage.OpenBolt(path)
+			b, err := store.OpenBolt(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +130,7 @@ func TestStartOnBadDisk(t *testing.T) {
 			b.Close()
 			time.Sleep(time.Minute)
 			d.Set(Faults{Err: failure})
-			if b, err = storage.OpenBolt(path); err != nil {
+			if b, err = store.OpenBolt(path); err != nil {
 				t.Fatal(err)
 			}
 			defer b.Close()

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // come has a phone of a user register, and go again once it has its keys.

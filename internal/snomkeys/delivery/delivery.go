@@ -19,7 +19,8 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // DefaultRate is how many messages are sent in a second unless the configuration says otherwise.
@@ -72,7 +73,7 @@ type Settings struct {
 // Delivery brings keys to phones. It is safe for concurrent use.
 type Delivery struct {
 	options Options
-	behind  *storage.Behind
+	behind  *store.Behind
 	inbox   inbox
 	wake    chan struct{}
 	stop    chan struct{}
@@ -122,7 +123,7 @@ func New(o Options) *Delivery {
 		absent:   absentees{max: maxAbsent},
 		waiters:  make(map[string]chan struct{}),
 	}
-	d.behind = storage.NewBehind(d.source())
+	d.behind = store.NewBehind(d.source())
 	go d.run()
 	return d
 }

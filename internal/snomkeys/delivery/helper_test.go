@@ -18,7 +18,8 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -101,7 +102,7 @@ type memory struct{ storage.Engine }
 
 func newWorld(t testing.TB) *world {
 	w := &world{
-		t: t, kept: memory{storage.NewMemory()},
+		t: t, kept: memory{store.NewMemory()},
 		keys: make(map[string]map[int]string), phones: make(map[string]*fake), count: make(map[string]int), flights: make(map[*flight]bool),
 	}
 	w.loc = location.New(location.Options{

@@ -9,7 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 // Use makes e what is known of the phones is written to from now on, shortly after it has changed; nil: nothing is written. What is stored there, of phones that
 // are not known yet, is read. Nothing is sent before Use was called for the first time: the keys and the registrations must be there by then.
 func (d *Delivery) Use(e storage.Engine) {
-	if _, ok := e.(*storage.Memory); ok {
+	if _, ok := e.(*store.Memory); ok {
 		e = nil // what would be kept there is in memory anyway
 	}
 	d.mu.Lock()
@@ -78,8 +79,8 @@ func (d *Delivery) restore(e storage.Engine) error {
 }
 
 // source is how what is known of the phones is written down.
-func (d *Delivery) source() storage.Source {
-	return storage.Source{
+func (d *Delivery) source() store.Source {
+	return store.Source{
 		Bucket: bucketDelivery,
 		Append: d.appendUser,
 		Keys: func(f func(string)) {

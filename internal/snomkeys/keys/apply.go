@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // Change sets or deletes what a layer says about a key of an address-of-record.

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // fill gives each of so many users 12 keys of their own.

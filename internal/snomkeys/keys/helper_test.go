@@ -10,20 +10,21 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 const alice, bob = "alice@example.com", "bob@example.com"
 
 // engines are the storages that everything is tested with.
 var engines = map[string]func(t testing.TB) storage.Engine{
-	"memory": func(t testing.TB) storage.Engine { return closing(t, storage.NewMemory()) },
+	"memory": func(t testing.TB) storage.Engine { return closing(t, store.NewMemory()) },
 	"bolt":   func(t testing.TB) storage.Engine { return openBolt(t, filepath.Join(t.TempDir(), "sip.db")) },
 }
 
 func openBolt(t testing.TB, path string) storage.Engine {
 	t.Helper()
-	b, err := storage.OpenBolt(path)
+	b, err := store.OpenBolt(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // randomKeys is how many keys there are at random.
@@ -234,7 +235,7 @@ func randomRecord(r *rand.Rand, key int) Record {
 
 // Everybody changes a key of the same user at once, while others read, and the storage changes.
 func TestConcurrent(t *testing.T) {
-	first, second := closing(t, storage.NewMemory()), closing(t, storage.NewMemory())
+	first, second := closing(t, store.NewMemory()), closing(t, store.NewMemory())
 	s, _ := start(t, first, alice)
 	const workers, rounds = 8, 50
 	var writers, readers sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
 )
 
 func TestLayers(t *testing.T) {
@@ -63,7 +63,7 @@ func TestLayers(t *testing.T) {
 
 // What lies below shows again when a layer lets go.
 func TestLettingGo(t *testing.T) {
-	s, told := start(t, storage.NewMemory())
+	s, told := start(t, store.NewMemory())
 	mustApply(t, s,
 		Change{AOR: alice, Layer: Admin, Record: label(1, "admin")},
 		Change{AOR: alice, Layer: User, Record: label(1, "user")},
@@ -132,7 +132,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestRevision(t *testing.T) {
-	m := closing(t, storage.NewMemory())
+	m := closing(t, store.NewMemory())
 	s, _ := start(t, m)
 	none := s.Revision(alice)
 	mustApply(t, s, Change{AOR: alice, Layer: Admin, Record: label(1, "a"), Expect: none}, Change{AOR: alice, Layer: Admin, Record: label(2, "b"), Expect: none})

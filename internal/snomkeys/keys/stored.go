@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/storage"
 )
 
 // bucket has an entry for each address-of-record about which a layer says something: a document in JSON.

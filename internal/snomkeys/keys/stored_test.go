@@ -12,7 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/storage"
+	"github.com/caddysip/caddysip/internal/store"
+	"github.com/caddysip/caddysip/storage"
 )
 
 func put(t *testing.T, e storage.Engine, aor, document string) {
@@ -37,7 +38,7 @@ func inStorage(t *testing.T, e storage.Engine, aor string) string {
 // What is stored is for later versions to read: its form must not change without a new number.
 func TestDocument(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := storage.NewMemory()
+		m := store.NewMemory()
 		f := &failing{Engine: m}
 		s, _ := start(t, f)
 		mustApply(t, s,
@@ -98,7 +99,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestStorageError(t *testing.T) {
-	f := &failing{Engine: closing(t, storage.NewMemory())}
+	f := &failing{Engine: closing(t, store.NewMemory())}
 	s, told := start(t, f)
 	mustApply(t, s, Change{AOR: alice, Layer: Admin, Record: label(1, "before")})
 	told.take()
@@ -133,7 +134,7 @@ func TestStorageError(t *testing.T) {
 
 // All three layers of all keys, with the longest texts, are more than an entry of the storage may have.
 func TestTooMuch(t *testing.T) {
-	s, _ := start(t, closing(t, storage.NewMemory()))
+	s, _ := start(t, closing(t, store.NewMemory()))
 	var changes []Change
 	for key := 1; key <= MaxKey; key++ {
 		for _, l := range []Layer{Admin, User, Event} {
@@ -150,7 +151,7 @@ func TestTooMuch(t *testing.T) {
 }
 
 func TestAnotherStorage(t *testing.T) {
-	first, second := closing(t, storage.NewMemory()), closing(t, storage.NewMemory())
+	first, second := closing(t, store.NewMemory()), closing(t, store.NewMemory())
 	put(t, second, alice, `{"version":1,"keys":[{"layer":"admin","key":1,"label":"second"}]}`)
 	s, told := start(t, first)
 	mustApply(t, s,
@@ -190,10 +191,10 @@ func TestAnotherStorage(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	m := closing(t, storage.NewMemory())
+	m := closing(t, store.NewMemory())
 	put(t, m, alice, `{"version":2,"keys":[]}`)
 	put(t, m, bob, `{"version":1,"keys":[{"layer":"admin","key":1,"label":"b"}]}`)
-	good := closing(t, storage.NewMemory())
+	good := closing(t, store.NewMemory())
 	s, told := start(t, good)
 	mustApply(t, s, Change{AOR: bob, Layer: Admin, Record: label(1, "kept")})
 	told.take()
@@ -220,7 +221,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	upgrades = []upgrade{rename("buttons", "keys"), rename("text", "label")}
-	m := closing(t, storage.NewMemory())
+	m := closing(t, store.NewMemory())
 	put(t, m, alice, `{"version":1,"buttons":[{"layer":"admin","key":1,"text":"one"}]}`)
 	put(t, m, bob, `{"version":2,"keys":[{"layer":"admin","key":1,"text":"two"}]}`)
 	put(t, m, "carol@example.com", `{"version":3,"keys":[{"layer":"admin","key":1,"label":"three"}]}`)
@@ -236,7 +237,7 @@ func TestUpgrade(t *testing.T) {
 
 // What can't be read does not take the rest with it.
 func TestDamage(t *testing.T) {
-	m := closing(t, storage.NewMemory())
+	m := closing(t, store.NewMemory())
 	for i, d := range []string{"", "{", "null", "[]", `{"version":0}`, `{"version":-1,"keys":[]}`, `{"version":1,"keys":[{"layer":"profile","key":1}]}`,
 		`{"version":1,"keys":[{"layer":"admin","key":0}]}`, `{"version":1,"keys":[{"layer":"boss","key":1}]}`, `{"version":1,"keys":[{"layer":"admin","key":1,"label":"\u0000"}]}`} {
 		put(t, m, string(rune('a'+i)), d)
@@ -256,7 +257,7 @@ func TestUnsure(t *testing.T) {
 		"the same again":  {AOR: alice, Layer: Admin, Record: label(2, "first")},
 		"nothing deleted": {AOR: alice, Layer: Admin, Key: 3},
 	} {
-		m := closing(t, storage.NewMemory())
+		m := closing(t, store.NewMemory())
 		f := &failing{Engine: m}
 		s, _ := start(t, f)
 		mustApply(t, s, Change{AOR: alice, Layer: Admin, Record: label(2, "first")})

@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"fmt"
@@ -6,15 +6,17 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // benchmarkValue is about what one registration takes.
 var benchmarkValue = make([]byte, 200)
 
-func engines(b *testing.B) map[string]Engine {
+func engines(b *testing.B) map[string]storage.Engine {
 	m := NewMemory()
 	b.Cleanup(func() { m.Close() })
-	return map[string]Engine{"memory": m, "bolt": openBolt(b, filepath.Join(b.TempDir(), "sip.db"))}
+	return map[string]storage.Engine{"memory": m, "bolt": openBolt(b, filepath.Join(b.TempDir(), "sip.db"))}
 }
 
 // BenchmarkPut is a change that is on the disk when it returns.
@@ -23,7 +25,7 @@ func BenchmarkPut(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				mustWrite(b, e, Change{Bucket: "things", Key: fmt.Sprintf("user%07d@example.com", i%10_000), Value: benchmarkValue})
+				mustWrite(b, e, storage.Change{Bucket: "things", Key: fmt.Sprintf("user%07d@example.com", i%10_000), Value: benchmarkValue})
 			}
 		})
 	}
@@ -34,14 +36,14 @@ func BenchmarkPutBatch(b *testing.B) {
 	for _, users := range []int{10_000, 100_000, 1_000_000} {
 		for name, e := range engines(b) {
 			keys := make([]string, users)
-			changes := make([]Change, 0, batchChanges)
+			changes := make([]storage.Change, 0, batchChanges)
 			flush := func() {
 				mustWrite(b, e, changes...)
 				changes = changes[:0]
 			}
 			for i := range keys {
 				keys[i] = fmt.Sprintf("user%07d@example.com", i)
-				changes = append(changes, Change{Bucket: "things", Key: keys[i], Value: benchmarkValue})
+				changes = append(changes, storage.Change{Bucket: "things", Key: keys[i], Value: benchmarkValue})
 				if len(changes) == batchChanges {
 					flush()
 				}
@@ -51,7 +53,7 @@ func BenchmarkPutBatch(b *testing.B) {
 				b.ReportAllocs()
 				random := rand.New(rand.NewPCG(1, 2))
 				for b.Loop() {
-					changes = append(changes, Change{Bucket: "things", Key: keys[random.IntN(users)], Value: benchmarkValue})
+					changes = append(changes, storage.Change{Bucket: "things", Key: keys[random.IntN(users)], Value: benchmarkValue})
 					if len(changes) == 4000 {
 						flush()
 					}
@@ -65,7 +67,7 @@ func BenchmarkPutBatch(b *testing.B) {
 func BenchmarkGet(b *testing.B) {
 	for name, e := range engines(b) {
 		for i := range 10_000 {
-			mustWrite(b, e, Change{Bucket: "things", Key: fmt.Sprintf("user%07d@example.com", i), Value: benchmarkValue})
+			mustWrite(b, e, storage.Change{Bucket: "things", Key: fmt.Sprintf("user%07d@example.com", i), Value: benchmarkValue})
 			if i == 100 && name == "bolt" {
 				break // one by one is slow
 			}

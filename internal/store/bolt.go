@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // Bolt is an engine that keeps everything in one file, which belongs to one process at a time. Each batch is one transaction of bbolt: it is on the disk
@@ -56,9 +58,9 @@ func parseEntry(data []byte) (revision uint64, expires int64, value []byte) {
 }
 
 // Get implements Engine.
-func (b *Bolt) Get(ctx context.Context, bucket, key string) (e Entry, err error) {
+func (b *Bolt) Get(ctx context.Context, bucket, key string) (e storage.Entry, err error) {
 	if err := ctx.Err(); err != nil {
-		return Entry{}, err
+		return storage.Entry{}, err
 	}
 	err = b.view(func(tx *bolt.Tx) error {
 		data := entries(tx, bucket).get([]byte(key))
@@ -69,14 +71,14 @@ func (b *Bolt) Get(ctx context.Context, bucket, key string) (e Entry, err error)
 		if expired(expires, time.Now().UnixMilli()) {
 			return notFound(bucket, key)
 		}
-		e = Entry{key, bytes.Clone(value), revision, timeOf(expires)}
+		e = entry(key, bytes.Clone(value), revision, expires)
 		return nil
 	})
 	return e, err
 }
 
 // Range implements Engine.
-func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) error) (revision uint64, err error) {
+func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(storage.Entry) error) (revision uint64, err error) {
 	var stopped error // by f or ctx
 	err = b.view(func(tx *bolt.Tx) error {
 		revision = revisionOf(tx)
@@ -96,7 +98,7 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) e
 				continue
 			}
 			if stopped = ctx.Err(); stopped == nil {
-				stopped = call(f, Entry{string(k), value, r, timeOf(expires)})
+				stopped = call(f, entry(string(k), value, r, expires))
 			}
 			if stopped != nil {
 				return nil
@@ -111,7 +113,7 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(Entry) e
 }
 
 // call calls f. A panic of f is not one that tells of a damaged file.
-func call(f func(Entry) error, e Entry) error {
+func call(f func(storage.Entry) error, e storage.Entry) error {
 	defer func() {
 		if p := recover(); p != nil {
 			panic(foreignPanic{p})
@@ -121,11 +123,11 @@ func call(f func(Entry) error, e Entry) error {
 }
 
 // Write implements Engine.
-func (b *Bolt) Write(ctx context.Context, batch Batch) (revisions []uint64, err error) {
+func (b *Bolt) Write(ctx context.Context, batch storage.Batch) (revisions []uint64, err error) {
 	size := 0
 	for i := range batch.Changes {
 		c := &batch.Changes[i]
-		if err := c.check(); err != nil {
+		if err := c.Validate(); err != nil {
 			return nil, err
 		}
 		size += maxEntryHeader + len(c.Value)
@@ -159,7 +161,7 @@ type boltWriter struct {
 }
 
 // change makes one change and returns its revision.
-func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
+func (w *boltWriter) change(c *storage.Change, now int64) (uint64, error) {
 	key := []byte(c.Key)
 	bucket := entries(w.tx, c.Bucket)
 	if c.Expect != 0 || c.Value == nil {
@@ -171,7 +173,7 @@ func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
 				current = revision
 			}
 		}
-		if err := c.admit(current); err != nil {
+		if err := c.Admit(current); err != nil {
 			return 0, err
 		}
 		if c.Value == nil && old == nil {
@@ -202,7 +204,7 @@ func (w *boltWriter) change(c *Change, now int64) (uint64, error) {
 
 // Watch implements Engine. Since the file belongs to this process, what it wrote is all that there is to see; what was written before it was opened
 // is not known.
-func (b *Bolt) Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
+func (b *Bolt) Watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error) error {
 	// A revision that Range has seen may not be in the log yet: that is so for the moment in which its writer still has the lock.
 	if err := b.lock(ctx); err != nil {
 		return err
@@ -224,4 +226,4 @@ func (b *Bolt) Close() error {
 }
 
 // Interface guard
-var _ Engine = (*Bolt)(nil)
+var _ storage.Engine = (*Bolt)(nil)

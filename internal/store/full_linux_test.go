@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"fmt"
@@ -12,6 +12,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // fullFile names the file of the process whose files must not grow.
@@ -68,11 +70,11 @@ func fillUp(t *testing.T, path string) {
 	defer closeBolt(t, b)
 	written := 0
 	write := func() error {
-		var changes []Change
+		var changes []storage.Change
 		for i := range 100 {
-			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", written+i), Value: []byte(strings.Repeat("v", 300))})
+			changes = append(changes, storage.Change{Bucket: "things", Key: fmt.Sprintf("key%06d", written+i), Value: []byte(strings.Repeat("v", 300))})
 		}
-		_, err := b.Write(t.Context(), Batch{Changes: changes})
+		_, err := b.Write(t.Context(), storage.Batch{Changes: changes})
 		if err == nil {
 			written += len(changes)
 		}
@@ -80,7 +82,7 @@ func fillUp(t *testing.T, path string) {
 	}
 	count := func() int {
 		n := 0
-		if _, err := b.Range(t.Context(), "things", "", func(en Entry) error {
+		if _, err := b.Range(t.Context(), "things", "", func(en storage.Entry) error {
 			if want := fmt.Sprintf("key%06d", n); en.Key != want || len(en.Value) != 300 {
 				return fmt.Errorf("%s with %d bytes, want %s", en.Key, len(en.Value), want)
 			}

@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 func (b *Bolt) lock(ctx context.Context) error {
@@ -92,8 +94,8 @@ func (b *Bolt) guard(f func() error) error {
 		err = damaged(b.path, err)
 		b.broken.Store(&err)
 	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		err = ErrClosed
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, errNothing):
+		err = storage.ErrClosed
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrConflict), errors.Is(err, errNothing):
 	case err != nil:
 		err = fmt.Errorf("storage file %s: %w", b.path, err)
 	}

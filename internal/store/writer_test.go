@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // missing returns what the one line that tells of a loss says, and the error in it; -1 when nothing is said.
@@ -35,7 +37,7 @@ type slow struct {
 	time.Duration
 }
 
-func (s slow) Write(ctx context.Context, b Batch) ([]uint64, error) {
+func (s slow) Write(ctx context.Context, b storage.Batch) ([]uint64, error) {
 	time.Sleep(s.Duration)
 	return s.Memory.Write(context.WithoutCancel(ctx), b)
 }

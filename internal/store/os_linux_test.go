@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 func TestBoltDamagedFileIsLetGo(t *testing.T) {
@@ -71,13 +73,13 @@ func TestBoltDoesNotStayInMemory(t *testing.T) {
 		}
 	}
 	wantAway("opening it")
-	if _, err := b.Range(t.Context(), "things", "", func(Entry) error { return nil }); err != nil {
+	if _, err := b.Range(t.Context(), "things", "", func(storage.Entry) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	wantAway("a range")
-	var changes []Change
+	var changes []storage.Change
 	for i := range 4096 {
-		changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i*4), Value: []byte("x")})
+		changes = append(changes, storage.Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i*4), Value: []byte("x")})
 	}
 	mustWrite(t, b, changes...)
 	wantAway("a batch")

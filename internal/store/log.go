@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sort"
 	"sync"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // logEvents is how many changes a log remembers.
@@ -67,9 +69,9 @@ func (l *changeLog) after(revision uint64, events []logEvent) (_ []logEvent, mor
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
-		return nil, nil, ErrClosed
+		return nil, nil, storage.ErrClosed
 	case revision < l.first || revision > l.last:
-		return nil, nil, fmt.Errorf("watching from revision %d, known are %d to %d: %w", revision, l.first, l.last, ErrGone)
+		return nil, nil, fmt.Errorf("watching from revision %d, known are %d to %d: %w", revision, l.first, l.last, storage.ErrGone)
 	}
 	i := sort.Search(len(l.events), func(i int) bool { return l.events[i].revision > revision })
 	if i == len(l.events) {
@@ -79,8 +81,8 @@ func (l *changeLog) after(revision uint64, events []logEvent) (_ []logEvent, mor
 }
 
 // watch is Engine.Watch, with what the log has and get, which is Engine.Get.
-func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f func(Event) error,
-	get func(ctx context.Context, bucket, key string) (Entry, error),
+func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error,
+	get func(ctx context.Context, bucket, key string) (storage.Entry, error),
 ) error {
 	var room []logEvent
 	for {
@@ -104,14 +106,14 @@ func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f fu
 			entry, err := get(ctx, bucket, e.key)
 			switch {
 			case err == nil && entry.Revision == e.revision:
-			case errors.Is(err, ErrNotFound) && e.deleted:
-				entry = Entry{Key: e.key, Revision: e.revision}
-			case err == nil || errors.Is(err, ErrNotFound):
+			case errors.Is(err, storage.ErrNotFound) && e.deleted:
+				entry = storage.Entry{Key: e.key, Revision: e.revision}
+			case err == nil || errors.Is(err, storage.ErrNotFound):
 				continue // it has changed again, which is another event
 			default:
 				return err
 			}
-			if err := f(Event{entry, e.deleted}); err != nil {
+			if err := f(storage.Event{Entry: entry, Deleted: e.deleted}); err != nil {
 				return err
 			}
 		}

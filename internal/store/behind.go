@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"hash/maphash"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 const (
@@ -125,7 +127,7 @@ func (b *Behind) awake() {
 // Use makes e what is written to from now on, after what is pending has been written to the engine before it; nil: nothing is written. same says that
 // e has everything already; otherwise it gets everything, and what it has beside that is deleted. What the engine before doesn't take within 30 seconds
 // is reported and not written there.
-func (b *Behind) Use(e Engine, same bool) {
+func (b *Behind) Use(e storage.Engine, same bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.writer == nil && e == nil || b.writer != nil && e == b.writer.engine {

@@ -1,10 +1,12 @@
-package storage
+package store
 
 import (
 	"context"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // sweepLimit is how many entries are looked at each time. A store with a million of them is gone through in some hours; whoever wants to
@@ -55,7 +57,7 @@ func (b *Bolt) sweepSome(limit int) (done bool, err error) {
 			if _, expires, _ := parseEntry(data); !expired(expires, now) {
 				continue // it was set again
 			}
-			if _, err := w.change(&Change{Bucket: p.bucket, Key: p.key}, now); err != nil {
+			if _, err := w.change(&storage.Change{Bucket: p.bucket, Key: p.key}, now); err != nil {
 				return err
 			}
 		}

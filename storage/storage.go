@@ -1,5 +1,8 @@
-// Package storage keeps what must survive a restart: bytes under a key in a bucket, with an expiry and a revision. Engine is what the server needs
-// of a storage; Memory and Bolt are the two that are built in, and Behind writes to any of them what nobody waits for.
+// Package storage is what a storage engine is to the server: bytes under a key in a bucket, with an expiry and a
+// revision. A module in the namespace sip.storage is a [Storage]; what it opens is an [Engine], which must pass the
+// tests of package storagetest.
+//
+// Registrations are in the bucket "registrations", key records in "keys".
 package storage
 
 import (
@@ -106,8 +109,8 @@ type Batch struct {
 	Sync bool
 }
 
-// check refuses what no engine takes.
-func (c *Change) check() error {
+// Validate refuses a change that no engine takes: the error is ErrInvalid, and says what is wrong with it.
+func (c *Change) Validate() error {
 	switch {
 	case c.Bucket == "" || len(c.Bucket) > MaxBucket:
 		return fmt.Errorf("bucket %.80q has %d bytes, 1 to %d are possible: %w", c.Bucket, len(c.Bucket), MaxBucket, ErrInvalid)
@@ -119,8 +122,9 @@ func (c *Change) check() error {
 	return nil
 }
 
-// admit tells whether a change is possible where the key has a revision, 0 if it has no value.
-func (c *Change) admit(revision uint64) error {
+// Admit reports whether the change may be made to a key that has a revision, 0 if it has no value. The error is nil or
+// ErrConflict, and says what was expected.
+func (c *Change) Admit(revision uint64) error {
 	if c.Expect == 0 || c.Expect == revision || c.Expect == Absent && revision == 0 {
 		return nil
 	}
@@ -137,25 +141,4 @@ func conflict(c *Change, revision uint64) error {
 		found = "no value"
 	}
 	return fmt.Errorf("%q in %s has %s, expected was %s: %w", c.Key, c.Bucket, found, expected, ErrConflict)
-}
-
-func notFound(bucket, key string) error { return fmt.Errorf("%q in %s: %w", key, bucket, ErrNotFound) }
-
-// expired tells whether something that ends at a time, by milliseconds since 1970, has ended; 0 never ends.
-func expired(at, now int64) bool { return at != 0 && at <= now }
-
-// millis is t in milliseconds since 1970, rounded up so that nothing ends early; 0 is never.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return max(1, t.Add(time.Millisecond-1).UnixMilli())
-}
-
-// timeOf is the inverse of millis.
-func timeOf(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }

@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 func TestBoltDamaged(t *testing.T) {
@@ -79,7 +81,7 @@ func TestBoltDamagedAnywhere(t *testing.T) {
 					continue
 				}
 				n := 0
-				_, err = b.Range(t.Context(), "things", "", func(en Entry) error {
+				_, err = b.Range(t.Context(), "things", "", func(en storage.Entry) error {
 					if n++; len(en.Value) != 100 && !damage.torn {
 						return fmt.Errorf("%q has %d bytes", en.Key, len(en.Value))
 					}
@@ -88,7 +90,7 @@ func TestBoltDamagedAnywhere(t *testing.T) {
 				if err != nil && !damage.torn || err == nil && n == 0 {
 					t.Errorf("page %d: opened with %d entries, and then: %v", p, n, err)
 				}
-				_, _ = b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
+				_, _ = b.Write(t.Context(), storage.Batch{Changes: []storage.Change{{Bucket: "things", Key: "new", Value: []byte("x")}}})
 				closeBolt(t, b)
 			}
 			if refused == 0 && !damage.torn {
@@ -111,7 +113,7 @@ func TestBoltDamagedWhileOpen(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), path) {
 			t.Fatalf("Get: %v", err)
 		}
-		if _, err := b.Write(t.Context(), Batch{Changes: []Change{{Bucket: "things", Key: "a", Value: []byte("x")}}}); err == nil {
+		if _, err := b.Write(t.Context(), storage.Batch{Changes: []storage.Change{{Bucket: "things", Key: "a", Value: []byte("x")}}}); err == nil {
 			t.Fatal("it was written to")
 		}
 	}
@@ -120,16 +122,16 @@ func TestBoltDamagedWhileOpen(t *testing.T) {
 
 func TestBoltPanicsOfOthersPass(t *testing.T) {
 	b := openBolt(t, filepath.Join(t.TempDir(), "sip.db"))
-	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("x")})
+	mustWrite(t, b, storage.Change{Bucket: "things", Key: "a", Value: []byte("x")})
 	func() {
 		defer func() {
 			if p := recover(); p != "mine" {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		_, _ = b.Range(t.Context(), "things", "", func(Entry) error { panic("mine") })
+		_, _ = b.Range(t.Context(), "things", "", func(storage.Entry) error { panic("mine") })
 	}()
-	mustWrite(t, b, Change{Bucket: "things", Key: "a", Value: []byte("y")}) // nothing is held, nothing is taken for damaged
+	mustWrite(t, b, storage.Change{Bucket: "things", Key: "a", Value: []byte("y")}) // nothing is held, nothing is taken for damaged
 }
 
 // TestPowerCut: of what was being written when the power went, any part may have reached the disk; what was written before is there.
@@ -140,9 +142,9 @@ func TestPowerCut(t *testing.T) {
 	b := openBolt(t, path)
 	value := func(n int) []byte { return fmt.Appendf(nil, "%0100d", n) }
 	put := func(n int) []byte {
-		var changes []Change
+		var changes []storage.Change
 		for i := 0; i < 500; i += 7 {
-			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i), Value: value(n)})
+			changes = append(changes, storage.Change{Bucket: "things", Key: fmt.Sprintf("key%06d", i), Value: value(n)})
 		}
 		mustWrite(t, b, changes...)
 		data, err := os.ReadFile(path)

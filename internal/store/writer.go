@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // writer writes to one engine what a Behind is told, on a goroutine of its own. What it needs is not shared, so that one whose engine hangs can
 // be left alone.
 type writer struct {
 	b        *Behind
-	engine   Engine
+	engine   storage.Engine
 	ctx      context.Context // ends when the writer is to write what is pending, and end
 	end      context.CancelFunc
 	deadline time.Time // by which it is to have ended; set before ctx ends
@@ -25,11 +27,11 @@ type writer struct {
 	// Memory that is used again.
 	spare   [behindShards]map[string]struct{}
 	keys    []string
-	changes []Change
+	changes []storage.Change
 	data    []byte
 }
 
-func newWriter(b *Behind, e Engine) *writer {
+func newWriter(b *Behind, e storage.Engine) *writer {
 	w := &writer{b: b, engine: e, done: make(chan struct{})}
 	w.ctx, w.end = context.WithCancel(context.Background())
 	go w.run()
@@ -164,13 +166,13 @@ func (w *writer) write(ctx context.Context, keys []string) (left []string, err e
 		for n < len(keys) && len(changes) < batchChanges && len(data) < batchBytes {
 			key := keys[n]
 			n++
-			c := Change{Bucket: w.b.source.Bucket, Key: key}
+			c := storage.Change{Bucket: w.b.source.Bucket, Key: key}
 			start := len(data)
 			data, c.Expires = w.b.source.Append(data, key)
 			if len(data) > start {
 				c.Value = data[start:len(data):len(data)]
 			}
-			if err := c.check(); err != nil {
+			if err := c.Validate(); err != nil {
 				w.b.failed("this is not kept", err)
 				continue
 			}
@@ -178,7 +180,7 @@ func (w *writer) write(ctx context.Context, keys []string) (left []string, err e
 		}
 		w.changes, w.data = changes, data
 		if len(changes) > 0 {
-			if _, err := w.engine.Write(ctx, Batch{Changes: changes}); err != nil {
+			if _, err := w.engine.Write(ctx, storage.Batch{Changes: changes}); err != nil {
 				return keys, err
 			}
 		}
@@ -191,7 +193,7 @@ func (w *writer) write(ctx context.Context, keys []string) (left []string, err e
 // forget lets go of what was written, but not of the memory unless it is much.
 func (w *writer) forget() {
 	clear(w.changes)
-	if cap(w.data) > batchBytes+MaxValue {
+	if cap(w.data) > batchBytes+storage.MaxValue {
 		w.data = nil
 	}
 	clear(w.keys)
@@ -206,7 +208,7 @@ func (w *writer) rewrite(ctx context.Context) error {
 	w.b.source.Keys(func(key string) { keys[key] = struct{}{} })
 	w.taken.Store(int64(len(keys)))
 	// What has gone is looked up like the rest, and found to have no value.
-	_, err := w.engine.Range(ctx, w.b.source.Bucket, "", func(e Entry) error {
+	_, err := w.engine.Range(ctx, w.b.source.Bucket, "", func(e storage.Entry) error {
 		keys[e.Key] = struct{}{}
 		return nil
 	})

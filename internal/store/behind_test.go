@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // table is what a Behind writes in these tests.
@@ -74,7 +76,7 @@ type faulty struct {
 	batches [][]string
 }
 
-func (f *faulty) Write(ctx context.Context, b Batch) ([]uint64, error) {
+func (f *faulty) Write(ctx context.Context, b storage.Batch) ([]uint64, error) {
 	f.mu.Lock()
 	err, hold := f.err, f.hold
 	var keys []string
@@ -127,10 +129,10 @@ func behind(t *testing.T, f func(t *testing.T, b *Behind, tab *table, e *faulty)
 	})
 }
 
-func wantStored(t *testing.T, e Engine, want string) {
+func wantStored(t *testing.T, e storage.Engine, want string) {
 	t.Helper()
 	var got []string
-	if _, err := e.Range(context.Background(), "things", "", func(en Entry) error {
+	if _, err := e.Range(context.Background(), "things", "", func(en storage.Entry) error {
 		got = append(got, en.Key+"="+string(en.Value))
 		return nil
 	}); err != nil {
@@ -249,7 +251,7 @@ func TestBehindAnotherEngine(t *testing.T) {
 		tab.set(b, "k0", "2")
 		e.wrote()
 		other := newFaulty(t)
-		if _, err := other.Memory.Write(t.Context(), Batch{Changes: []Change{
+		if _, err := other.Memory.Write(t.Context(), storage.Batch{Changes: []storage.Change{
 			{Bucket: "things", Key: "gone", Value: []byte("x")},
 			{Bucket: "things", Key: "k2", Value: []byte("x")},
 		}}); err != nil {
@@ -312,7 +314,7 @@ func TestBehindRemembersFewBytes(t *testing.T) {
 		e.set(errors.New("away"), nil)
 		const n = 20_000
 		for i := range n {
-			tab.set(b, fmt.Sprintf("%0*d", MaxKey, i), "x")
+			tab.set(b, fmt.Sprintf("%0*d", storage.MaxKey, i), "x")
 		}
 		bytes := 0
 		for i := range b.shards {
@@ -322,13 +324,13 @@ func TestBehindRemembersFewBytes(t *testing.T) {
 			}
 			b.shards[i].mu.Unlock()
 		}
-		if limit := behindShards * (behindBytes + MaxKey); bytes > limit {
+		if limit := behindShards * (behindBytes + storage.MaxKey); bytes > limit {
 			t.Errorf("%d bytes of keys are waiting, over %d", bytes, limit)
 		}
 		e.set(nil, nil)
 		pass(time.Minute)
 		stored := 0
-		if _, err := e.Range(t.Context(), "things", "", func(Entry) error { stored++; return nil }); err != nil || stored != n {
+		if _, err := e.Range(t.Context(), "things", "", func(storage.Entry) error { stored++; return nil }); err != nil || stored != n {
 			t.Errorf("%d are stored, want %d: %v", stored, n, err)
 		}
 	})
@@ -336,8 +338,8 @@ func TestBehindRemembersFewBytes(t *testing.T) {
 
 func TestBehindPassesOverWhatCannotBeStored(t *testing.T) {
 	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
-		tab.set(b, strings.Repeat("k", MaxKey+1), "1")
-		tab.set(b, "large", strings.Repeat("v", MaxValue+1))
+		tab.set(b, strings.Repeat("k", storage.MaxKey+1), "1")
+		tab.set(b, "large", strings.Repeat("v", storage.MaxValue+1))
 		tab.set(b, "", "1")
 		tab.set(b, "z", "1")
 		pass(behindDelay)
@@ -363,15 +365,15 @@ func TestBehindWritesLargeAmountsInParts(t *testing.T) {
 		}
 		e.set(nil, nil)
 		for i := range 10 {
-			tab.set(b, fmt.Sprint(i), strings.Repeat("v", MaxValue))
+			tab.set(b, fmt.Sprint(i), strings.Repeat("v", storage.MaxValue))
 		}
 		pass(behindDelay)
 		for _, keys := range e.batches {
-			if len(keys) > batchBytes/MaxValue {
-				t.Fatalf("one batch has %d values of %d bytes", len(keys), MaxValue)
+			if len(keys) > batchBytes/storage.MaxValue {
+				t.Fatalf("one batch has %d values of %d bytes", len(keys), storage.MaxValue)
 			}
 		}
-		if n := cap(b.writer.data); n > batchBytes+MaxValue {
+		if n := cap(b.writer.data); n > batchBytes+storage.MaxValue {
 			t.Fatalf("keeps %d bytes", n)
 		}
 	})
@@ -393,7 +395,7 @@ func TestBehindConcurrently(t *testing.T) {
 	wg.Wait()
 	b.Close()
 	n := 0
-	if _, err := e.Range(t.Context(), "things", "", func(en Entry) error {
+	if _, err := e.Range(t.Context(), "things", "", func(en storage.Entry) error {
 		if n++; string(en.Value) != tab.values[en.Key] {
 			return fmt.Errorf("%s has %s, want %s", en.Key, en.Value, tab.values[en.Key])
 		}

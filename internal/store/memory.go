@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // Memory is an engine that keeps everything in memory, and nothing when it is closed.
@@ -34,44 +36,44 @@ func NewMemory() *Memory {
 }
 
 // Get implements Engine.
-func (m *Memory) Get(ctx context.Context, bucket, key string) (Entry, error) {
+func (m *Memory) Get(ctx context.Context, bucket, key string) (storage.Entry, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if err := m.usable(ctx); err != nil {
-		return Entry{}, err
+		return storage.Entry{}, err
 	}
 	it, ok := m.buckets[bucket][key]
 	if !ok || expired(it.expires, time.Now().UnixMilli()) {
-		return Entry{}, notFound(bucket, key)
+		return storage.Entry{}, notFound(bucket, key)
 	}
-	return Entry{key, bytes.Clone(it.value), it.revision, timeOf(it.expires)}, nil
+	return entry(key, bytes.Clone(it.value), it.revision, it.expires), nil
 }
 
 func (m *Memory) usable(ctx context.Context) error {
 	if m.closed {
-		return ErrClosed
+		return storage.ErrClosed
 	}
 	return ctx.Err()
 }
 
 // Range implements Engine.
-func (m *Memory) Range(ctx context.Context, bucket, prefix string, f func(Entry) error) (uint64, error) {
+func (m *Memory) Range(ctx context.Context, bucket, prefix string, f func(storage.Entry) error) (uint64, error) {
 	m.mu.RLock()
 	if err := m.usable(ctx); err != nil {
 		m.mu.RUnlock()
 		return 0, err
 	}
 	now := time.Now().UnixMilli()
-	var entries []Entry
+	var entries []storage.Entry
 	for key, it := range m.buckets[bucket] {
 		if strings.HasPrefix(key, prefix) && !expired(it.expires, now) {
-			entries = append(entries, Entry{key, it.value, it.revision, timeOf(it.expires)})
+			entries = append(entries, entry(key, it.value, it.revision, it.expires))
 		}
 	}
 	revision := m.revision
 	m.mu.RUnlock()
 
-	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(entries, func(a, b storage.Entry) int { return strings.Compare(a.Key, b.Key) })
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -84,9 +86,9 @@ func (m *Memory) Range(ctx context.Context, bucket, prefix string, f func(Entry)
 }
 
 // Write implements Engine.
-func (m *Memory) Write(ctx context.Context, b Batch) ([]uint64, error) {
+func (m *Memory) Write(ctx context.Context, b storage.Batch) ([]uint64, error) {
 	for i := range b.Changes {
-		if err := b.Changes[i].check(); err != nil {
+		if err := b.Changes[i].Validate(); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +101,7 @@ func (m *Memory) Write(ctx context.Context, b Batch) ([]uint64, error) {
 }
 
 // write makes the changes. The caller holds the lock.
-func (m *Memory) write(changes []Change) ([]uint64, error) {
+func (m *Memory) write(changes []storage.Change) ([]uint64, error) {
 	now := time.Now().UnixMilli()
 	// What a change expects may be what another of the same batch makes, so all are made, and undone when one is refused.
 	type undo struct {
@@ -119,7 +121,7 @@ func (m *Memory) write(changes []Change) ([]uint64, error) {
 		if expired(old.expires, now) {
 			current = 0
 		}
-		if err := c.admit(current); err != nil {
+		if err := c.Admit(current); err != nil {
 			for _, u := range slices.Backward(done) {
 				if delete(m.buckets[u.bucket], u.key); u.had {
 					m.buckets[u.bucket][u.key] = u.before
@@ -150,7 +152,7 @@ func (m *Memory) write(changes []Change) ([]uint64, error) {
 }
 
 // Watch implements Engine.
-func (m *Memory) Watch(ctx context.Context, bucket string, after uint64, f func(Event) error) error {
+func (m *Memory) Watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error) error {
 	return m.log.watch(ctx, bucket, after, f, m.Get)
 }
 
@@ -162,11 +164,11 @@ func (m *Memory) sweep() {
 		return
 	}
 	now := time.Now().UnixMilli()
-	var changes []Change
+	var changes []storage.Change
 	for bucket, items := range m.buckets {
 		for key, it := range items {
 			if expired(it.expires, now) {
-				changes = append(changes, Change{Bucket: bucket, Key: key})
+				changes = append(changes, storage.Change{Bucket: bucket, Key: key})
 			}
 		}
 	}
@@ -185,4 +187,4 @@ func (m *Memory) Close() error {
 }
 
 // Interface guard
-var _ Engine = (*Memory)(nil)
+var _ storage.Engine = (*Memory)(nil)

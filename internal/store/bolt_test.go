@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 func openBolt(t testing.TB, path string) *Bolt {
@@ -34,9 +36,9 @@ func closeBolt(t testing.TB, b *Bolt) {
 	}
 }
 
-func mustWrite(t testing.TB, e Engine, changes ...Change) {
+func mustWrite(t testing.TB, e storage.Engine, changes ...storage.Change) {
 	t.Helper()
-	if _, err := e.Write(context.Background(), Batch{Changes: changes}); err != nil {
+	if _, err := e.Write(context.Background(), storage.Batch{Changes: changes}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,9 +48,9 @@ func fillBolt(t testing.TB, path string, n int) []byte {
 	t.Helper()
 	b := openBolt(t, path)
 	for i := 0; i < n; i += 100 {
-		var changes []Change
+		var changes []storage.Change
 		for j := i; j < min(n, i+100); j++ {
-			changes = append(changes, Change{Bucket: "things", Key: fmt.Sprintf("key%06d", j), Value: bytes.Repeat([]byte("v"), 100)})
+			changes = append(changes, storage.Change{Bucket: "things", Key: fmt.Sprintf("key%06d", j), Value: bytes.Repeat([]byte("v"), 100)})
 		}
 		mustWrite(t, b, changes...)
 	}
@@ -160,7 +162,7 @@ func TestBoltOlderVersions(t *testing.T) {
 	for range 2 { // the second time there is nothing to do
 		b := openBolt(t, path)
 		var steps []string
-		if _, err := b.Range(t.Context(), "steps", "", func(e Entry) error { steps = append(steps, e.Key); return nil }); err != nil {
+		if _, err := b.Range(t.Context(), "steps", "", func(e storage.Entry) error { steps = append(steps, e.Key); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(steps, ", "); got != "to 2, to 3" {
@@ -183,7 +185,7 @@ func TestBoltDropsWhatHasExpiredWhenOpened(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
 		b := openBolt(t, path)
 		for i := range 30 {
-			c := Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x"), Expires: time.Now().Add(time.Minute)}
+			c := storage.Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x"), Expires: time.Now().Add(time.Minute)}
 			if i%2 == 0 {
 				c.Expires = time.Time{}
 			}
@@ -206,9 +208,9 @@ func TestBoltSweeps(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
 		b := openBolt(t, path)
 		const n = 3 * sweepLimit
-		var changes []Change
+		var changes []storage.Change
 		for i := range n {
-			c := Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x")}
+			c := storage.Change{Bucket: fmt.Sprint("bucket", i%3), Key: fmt.Sprint(i), Value: []byte("x")}
 			if i%10 == 0 {
 				c.Expires = time.Now().Add(time.Second)
 			}

@@ -1,4 +1,4 @@
-package storage
+package store
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/caddysip/caddysip/storage"
 )
 
 // TestBackup copies the file while somebody writes pairs of keys to it: the copy has both of a pair, or none.
@@ -21,7 +23,7 @@ func TestBackup(t *testing.T) {
 	defer b.Close()
 	pair := func(i int) {
 		value := fmt.Appendf(nil, "%d %1000d", i, i)
-		if _, err := b.Write(t.Context(), Batch{Changes: []Change{
+		if _, err := b.Write(t.Context(), storage.Batch{Changes: []storage.Change{
 			{Bucket: "keys", Key: fmt.Sprint("a", i%50), Value: value}, {Bucket: "keys", Key: fmt.Sprint("b", i%50), Value: value},
 		}}); err != nil {
 			t.Error(err)
