@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/storage"
 )
 
@@ -83,7 +84,7 @@ func registerForEver(t *testing.T, path string) {
 	}
 	go func() {
 		err := e.Storage().Watch(t.Context(), bucketRegistrations, now, func(ev storage.Event) error {
-			list, err := parseRecords(ev.Key, ev.Value)
+			list, err := location.ParseStored(ev.Key, ev.Value)
 			for i := range list {
 				_, printed := fmt.Fprintln(os.Stdout, list[i].AOR, list[i].CSeq)
 				err = cmp.Or(err, printed)

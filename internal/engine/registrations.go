@@ -53,7 +53,7 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	start := time.Now()
 	n := 0
 	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
-		records, err := parseRecords(entry.Key, entry.Value)
+		records, err := location.ParseStored(entry.Key, entry.Value)
 		for i := range records {
 			e.restoredUser(records[i].Source.Addr(), records[i].AOR)
 		}
@@ -152,21 +152,9 @@ func (e *Engine) source() store.Source {
 	}
 }
 
-// appendRegistrations appends the bindings of an address-of-record and tells when the last of them ends.
+// appendRegistrations appends the stored form of the bindings of an address-of-record and returns
+// when the last of them expires.
 func (e *Engine) appendRegistrations(dst []byte, aor string) ([]byte, time.Time) {
-	var expires time.Time
-	var before *location.Record
 	var room [8]*location.Binding
-	for i, b := range e.Location.Lookup([]byte(aor), room[:0]) {
-		if i == 0 {
-			dst = append(dst, recordVersion)
-		}
-		r := b.Record()
-		dst = appendRecord(dst, &r, before)
-		before = &r
-		if r.Expires.After(expires) {
-			expires = r.Expires
-		}
-	}
-	return dst, expires
+	return location.AppendStored(dst, e.Location.Lookup([]byte(aor), room[:0]))
 }

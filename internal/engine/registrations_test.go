@@ -299,7 +299,7 @@ func TestOneDamagedRecord(t *testing.T) {
 	}
 	if _, err := b.Write(t.Context(), storage.Batch{Changes: []storage.Change{
 		{Bucket: bucketRegistrations, Key: "aaron@example.com", Value: []byte("nonsense")},
-		{Bucket: bucketRegistrations, Key: "alice@example.com", Value: append([]byte{recordVersion}, bytes.Repeat([]byte{1}, 20)...)},
+		{Bucket: bucketRegistrations, Key: "alice@example.com", Value: append([]byte{2}, bytes.Repeat([]byte{1}, 20)...)},
 	}}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package engine
+package location
 
 import (
 	"encoding/binary"
@@ -8,12 +8,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddysip/caddysip/internal/location"
 )
 
-func records() []location.Record {
-	return []location.Record{
+func records() []Record {
+	return []Record{
 		{
 			Contact: "sip:alice@192.0.2.7:5060;line=x", CallID: "c1", CSeq: 4_000_000_000, Q: 700, Instance: "<urn:uuid:1>", RegID: 7,
 			Path: "<sip:edge.example.com;lr>,<sip:b;lr>", UserAgent: "snomD785/10.1.159.12", Owner: "boss", Network: "wss",
@@ -29,9 +27,9 @@ func records() []location.Record {
 	}
 }
 
-func encode(list []location.Record) []byte {
+func encode(list []Record) []byte {
 	data := []byte{recordVersion}
-	var before *location.Record
+	var before *Record
 	for i := range list {
 		data = appendRecord(data, &list[i], before)
 		before = &list[i]
@@ -41,7 +39,7 @@ func encode(list []location.Record) []byte {
 
 func TestRecords(t *testing.T) {
 	list := records()
-	got, err := parseRecords("alice@example.com", encode(list))
+	got, err := ParseStored("alice@example.com", encode(list))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +50,7 @@ func TestRecords(t *testing.T) {
 		t.Fatalf("got  %+v\nwant %+v", got, list)
 	}
 	// A field that is new and not written down would be lost.
-	if n := reflect.TypeFor[location.Record]().NumField(); n != 16 {
+	if n := reflect.TypeFor[Record]().NumField(); n != 16 {
 		t.Errorf("a record has %d fields, and 16 of them are written", n)
 	}
 }
@@ -64,13 +62,13 @@ func TestDamagedRecords(t *testing.T) {
 		ends[len(encode(records()[:i+1]))] = true
 	}
 	for n := range whole {
-		list, err := parseRecords("a", whole[:n])
+		list, err := ParseStored("a", whole[:n])
 		if (err == nil) != ends[n] {
 			t.Errorf("%d of %d bytes: %d records, %v", n, len(whole), len(list), err)
 		}
 	}
 	whole[0]++
-	if list, err := parseRecords("a", whole); err == nil || list != nil {
+	if list, err := ParseStored("a", whole); err == nil || list != nil {
 		t.Errorf("another version: %v, %v", list, err)
 	}
 }
@@ -79,12 +77,12 @@ func TestDamagedRecords(t *testing.T) {
 func TestSharedTexts(t *testing.T) {
 	r := records()[0]
 	r.CallID, r.Path, r.UserAgent = strings.Repeat("c", 1000), strings.Repeat("p", 1000), strings.Repeat("a", 1000)
-	list := slices.Repeat([]location.Record{r}, 10)
+	list := slices.Repeat([]Record{r}, 10)
 	data := encode(list)
 	if n := len(data); n > 3000+10*200 {
 		t.Errorf("ten bindings take %d bytes", n)
 	}
-	if got, err := parseRecords("", data); err != nil || !reflect.DeepEqual(got, list) {
+	if got, err := ParseStored("", data); err != nil || !reflect.DeepEqual(got, list) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -99,27 +97,27 @@ func TestVersion1(t *testing.T) {
 		for _, text := range [...]string{r.Contact, r.CallID, r.Instance, r.Path, r.UserAgent, r.Network} {
 			data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
 		}
-		whole := appendRecord(nil, &location.Record{Source: r.Source, Local: r.Local, CSeq: r.CSeq, Q: r.Q, RegID: r.RegID,
+		whole := appendRecord(nil, &Record{Source: r.Source, Local: r.Local, CSeq: r.CSeq, Q: r.Q, RegID: r.RegID,
 			Expires: r.Expires, Registered: r.Registered, Updated: r.Updated}, nil)
 		data = append(data, whole[7:]...) // behind texts that are empty
 	}
-	got, err := parseRecords("", data)
+	got, err := ParseStored("", data)
 	if err != nil || !reflect.DeepEqual(got, list) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
-func FuzzParseRecords(f *testing.F) {
+func FuzzParseStored(f *testing.F) {
 	f.Add(encode(records()))
 	f.Add([]byte{})
 	f.Add([]byte{recordVersion})
 	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := parseRecords("a", data)
+		list, err := ParseStored("a", data)
 		if err != nil {
 			return
 		}
-		again, err := parseRecords("a", encode(list))
+		again, err := ParseStored("a", encode(list))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package engine
+package location
 
 import (
 	"encoding/binary"
@@ -6,26 +6,45 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
-
-	"github.com/caddysip/caddysip/internal/location"
 )
 
-// recordVersion is the first byte of what is stored under an address-of-record. The bindings follow, each as its fields in the order of
-// appendRecord: texts and addresses with their length before them, numbers as varints, times in seconds since 1970. Of the texts that
-// the Contacts of one REGISTER share the length is one more than it is, and 0 stands for the same as in the binding before.
+// recordVersion is the first byte of what is stored for an address-of-record. The bindings follow,
+// each as its fields in the order of appendRecord: texts and addresses prefixed with their length,
+// numbers as varints, times in seconds since 1970. For the texts that the Contacts of one REGISTER
+// have in common, the length is stored plus one, and 0 means "the same as in the binding before".
 //
-// In version 1 each binding had all texts.
+// In version 1, which is still read, each binding had all texts.
 const recordVersion = 2
 
-// shared returns the texts that bindings may have in common.
-func sharedTexts(r *location.Record) [4]*string {
+// sharedTexts returns the texts that the bindings of one REGISTER have in common.
+func sharedTexts(r *Record) [4]*string {
 	return [...]*string{&r.CallID, &r.Path, &r.UserAgent, &r.Owner}
 }
 
-// appendRecord appends one binding, which follows another; before is nil for the first. The address-of-record is the key, and not in it.
-func appendRecord(dst []byte, r, before *location.Record) []byte {
+// AppendStored appends the stored form of the bindings of one address-of-record, which ParseStored
+// reads, and returns when the last of them expires. Without bindings it appends nothing and returns
+// the zero time. The address-of-record is the key it is stored under, and not part of it.
+func AppendStored(dst []byte, bindings []*Binding) ([]byte, time.Time) {
+	var expires time.Time
+	var before *Record
+	for i, b := range bindings {
+		if i == 0 {
+			dst = append(dst, recordVersion)
+		}
+		r := b.Record()
+		dst = appendRecord(dst, &r, before)
+		before = &r
+		if r.Expires.After(expires) {
+			expires = r.Expires
+		}
+	}
+	return dst, expires
+}
+
+// appendRecord appends one binding. before is the binding it follows, nil for the first.
+func appendRecord(dst []byte, r, before *Record) []byte {
 	if before == nil {
-		before = new(location.Record)
+		before = new(Record)
 	}
 	same := sharedTexts(before)
 	for i, text := range sharedTexts(r) {
@@ -54,16 +73,18 @@ func appendRecord(dst []byte, r, before *location.Record) []byte {
 
 var errRecord = errors.New("the record ends too early or is damaged")
 
-// parseRecords returns the bindings of an address-of-record; with an error, those before what is damaged.
-func parseRecords(aor string, data []byte) (list []location.Record, err error) {
+// ParseStored returns the bindings of an address-of-record from what AppendStored wrote, in this
+// version or an older one. When the record is damaged it returns an error and the bindings before
+// the damage.
+func ParseStored(aor string, data []byte) (list []Record, err error) {
 	if len(data) == 0 || data[0] < 1 || data[0] > recordVersion {
 		return nil, fmt.Errorf("record of %q: unknown version", aor)
 	}
 	version := data[0]
 	p := recordParser{rest: string(data[1:])} // the texts of all bindings share this
-	var before location.Record
+	var before Record
 	for p.rest != "" {
-		r := location.Record{AOR: aor}
+		r := Record{AOR: aor}
 		if version == 1 {
 			for _, text := range [...]*string{&r.Contact, &r.CallID, &r.Instance, &r.Path, &r.UserAgent, &r.Network} {
 				*text = p.text()
@@ -100,11 +121,14 @@ func parseRecords(aor string, data []byte) (list []location.Record, err error) {
 	return list, nil
 }
 
+// recordParser reads fields off the front of a record. After the first field that cannot be read it
+// is bad, and every further field is empty or zero.
 type recordParser struct {
 	rest string
 	bad  bool
 }
 
+// number reads a varint.
 func (p *recordParser) number() (n uint64) {
 	for shift := 0; shift < 64; shift += 7 {
 		if p.rest == "" {
@@ -121,8 +145,10 @@ func (p *recordParser) number() (n uint64) {
 	return 0
 }
 
+// text reads a text that is prefixed with its length.
 func (p *recordParser) text() string { return p.bytes(p.number()) }
 
+// bytes reads n bytes.
 func (p *recordParser) bytes(n uint64) string {
 	if n > uint64(len(p.rest)) {
 		p.bad, p.rest = true, ""
