@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/caddysip/caddysip/storage"
-	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,9 +15,10 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/follow"
-	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/inside"
 
 	_ "github.com/caddysip/caddysip/module/storage" // the default
+	"github.com/caddysip/caddysip/storage"
 )
 
 func init() {
@@ -75,6 +74,7 @@ type App struct {
 	domains    *domains
 	engine     *engine.Engine
 	generation *engine.Generation
+	in         inside.App
 	owners     []*Server // whose address each of generation.Listen is
 	workers    *workers
 	storage    certmagic.Storage
@@ -101,7 +101,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.workers = newWorkers(a.logger)
 	a.storage = ctx.Storage()
-	a.generation = &engine.Generation{Dispatcher: a, Logger: a.logger, Grace: engine.DefaultGrace}
+	a.generation = &engine.Generation{Dispatcher: (*dispatcher)(a), Logger: a.logger, Grace: engine.DefaultGrace}
 	switch {
 	case a.GracePeriod < 0:
 		return fmt.Errorf("grace_period %s: it must not be negative", time.Duration(a.GracePeriod))
@@ -126,6 +126,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.engine, a.pooled = e.(*engine.Engine), true
+	a.in = inside.App{Site: a, Engine: a.engine, Generation: a.generation, Guard: a.guard}
 	for name, s := range a.Servers {
 		if err := s.provision(ctx, a, name); err != nil {
 			return fmt.Errorf("server %s: %w", name, err)
@@ -211,21 +212,10 @@ func (a *App) Cleanup() error {
 	return err
 }
 
-// FollowPathOf is called while a registrar is provisioned that follows the Path of REGISTERs from edge proxies at these addresses.
-func (a *App) FollowPathOf(edges []netip.Prefix) {
-	a.generation.Edges = append(a.generation.Edges, edges...)
-}
-
-// Location returns the registrations.
-func (a *App) Location() *location.Store { return a.engine.Location }
-
-// Engine returns what the process keeps from one configuration to the next.
-func (a *App) Engine() *engine.Engine { return a.engine }
-
 // Interface guards
 var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
-	_ engine.Dispatcher  = (*App)(nil)
+	_ engine.Dispatcher  = (*dispatcher)(nil)
 )

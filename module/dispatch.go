@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
@@ -17,14 +18,19 @@ import (
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
+// dispatcher is an app as the engine sees it.
+type dispatcher App
+
 // ServeRequest implements engine.Dispatcher.
-func (a *App) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
+func (d *dispatcher) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
+	a := (*App)(d)
 	s := a.serverOf(&in.Flow)
 	if s == nil {
 		return false
 	}
 	r := requests.Get().(*Request)
-	r.msg, r.flow, r.outbox, r.server = m, in.Flow, in.Outbox, s
+	r.msg, r.server = m, s
+	r.in = inside.Request{Flow: in.Flow, Outbox: in.Outbox}
 	r.writer.r = r
 	if s.access != nil {
 		r.Received()

@@ -96,7 +96,7 @@ func (d *domains) appendAOR(dst []byte, u *wire.URI, single bool) ([]byte, bool)
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and tells whether it is one at a domain that
 // we serve.
-func (a *App) AppendAOR(dst []byte, u *URI) ([]byte, bool) {
+func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.appendAOR(dst, u, len(a.Domains) == 0)
 }
 
@@ -104,7 +104,7 @@ func (a *App) AppendAOR(dst []byte, u *URI) ([]byte, bool) {
 func (a *App) IsLocal(host []byte) bool { return a.domains.local(host) }
 
 // IsSelf tells whether a URI names this server itself: a host of ours, and a port we listen on, or none.
-func (a *App) IsSelf(u *URI) bool {
+func (a *App) IsSelf(u *wire.URI) bool {
 	if !a.domains.local(u.Host) {
 		return false
 	}

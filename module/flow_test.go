@@ -12,6 +12,7 @@ import (
 	"github.com/emiago/sipgo"
 	"github.com/emiago/sipgo/sip"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
 )
@@ -22,20 +23,20 @@ func TestFlows(t *testing.T) {
 	udp, tcp := s.UDP(), s.TCP()
 	tcp.Nothing()
 
-	f, ok := a.FlowTo(transport.UDP, udp.Addr, nil)
-	if !ok || f.Local != s.Addr || f.Remote != udp.Addr || a.SentBy(f) != s.Addr {
+	f, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, nil)
+	if !ok || f.Local != s.Addr || f.Remote != udp.Addr || inside.AppOf(a).SentBy(f) != s.Addr {
 		t.Errorf("to a UDP peer: %+v, %v", f, ok)
 	}
-	if again, ok := a.FlowTo(transport.UDP, udp.Addr, f.Listener); !ok || again != f {
+	if again, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, f.Listener); !ok || again != f {
 		t.Errorf("by the same socket: %+v, %v", again, ok)
 	}
-	f, ok = a.FlowTo(transport.TCP, tcp.Addr, nil)
-	if !ok || f.Remote != tcp.Addr || f.Conn == nil || a.SentBy(f) != s.Addr {
+	f, ok = inside.AppOf(a).FlowTo(transport.TCP, tcp.Addr, nil)
+	if !ok || f.Remote != tcp.Addr || f.Conn == nil || inside.AppOf(a).SentBy(f) != s.Addr {
 		t.Errorf("down a connection: %+v, %v", f, ok)
 	}
 	// A socket on loopback leads nowhere else, and IPv4 to no IPv6.
 	for _, addr := range []string{"192.0.2.1:5060", "[::1]:5060"} {
-		if f, ok := a.FlowTo(transport.UDP, netip.MustParseAddrPort(addr), nil); ok {
+		if f, ok := inside.AppOf(a).FlowTo(transport.UDP, netip.MustParseAddrPort(addr), nil); ok {
 			t.Errorf("to %s: %+v", addr, f)
 		}
 	}
@@ -46,21 +47,21 @@ func TestFlows(t *testing.T) {
 	}
 	defer l.Close()
 	remote := netip.MustParseAddrPort(l.Addr().String())
-	if _, ok := a.FlowTo(transport.TCP, remote, nil); ok {
+	if _, ok := inside.AppOf(a).FlowTo(transport.TCP, remote, nil); ok {
 		t.Error("there is a connection that nobody made")
 	}
 	for range 2 {
-		if _, err := a.Engine().Transport.Dial(t.Context(), transport.TCP, remote); err != nil {
+		if _, err := inside.AppOf(a).Engine.Transport.Dial(t.Context(), transport.TCP, remote); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f, ok = a.FlowTo(transport.TCP, remote, nil)
+	f, ok = inside.AppOf(a).FlowTo(transport.TCP, remote, nil)
 	if !ok || f.Listener != nil || f.Local.Port() == s.Addr.Port() {
 		t.Errorf("down our own connection: %+v, %v", f, ok)
 	}
 	// We are reached where we listen, not at that connection's port.
-	if a.SentBy(f) != s.Addr {
-		t.Errorf("reached at %s", a.SentBy(f))
+	if inside.AppOf(a).SentBy(f) != s.Addr {
+		t.Errorf("reached at %s", inside.AppOf(a).SentBy(f))
 	}
 }
 

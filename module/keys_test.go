@@ -13,13 +13,14 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // labels returns what the keys of a user's phone should show.
 func labels(s *handlertest.Server, user, agent string) map[int]string {
 	got := make(map[int]string)
-	for _, k := range s.App().Engine().Keys.Effective(user+"@example.com", keys.PhoneOf(agent)) {
+	for _, k := range inside.AppOf(s.App()).Engine.Keys.Effective(user+"@example.com", keys.PhoneOf(agent)) {
 		got[k.Key] = k.Label
 	}
 	return got

@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -65,18 +64,13 @@ const (
 	DefaultRegistrationBytes = 256 << 20
 )
 
-// ownerShare is which part of all registrations one user may make for others.
-const ownerShare = 10
-
-// RegistrationLimits returns how much a registrar of the server may hold.
-func (s *Server) RegistrationLimits() location.Limits {
-	l := location.Limits{Bindings: DefaultRegistrations, Bytes: DefaultRegistrationBytes}
-	if s.Limits != nil {
-		l.Bindings = cmp.Or(s.Limits.Registrations, l.Bindings)
-		l.Bytes = cmp.Or(s.Limits.RegistrationBytes, l.Bytes)
+// Registered returns how many contacts may be registered, and how many bytes of memory they may
+// take. l may be nil.
+func (l *Limits) Registered() (contacts int, bytes int64) {
+	if l == nil {
+		return DefaultRegistrations, DefaultRegistrationBytes
 	}
-	l.OwnerBindings, l.OwnerBytes = max(l.Bindings/ownerShare, 1), max(l.Bytes/ownerShare, 1)
-	return l
+	return cmp.Or(l.Registrations, DefaultRegistrations), cmp.Or(l.RegistrationBytes, DefaultRegistrationBytes)
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -285,7 +286,7 @@ func TestLimitTransactions(t *testing.T) {
 	if got := full() - before; got != 3 {
 		t.Errorf("%v refusals were counted", got)
 	}
-	if n := p.App().Engine().Transactions.Len(); n != 5 {
+	if n := inside.AppOf(p.App()).Engine.Transactions.Len(); n != 5 {
 		t.Errorf("%d transactions", n)
 	}
 }

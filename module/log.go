@@ -105,7 +105,7 @@ func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	add("from", addressOf(r, wire.From))
 	add("to", addressOf(r, wire.To))
 	add("call_id", r.msg.Header(wire.CallID))
-	enc.AddString("source", r.flow.Remote.String())
+	enc.AddString("source", r.in.Flow.Remote.String())
 	enc.AddString("transport", r.Transport())
 	add("user_agent", r.msg.Header(wire.UserAgent))
 	return nil

@@ -56,15 +56,15 @@ func (r *Request) placeholder(key string) (any, bool) {
 	case "user_agent":
 		return string(r.msg.Header(wire.UserAgent)), true
 	case "source":
-		return r.flow.Remote.String(), true
+		return r.in.Flow.Remote.String(), true
 	case "source.ip":
-		return r.flow.Remote.Addr().String(), true
+		return r.in.Flow.Remote.Addr().String(), true
 	case "source.port":
-		return strconv.Itoa(int(r.flow.Remote.Port())), true
+		return strconv.Itoa(int(r.in.Flow.Remote.Port())), true
 	case "local.host":
-		return string(wire.AppendHost(nil, r.flow.Local.Addr())), true
+		return string(wire.AppendHost(nil, r.in.Flow.Local.Addr())), true
 	case "local.port":
-		return strconv.Itoa(int(r.flow.Local.Port())), true
+		return strconv.Itoa(int(r.in.Flow.Local.Port())), true
 	case "transport":
 		return r.Transport(), true
 	case "auth.user":
@@ -98,7 +98,7 @@ func (r *Request) placeholder(key string) (any, bool) {
 	return nil, false
 }
 
-func uriPart(u *URI, part string) (any, bool) {
+func uriPart(u *wire.URI, part string) (any, bool) {
 	switch part {
 	case "":
 		return string(u.Raw), true

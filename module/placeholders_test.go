@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
+	"github.com/caddysip/caddysip/wire"
 )
 
 const placed = `INVITE sip:%34%331;x=y:pw@Example.com:5062;user=phone SIP/2.0
@@ -128,15 +128,15 @@ func TestEdit(t *testing.T) {
 	if _, err := r.SIP(); err != nil {
 		t.Fatal(err)
 	}
-	change := func(f func(e *module.Edits, m *module.Message)) {
+	change := func(f func(e *wire.Edits, m *wire.Message)) {
 		t.Helper()
 		if err := r.Edit(f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	change(func(e *module.Edits, m *module.Message) { e.SetRequestURI(m, []byte("sip:x@h")) })
-	change(func(e *module.Edits, m *module.Message) { e.DeleteHeader(m, "subject"); e.AddHeader(m, "X-New", "1") })
-	change(func(e *module.Edits, m *module.Message) {})
+	change(func(e *wire.Edits, m *wire.Message) { e.SetRequestURI(m, []byte("sip:x@h")) })
+	change(func(e *wire.Edits, m *wire.Message) { e.DeleteHeader(m, "subject"); e.AddHeader(m, "X-New", "1") })
+	change(func(e *wire.Edits, m *wire.Message) {})
 	want := strings.NewReplacer("\n", "\r\n", "sip:%34%331;x=y:pw@Example.com:5062;user=phone", "sip:x@h", "Subject: {sip.method} $1 \\{x}\n", "",
 		"s: compact\n", "", "Content-Length: 0\n", "Content-Length: 0\r\nX-New: 1\r\n").Replace(placed)
 	if got := string(r.Message().Raw); got != want {
@@ -146,7 +146,7 @@ func TestEdit(t *testing.T) {
 		t.Errorf("the request still is for %s, %v", r.URI().Raw, err)
 	}
 	// What would break the request is not done.
-	err := r.Edit(func(e *module.Edits, m *module.Message) { e.DeleteHeader(m, "Call-ID") })
+	err := r.Edit(func(e *wire.Edits, m *wire.Message) { e.DeleteHeader(m, "Call-ID") })
 	if err == nil || string(r.Message().Raw) != want || string(r.Header("Call-ID")) != "call1@192.0.2.7" || r.Message().CSeq != 4711 {
 		t.Errorf("%v, and then\n%s", err, r.Message().Raw)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 func init() {
@@ -50,18 +51,18 @@ func TestReload(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
 	all := peers(s)
-	sockets := slices.Clone(s.App().Listeners())
+	sockets := slices.Clone(inside.AppOf(s.App()).Listeners())
 	secret := string(s.App().Secret())
 	if len(secret) != 32 {
 		t.Errorf("a secret of %d bytes", len(secret))
 	}
-	engine := s.App().Engine()
+	engine := inside.AppOf(s.App()).Engine
 	for _, name := range []string{"one", "two", "three"} {
 		s.Load(servers(addr, "act tell "+name))
 		for _, p := range all {
 			ask(p, "200 "+name)
 		}
-		if !slices.Equal(s.App().Listeners(), sockets) || s.App().Engine() != engine || string(s.App().Secret()) != secret {
+		if !slices.Equal(inside.AppOf(s.App()).Listeners(), sockets) || inside.AppOf(s.App()).Engine != engine || string(s.App().Secret()) != secret {
 			t.Error("a reload has moved sockets, engine or secret")
 		}
 	}
@@ -114,7 +115,7 @@ func TestFailingReload(t *testing.T) {
 		for _, p := range append(all, peers(s)...) {
 			ask(p, "200 one")
 		}
-		if n := len(s.App().Engine().Transport.Listeners()); n != 2 {
+		if n := len(inside.AppOf(s.App()).Engine.Transport.Listeners()); n != 2 {
 			t.Errorf("%d listeners", n)
 		}
 		// What was opened already is closed again.
@@ -196,7 +197,7 @@ func TestRemoved(t *testing.T) {
 	s.Load(strings.Replace(servers(inner, "act tell last"), "domain", "grace_period 1ms\n\t\tdomain", 1))
 	last.Closed()
 	// Each of its listeners has a timer of its own.
-	for deadline := time.Now().Add(20 * time.Second); len(s.App().Engine().Transport.Listeners()) > 2; runtime.Gosched() {
+	for deadline := time.Now().Add(20 * time.Second); len(inside.AppOf(s.App()).Engine.Transport.Listeners()) > 2; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("the listeners are still open")
 		}

@@ -12,7 +12,7 @@ import (
 
 // ReplaceURI replaces the placeholders in a URI of the configuration, and reads it. What they bring into the user part is escaped as
 // RFC 3261 §19.1.2 asks, so that no text that came with a request makes another URI of it.
-func (r *Request) ReplaceURI(text string) (URI, error) {
+func (r *Request) ReplaceURI(text string) (wire.URI, error) {
 	if strings.IndexByte(text, '{') >= 0 {
 		user, rest := "", text
 		if at := strings.LastIndexByte(text, '@'); at >= 0 {
@@ -24,7 +24,7 @@ func (r *Request) ReplaceURI(text string) (URI, error) {
 				return escapeUser(caddy.ToString(val)), nil
 			})
 			if err != nil {
-				return URI{}, err
+				return wire.URI{}, err
 			}
 		}
 		text = user + r.Replace(rest)
@@ -33,7 +33,7 @@ func (r *Request) ReplaceURI(text string) (URI, error) {
 }
 
 // ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips or tel.
-func ParseURI(text string) (URI, error) {
+func ParseURI(text string) (wire.URI, error) {
 	u, err := wire.ParseURI([]byte(text))
 	switch {
 	case err == nil && u.Scheme == wire.OtherScheme:

@@ -8,32 +8,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/emiago/sipgo/sip"
 
-	"github.com/caddysip/caddysip/internal/sip/transaction"
-	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/wire"
 )
-
-// URI is a view of a URI.
-type URI = wire.URI
-
-// NameAddr is a view of an address with its display name and parameters.
-type NameAddr = wire.NameAddr
-
-// Message is a view of a SIP message.
-type Message = wire.Message
-
-// Edits collects changes to a request's bytes; see Request.Edit.
-type Edits = wire.Edits
-
-// Flow is where a message came from and how to reach that place again.
-type Flow = transport.Flow
 
 // Request is a SIP request on its way through the handlers. Its bytes, and all slices its methods return, are valid until
 // ServeSIP returns, unless Keep was called.
 type Request struct {
 	msg      *wire.Message
-	flow     transport.Flow
-	outbox   *transport.Outbox // nil once the request is kept
+	in       inside.Request
 	server   *Server
 	received time.Time // set when something wants it
 
@@ -58,7 +41,7 @@ type Request struct {
 }
 
 // Message returns the view of the message, with all changes that handlers have made to it.
-func (r *Request) Message() *Message { return r.msg }
+func (r *Request) Message() *wire.Message { return r.msg }
 
 // Method returns the method.
 func (r *Request) Method() string {
@@ -72,7 +55,7 @@ func (r *Request) Method() string {
 func (r *Request) Is(method string) bool { return string(r.msg.MethodName()) == method }
 
 // URI returns the Request-URI. It has been found well-formed before any handler runs.
-func (r *Request) URI() *URI {
+func (r *Request) URI() *wire.URI {
 	if !r.hasURI {
 		r.uri, _ = wire.ParseURI(r.msg.RequestURI())
 		r.hasURI = true
@@ -81,27 +64,27 @@ func (r *Request) URI() *URI {
 }
 
 // Address reads the first address in a header field, and its URI, which is empty when it is malformed.
-func (r *Request) Address(id wire.HeaderID) (NameAddr, URI) {
+func (r *Request) Address(id wire.HeaderID) (wire.NameAddr, wire.URI) {
 	v := r.msg.Values(id)
 	if !v.Next() {
-		return NameAddr{}, URI{}
+		return wire.NameAddr{}, wire.URI{}
 	}
 	a, err := wire.ParseNameAddr(v.Value())
 	if err != nil {
-		return a, URI{}
+		return a, wire.URI{}
 	}
 	u, err := wire.ParseURI(a.URI)
 	if err != nil {
-		return a, URI{}
+		return a, wire.URI{}
 	}
 	return a, u
 }
 
 // From returns the From address and its URI.
-func (r *Request) From() (NameAddr, URI) { return r.Address(wire.From) }
+func (r *Request) From() (wire.NameAddr, wire.URI) { return r.Address(wire.From) }
 
 // To returns the To address and its URI.
-func (r *Request) To() (NameAddr, URI) { return r.Address(wire.To) }
+func (r *Request) To() (wire.NameAddr, wire.URI) { return r.Address(wire.To) }
 
 // Header returns the value of the first line of a header field, by its long or compact name in any case; nil when it isn't there.
 func (r *Request) Header(name string) []byte {
@@ -110,19 +93,16 @@ func (r *Request) Header(name string) []byte {
 }
 
 // Source returns where the packet came from.
-func (r *Request) Source() netip.AddrPort { return r.flow.Remote }
+func (r *Request) Source() netip.AddrPort { return r.in.Flow.Remote }
 
 // Local returns the address the packet was sent to.
-func (r *Request) Local() netip.AddrPort { return r.flow.Local }
+func (r *Request) Local() netip.AddrPort { return r.in.Flow.Local }
 
 // Transport returns "udp", "tcp", "tls", "ws" or "wss".
-func (r *Request) Transport() string { return r.flow.Network.String() }
-
-// Flow returns the way the request came, which leads back to its sender.
-func (r *Request) Flow() Flow { return r.flow }
+func (r *Request) Transport() string { return r.in.Flow.Network.String() }
 
 // Trusted reports whether the request came from an address that the server's configuration trusts.
-func (r *Request) Trusted() bool { return r.server.Trusts(r.flow.Remote.Addr()) }
+func (r *Request) Trusted() bool { return r.server.Trusts(r.in.Flow.Remote.Addr()) }
 
 // Server returns the server that took the request.
 func (r *Request) Server() *Server { return r.server }
@@ -171,8 +151,8 @@ func (r *Request) SIP() (*sip.Request, error) {
 			return nil, Error(400, err)
 		}
 		req := msg.(*sip.Request)
-		req.SetTransport(r.flow.Network.Token())
-		req.SetSource(r.flow.Remote.String())
+		req.SetTransport(r.in.Flow.Network.Token())
+		req.SetSource(r.in.Flow.Remote.String())
 		r.sip = req
 	}
 	return r.sip, nil
@@ -180,7 +160,7 @@ func (r *Request) SIP() (*sip.Request, error) {
 
 // Edit changes the bytes of the request that the following handlers see and that is relayed. A change that would make it malformed is
 // an error and changes nothing.
-func (r *Request) Edit(change func(e *Edits, m *Message)) error {
+func (r *Request) Edit(change func(e *wire.Edits, m *wire.Message)) error {
 	r.edits.Reset()
 	change(&r.edits, r.msg)
 	if r.edits.Len() == 0 {
@@ -201,12 +181,11 @@ func (r *Request) Edit(change func(e *Edits, m *Message)) error {
 	return nil
 }
 
-// Keep makes the request, and the ResponseWriter that came with it, valid after ServeSIP has returned. It returns the outbox in which what is
-// sent until then may be collected.
-func (r *Request) Keep() *transport.Outbox {
-	out := r.outbox
+// Keep makes the request, and the ResponseWriter that came with it, valid after ServeSIP has
+// returned. It copies the request's bytes.
+func (r *Request) Keep() {
 	if r.kept {
-		return out
+		return
 	}
 	r.kept = true
 	r.Received()
@@ -215,27 +194,9 @@ func (r *Request) Keep() *transport.Outbox {
 		r.msg = &r.ownMsg
 		r.hasURI = false
 	}
-	r.outbox = nil
-	return out
+	r.in.Outbox = nil
 }
 
 // Drop says that a request is left without an answer on purpose: it is not in the access log, so that a flood doesn't fill that. Whoever calls it neither
 // answers nor calls the next handler.
 func (r *Request) Drop() { r.dropped = true }
-
-// Transaction makes the request's server transaction, unless it has been made: what is sent from then on is repeated when the client
-// repeats its request. cancel, which may be nil, is called when the client cancels an INVITE.
-func (r *Request) Transaction(h TransactionHandler) error {
-	if r.writer.tx != nil {
-		return nil
-	}
-	tx, err := r.server.app.engine.Transactions.NewServer(r.msg, r.flow, r.msg.ResponseAddr(r.flow.Remote), r.toTag(), h)
-	if err != nil {
-		return HandlerError{Status: 503, Err: err}
-	}
-	r.writer.tx = tx
-	return nil
-}
-
-// TransactionHandler is told what becomes of a server transaction.
-type TransactionHandler = transaction.ServerHandler

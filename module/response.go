@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
-	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -20,10 +19,7 @@ type Response struct {
 
 	// Relay is a response from further on, which is passed on with its topmost Via removed (RFC 3261 §16.7). Reason, ContentType and Body are
 	// not looked at.
-	Relay *Message
-
-	// Outbox collects what is sent with the other answers of one batch of packets. It may be nil.
-	Outbox *transport.Outbox
+	Relay *wire.Message
 
 	// By says who answered, for the access log; empty: the handler that did.
 	By string
@@ -56,10 +52,7 @@ func (w *responder) WriteResponse(res *Response) error {
 	if r.msg.Method == wire.ACK {
 		return nil // nothing answers an ACK (RFC 3261 §17.1.1.3)
 	}
-	out := r.outbox
-	if out == nil {
-		out = res.Outbox
-	}
+	out := r.in.Outbox
 	var b []byte
 	if out != nil {
 		b = out.Buffer()
@@ -69,7 +62,7 @@ func (w *responder) WriteResponse(res *Response) error {
 	if w.tx != nil {
 		err = w.tx.Respond(b, res.Status, out)
 	} else {
-		f := engine.ResponseFlow(r.msg, r.flow)
+		f := engine.ResponseFlow(r.msg, r.in.Flow)
 		if out != nil {
 			err = out.Send(f, b)
 		} else {
@@ -101,7 +94,7 @@ func (w *responder) append(dst []byte, res *Response) []byte {
 	}
 	// A response that makes a dialog takes the route with it (RFC 3261 §12.1.1).
 	o.RecordRoute = res.Status > 100 && res.Status < 300 && r.msg.Method == wire.INVITE
-	return r.msg.AppendResponse(dst, res.Status, reasonOf(res.Status, res.Reason), r.flow.Remote, &o)
+	return r.msg.AppendResponse(dst, res.Status, reasonOf(res.Status, res.Reason), r.in.Flow.Remote, &o)
 }
 
 // toTag returns the tag of our responses to the request.

@@ -174,7 +174,7 @@ func overlap(x, y engine.Address) bool {
 
 // serverOf returns the server that listens where a request came, nil when none does any more: what is left of another server's
 // connections must not get into these routes. What comes over a connection that we made belongs to the first server.
-func (a *App) serverOf(f *Flow) *Server {
+func (a *App) serverOf(f *transport.Flow) *Server {
 	for i, own := range a.generation.Listeners {
 		if own == f.Listener || f.Listener == nil {
 			return a.owners[i]
@@ -188,6 +188,3 @@ func (a *App) serverOf(f *Flow) *Server {
 	}
 	return nil
 }
-
-// Listeners returns the open sockets of all servers.
-func (a *App) Listeners() []*transport.Listener { return a.generation.Listeners }

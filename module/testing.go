@@ -1,10 +1,16 @@
 package module
 
-import "github.com/caddysip/caddysip/wire"
+import (
+	"net/netip"
 
-// NewRequest makes a request of a message that came by flow to a server, which may be nil. It is for tests of handlers and matchers.
-func NewRequest(raw []byte, flow Flow, s *Server) (*Request, error) {
-	r := &Request{msg: new(wire.Message), flow: flow, server: s}
+	"github.com/caddysip/caddysip/wire"
+)
+
+// NewRequest makes a request of a message that came by UDP from one address to another, and to a
+// server, which may be nil. It is for tests of handlers and matchers.
+func NewRequest(raw []byte, source, local netip.AddrPort, s *Server) (*Request, error) {
+	r := &Request{msg: new(wire.Message), server: s}
+	r.in.Flow.Remote, r.in.Flow.Local = source, local
 	r.writer.r = r
 	if err := r.msg.Parse(raw); err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ func (r *Request) Payer() string {
 	if r.Trusted() {
 		return ""
 	}
-	return transport.SourceOf(r.flow.Remote).String()
+	return transport.SourceOf(r.in.Flow.Remote).String()
 }
 
 // Hold keeps the request while it waits for something, and takes the memory for that. It returns what gives the memory back,
@@ -65,8 +65,8 @@ func Busy() *Response {
 	return res
 }
 
-// Waits calls f, for whoever has a request wait for a callback: a panic ends that request alone.
-func (a *App) Waits(f func()) {
+// guard calls f for whoever has a request wait for a callback: a panic ends that request alone.
+func (a *App) guard(f func()) {
 	defer func() { recovered(a.logger, recover()) }()
 	f()
 }

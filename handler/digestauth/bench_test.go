@@ -9,7 +9,9 @@ import (
 	client "github.com/icholy/digest"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/digest"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -18,14 +20,14 @@ import (
 func BenchmarkDigestAuth(b *testing.B) {
 	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
 	h := &DigestAuth{Users: []User{{Name: "101", Password: "secret-of-101"}}, app: app, logger: zap.NewNop(), nonces: digest.Shared()}
-	h.tokens.Site = app
+	h.tokens.Site = inside.AppOf(app)
 	repl := caddy.NewReplacer()
 	for _, err := range []error{h.provisionRealm(repl), h.provisionOptions(), h.provisionUsers(caddy.Context{}, repl)} {
 		if err != nil {
 			b.Fatal(err)
 		}
 	}
-	flow := module.Flow{Remote: netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.10:5060")}
+	flow := transport.Flow{Remote: netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.10:5060")}
 	register := func(line string) []byte {
 		return []byte(strings.ReplaceAll("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1;rport\nMax-Forwards: 70\n"+
 			"From: <sip:101@example.com>;tag=f1\nTo: <sip:101@example.com>\nCall-ID: call1@192.0.2.7\nCSeq: 2 REGISTER\n"+
@@ -50,7 +52,7 @@ func BenchmarkDigestAuth(b *testing.B) {
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
-				r, err := module.NewRequest(raw, flow, nil)
+				r, err := module.NewRequest(raw, flow.Remote, flow.Local, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // TestChallenge has requests without credentials. None gets any further.
@@ -43,7 +44,7 @@ func TestChallenge(t *testing.T) {
 			same(t, "realm", c.Realm, "caddysip")
 		}
 	}
-	same(t, "transactions", s.App().Engine().Transactions.Len(), 0)
+	same(t, "transactions", inside.AppOf(s.App()).Engine.Transactions.Len(), 0)
 }
 
 // TestOffers has which algorithms are offered, and in which order.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
@@ -82,6 +83,7 @@ type DigestAuth struct {
 	Ban caddy.Duration `json:"ban,omitempty"`
 
 	app       *module.App
+	in        *inside.App
 	logger    *zap.Logger
 	realm     []byte
 	domain    string // that users belong to; empty: to any that is served
@@ -110,7 +112,8 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = server.App()
-	h.tokens.Site, h.tokens.Calls = h.app, h.app.Engine().Calls
+	h.in = inside.AppOf(h.app)
+	h.tokens.Site, h.tokens.Calls = h.in, h.in.Engine.Calls
 	h.nonces = digest.Shared()
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -170,7 +173,7 @@ func (h *DigestAuth) provisionOptions() error {
 		return nil
 	}
 	var err error
-	h.limit, err = newLimit(h.app.Engine(), h.logger, cmp.Or(h.Failures, DefaultFailures),
+	h.limit, err = newLimit(h.in.Engine, h.logger, cmp.Or(h.Failures, DefaultFailures),
 		cmp.Or(time.Duration(h.FailureWindow), DefaultWindow), cmp.Or(time.Duration(h.Ban), DefaultBan))
 	return err
 }

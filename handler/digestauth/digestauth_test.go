@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
 // TestRegister registers with each algorithm and transport.
@@ -336,7 +337,7 @@ func TestAuthenticated(t *testing.T) {
 func TestProven(t *testing.T) {
 	s := start(t, "")
 	proven := func(p *phone) bool {
-		return s.App().Engine().Proven(module.Flow{Remote: p.Addr, Local: s.Addr})
+		return inside.AppOf(s.App()).Engine.Proven(transport.Flow{Remote: p.Addr, Local: s.Addr})
 	}
 	p, other := newPhone(t, s, "udp", "alice"), newPhone(t, s, "udp", "alice")
 	c := p.challenged("REGISTER", "sip:127.0.0.1")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -23,7 +24,7 @@ func TestBan(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp"} {
 		for options, failures := range map[string]int{"failures 3 1h\nban 1h": 3, "failures 1\nban 2h": 1, "": 20, "failures off": 0} {
 			s := start(t, options)
-			bans := s.App().Engine().Bans
+			bans := inside.AppOf(s.App()).Engine.Bans
 			local := netip.MustParseAddr("127.0.0.1")
 			t.Cleanup(func() { bans.Unban(local) })
 			p := newPhone(t, s, transport, "alice")
@@ -98,7 +99,7 @@ func TestOffice(t *testing.T) {
 			old.Send(old.request("ACK", uri("alice"), old.answers(c, "INVITE", uri("alice"), 1)))
 			old.challenged("INVITE", uri("alice"))
 		}, "challenged", "refused", "challenged")
-		same(t, "bans", s.App().Engine().Bans.Len(), 0)
+		same(t, "bans", inside.AppOf(s.App()).Engine.Bans.Len(), 0)
 		// The others go on, on the connections that they have and on new ones, and so does the user's other phone.
 		same(t, "alice", alice.answer("secret-alice"), "200")
 		same(t, "alice, elsewhere", newPhone(t, s, transport, "alice").answer("secret-alice"), "200")
@@ -127,7 +128,7 @@ func TestGuessesAtAnOffice(t *testing.T) {
 	same(t, "carol, who is new", newPhone(t, s, "tcp", "carol").answer("secret-carol"), "403")
 	same(t, "bob, who was there", newPhone(t, s, "udp", "bob").answer("secret-bob"), "200")
 	same(t, "alice's phone", alice.answer("secret-alice"), "200")
-	same(t, "bans", s.App().Engine().Bans.Len(), 0)
+	same(t, "bans", inside.AppOf(s.App()).Engine.Bans.Len(), 0)
 }
 
 // TestRestoredOffice has users known at an address from what was stored, when the server has just started.
@@ -139,7 +140,7 @@ func TestRestoredOffice(t *testing.T) {
 	for range 5 {
 		old.answer("old")
 	}
-	same(t, "bans", s.App().Engine().Bans.Len(), 0)
+	same(t, "bans", inside.AppOf(s.App()).Engine.Bans.Len(), 0)
 	same(t, "alice", newPhone(t, s, "udp", "alice").answer("secret-alice"), "200")
 }
 
@@ -208,5 +209,5 @@ func TestForgedFailures(t *testing.T) {
 			same(t, "stale", challenges(t, other.Receive())[0].Stale, true)
 		}, "stale")
 	}
-	same(t, "bans", s.App().Engine().Bans.Len(), 0)
+	same(t, "bans", inside.AppOf(s.App()).Engine.Bans.Len(), 0)
 }

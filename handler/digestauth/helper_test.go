@@ -14,6 +14,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/respond"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // phone is a peer with a user's name and password.
@@ -136,7 +137,7 @@ func registered(t *testing.T, s *handlertest.Server, transport, user string) *ph
 
 // bindings tells how many contacts a user has.
 func bindings(s *handlertest.Server, aor string) int {
-	return len(s.App().Location().Lookup([]byte(aor), nil))
+	return len(inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil))
 }
 
 // outcome returns how often something was decided.

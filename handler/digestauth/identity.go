@@ -27,7 +27,7 @@ func (h *DigestAuth) mayBe(user string, r *module.Request) bool {
 }
 
 // is tells whether a URI names a user. A user's name with a domain in it stands for the whole address-of-record.
-func (h *DigestAuth) is(user string, u *module.URI) bool {
+func (h *DigestAuth) is(user string, u *wire.URI) bool {
 	var room [128]byte
 	aor, ours := h.app.AppendAOR(room[:0], u)
 	at := bytes.LastIndexByte(aor, '@')
@@ -54,7 +54,7 @@ func (h *DigestAuth) registeredHere(user string, r *module.Request) bool {
 
 // domainOf returns a host as it is in an address-of-record, empty when it is no domain of ours.
 func domainOf(app *module.App, host string) string {
-	u := module.URI{Scheme: wire.SIP, User: []byte("x"), Host: []byte(host)}
+	u := wire.URI{Scheme: wire.SIP, User: []byte("x"), Host: []byte(host)}
 	aor, ours := app.AppendAOR(nil, &u)
 	if !ours {
 		return ""
@@ -64,7 +64,7 @@ func domainOf(app *module.App, host string) string {
 
 // sameURI tells whether credentials were made for a URI: the request's (RFC 7616 §3.4.6). Clients write it with other parameters, or without the port, and
 // give any of our names and addresses for another: what counts is who is called, and where.
-func (h *DigestAuth) sameURI(c *digest.Credentials, to *module.URI) bool {
+func (h *DigestAuth) sameURI(c *digest.Credentials, to *wire.URI) bool {
 	if bytes.Equal(c.URI, to.Raw) {
 		return true
 	}

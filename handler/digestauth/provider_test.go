@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 )
 
@@ -142,9 +143,9 @@ func TestFull(t *testing.T) {
 	other.ask(other.register(other.answers(&forged, "REGISTER", "sip:127.0.0.1", 2)), "401")
 	close(open)
 	alice.Expect("SIP/2.0 200")
-	for deadline := time.Now().Add(10 * time.Second); s.App().Engine().Budget.Used(budget.Waiting) != 0; runtime.Gosched() {
+	for deadline := time.Now().Add(10 * time.Second); inside.AppOf(s.App()).Engine.Budget.Used(budget.Waiting) != 0; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("left: %s", s.App().Engine().Budget)
+			t.Fatalf("left: %s", inside.AppOf(s.App()).Engine.Budget)
 		}
 	}
 }

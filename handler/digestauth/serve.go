@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
@@ -57,7 +58,7 @@ func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next m
 // end need not be a user; those that a user gives all the same are checked if there is more that they allow: see routetoken.
 func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 	if m := r.Message(); m.Method != wire.REGISTER && r.InDialog() {
-		rs, err := h.tokens.ReadRoutes(m, r.URI(), routetoken.Sender{Flow: r.Flow(), Trusted: r.Trusted()})
+		rs, err := h.tokens.ReadRoutes(m, r.URI(), routetoken.Sender{Flow: inside.RequestOf(r).Flow, Trusted: r.Trusted()})
 		if err == nil {
 			return rs
 		}
@@ -79,7 +80,7 @@ func (h *DigestAuth) asks(r *module.Request, line []byte) bool {
 func (h *DigestAuth) pass(w module.ResponseWriter, r *module.Request, next module.Next) error {
 	m := r.Message()
 	if m.Has(wire.Authorization) || m.Has(wire.ProxyAuthorization) {
-		err := r.Edit(func(e *module.Edits, m *module.Message) {
+		err := r.Edit(func(e *wire.Edits, m *wire.Message) {
 			for _, id := range [...]wire.HeaderID{wire.Authorization, wire.ProxyAuthorization} {
 				for it := m.Lines(id.String()); it.Next(); {
 					if string(digest.RealmOf(it.Value())) == string(h.realm) {
@@ -158,9 +159,9 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 		return h.challenge(w, r, true)
 	}
 	if nonce.Port == r.Source().Port() {
-		h.app.Engine().Prove(r.Flow())
+		h.in.Engine.Prove(inside.RequestOf(r).Flow)
 	}
-	h.app.Engine().Authenticated(r.Source().Addr(), user)
+	h.in.Engine.Authenticated(r.Source().Addr(), user)
 	if !h.mayBe(user, r) {
 		outcomes.forbidden.Inc()
 		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.Logged(addressOf(r, wire.From))),

@@ -87,7 +87,7 @@ func (h *Header) added(name string, values []string) {
 
 // ServeSIP implements module.Handler.
 func (h *Header) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
-	err := r.Edit(func(e *wire.Edits, m *module.Message) {
+	err := r.Edit(func(e *wire.Edits, m *wire.Message) {
 		for _, name := range h.remove {
 			e.DeleteHeader(m, name)
 		}

@@ -51,7 +51,7 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 		b.startTimerC()
 	}
 	if !b.c.over {
-		b.c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
+		b.c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	}
 }
 
@@ -65,7 +65,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	b.hear(m)
 	c.answered(m.Status)
 	c.over = true
-	c.write(&module.Response{Status: m.Status, Relay: m, Outbox: out, By: b.name()})
+	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	c.cancel(out)
 	if c.method != wire.INVITE {
 		c.release()
@@ -146,7 +146,7 @@ func (b *branch) end() {
 func (b *branch) startTimerC() {
 	d := time.Duration(b.c.p.Timeout)
 	if b.timerC == nil {
-		b.timerC = b.c.p.app.Engine().Transactions.AfterFunc(d, b.onTimerC)
+		b.timerC = b.c.p.in.Engine.Transactions.AfterFunc(d, b.onTimerC)
 	} else {
 		b.timerC.Reset(d)
 	}

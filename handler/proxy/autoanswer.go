@@ -27,7 +27,7 @@ func ring(r *module.Request) error {
 }
 
 // quiet deletes the fields and parameters.
-func quiet(e *module.Edits, m *module.Message) {
+func quiet(e *wire.Edits, m *wire.Message) {
 	if m.HasAny(infoFields) {
 		for _, name := range infoFields.Names() {
 			for it := m.Lines(name); it.Next(); {
@@ -82,7 +82,7 @@ func maySayAnswer(b []byte) bool {
 
 // routesToAnswer reports whether a strict router before or behind us makes a Route the Request-URI
 // of an INVITE, and it has such a parameter.
-func routesToAnswer(m *module.Message, rs *routetoken.Routes) bool {
+func routesToAnswer(m *wire.Message, rs *routetoken.Routes) bool {
 	if methodOf(m) != wire.INVITE {
 		return false
 	}

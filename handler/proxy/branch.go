@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
@@ -59,12 +60,11 @@ func (b *branch) reach(out *transport.Outbox) {
 			return
 		}
 	}
-	app := b.c.p.app
 	preferred := b.target.preferred
 	if preferred == nil {
-		preferred = b.c.r.Flow().Listener
+		preferred = inside.RequestOf(b.c.r).Flow.Listener
 	}
-	f, ok := app.FlowTo(b.at.Network, b.at.Addr, preferred)
+	f, ok := b.c.p.in.FlowTo(b.at.Network, b.at.Addr, preferred)
 	switch {
 	case ok && f.Local.IsValid():
 		b.send(f, out)
@@ -98,7 +98,7 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 		return
 	}
 	o := transaction.ClientOptions{Source: c.r.Source()}
-	client, err := c.p.app.Engine().Transactions.NewClient(request, f, b, out, o)
+	client, err := c.p.in.Engine.Transactions.NewClient(request, f, b, out, o)
 	if err != nil {
 		b.refused(err, out)
 		return

@@ -50,7 +50,7 @@ func controls(r *module.Request, within bool) bool {
 }
 
 // methodOf returns the method that a lenient phone may take it for.
-func methodOf(m *module.Message) wire.Method {
+func methodOf(m *wire.Message) wire.Method {
 	if m.Method != wire.OtherMethod {
 		return m.Method
 	}
@@ -97,7 +97,7 @@ func controlEvent(value []byte) bool {
 }
 
 // typeIs reports whether there is one Content-Type, and it is one of the types.
-func typeIs(m *module.Message, types ...string) bool {
+func typeIs(m *wire.Message, types ...string) bool {
 	lines := m.Lines("Content-Type")
 	if !lines.Next() {
 		return false
@@ -108,7 +108,7 @@ func typeIs(m *module.Message, types ...string) bool {
 
 // controlBody reports whether a request has a document that a phone obeys, or one in a message or a
 // part of its body, or may have one that cannot be seen.
-func controlBody(m *module.Message) bool {
+func controlBody(m *wire.Message) bool {
 	container := false
 	for it := m.Lines("Content-Type"); it.Next(); {
 		if wire.EqualFold(it.Value(), "application/sdp") {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/internal/sip/transport"
-	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -16,7 +15,7 @@ type within struct {
 	last  bool // it is the NOTIFY that ends a subscription
 }
 
-func (in *within) set(m *module.Message, rs *routetoken.Routes) {
+func (in *within) set(m *wire.Message, rs *routetoken.Routes) {
 	in.n = copy(in.calls[:], rs.Calls())
 	if m.Method == wire.NOTIFY {
 		const state = "terminated"
@@ -27,7 +26,7 @@ func (in *within) set(m *module.Message, rs *routetoken.Routes) {
 
 // answered remembers what the final response to a request within a call means for that call.
 func (c *responseContext) answered(status int) {
-	calls := c.p.app.Engine().Calls
+	calls := c.p.in.Engine.Calls
 	ok := status >= 200 && status < 300
 	over := ok || status == 481 || status == 408 // RFC 3261 §15.1.1
 	for _, call := range c.within.calls[:c.within.n] {
@@ -58,7 +57,7 @@ func (b *branch) token(in, out transport.Flow) routetoken.Token {
 	t := routetoken.Token{
 		Caller: endOf(in, c.caller),
 		Callee: endOf(out, b.target.user),
-		Made:   c.p.app.Engine().Calls.Now(),
+		Made:   c.p.in.Engine.Calls.Now(),
 		Invite: c.method == wire.INVITE,
 	}
 	if b.target.source.Addr.IsValid() {
@@ -87,7 +86,7 @@ func (b *branch) hear(m *wire.Message) {
 	if b.id == 0 || m.ToTag() == nil {
 		return
 	}
-	calls := b.c.p.app.Engine().Calls
+	calls := b.c.p.in.Engine.Calls
 	dialog := calls.Dialog(m.FromTag(), m.ToTag())
 	switch b.dialog {
 	case 0:
@@ -102,6 +101,6 @@ func (b *branch) hear(m *wire.Message) {
 // fail takes note that a branch makes no dialog.
 func (b *branch) fail() {
 	if b.id != 0 {
-		b.c.p.app.Engine().Calls.Fail(b.id)
+		b.c.p.in.Engine.Calls.Fail(b.id)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/internal/sip/transport"
-	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -18,11 +18,11 @@ var edits = sync.Pool{New: func() any { return &wire.Edits{Text: make([]byte, 0,
 // forward appends the request as it goes out to a branch by a flow (RFC 3261 §16.6).
 func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 	c := b.c
-	m, in := c.r.Message(), c.r.Flow()
+	m, in := c.r.Message(), inside.RequestOf(c.r).Flow
 	e := edits.Get().(*wire.Edits)
 	defer edits.Put(e)
 	e.Reset()
-	self := c.p.app.SentBy(f)
+	self := c.p.in.SentBy(f)
 
 	e.PushHeader(m, wire.Via)
 	e.Text = append(append(e.Text, "Via: SIP/2.0/"...), f.Network.Token()...)
@@ -40,7 +40,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 		e.PushHeader(m, wire.RecordRoute)
 		e.Text = appendRecordRoute(e.Text, user, f.Network, self)
 		// When it came by another socket than it goes out by, each side gets the one that it can reach (RFC 5658 §4).
-		if came := c.p.app.SentBy(in); came != self || in.Network != f.Network {
+		if came := c.p.in.SentBy(in); came != self || in.Network != f.Network {
 			e.Text = appendRecordRoute(e.Text, user, in.Network, came)
 		}
 	}
@@ -56,7 +56,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 
 // uniqueOf returns the number that makes a branch parameter this transaction's own. What is forwarded without a transaction has the same when it is
 // repeated (RFC 3261 §16.11).
-func uniqueOf(m *module.Message) uint64 {
+func uniqueOf(m *wire.Message) uint64 {
 	if m.Method == wire.ACK {
 		return engine.StatelessBranch(m)
 	}
@@ -74,7 +74,7 @@ func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPor
 
 // rewriteRoute sets Request-URI and Route: our own values go, those of the target come in front. A strict router wants to find itself in the
 // Request-URI, and the Request-URI at the end of Route; after one, it is put back (RFC 3261 §16.4, §16.6 steps 2, 4 and 6).
-func (rt *routing) rewriteRoute(e *wire.Edits, m *module.Message, t *target) {
+func (rt *routing) rewriteRoute(e *wire.Edits, m *wire.Message, t *target) {
 	uri := t.uri
 	if rt.pop > 0 || rt.unstrict || rt.strict || t.route != nil {
 		next, last := rt.replaceRoute(e, m, t.route)
@@ -91,7 +91,7 @@ func (rt *routing) rewriteRoute(e *wire.Edits, m *module.Message, t *target) {
 }
 
 // replaceRoute writes the Route that is left. It returns the URI of a strict router that follows, and the Request-URI.
-func (rt *routing) replaceRoute(e *wire.Edits, m *module.Message, added []byte) (next, uri []byte) {
+func (rt *routing) replaceRoute(e *wire.Edits, m *wire.Message, added []byte) (next, uri []byte) {
 	uri = m.RequestURI()
 	n := 0
 	for v := m.Values(wire.Route); v.Next(); {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/register"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/module"
 )
@@ -66,8 +67,8 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
-	app.Engine().Transactions.Close()
-	app.Engine().Transactions = transaction.NewTable(o)
+	inside.AppOf(app).Engine.Transactions.Close()
+	inside.AppOf(app).Engine.Transactions = transaction.NewTable(o)
 	return nil
 }
 

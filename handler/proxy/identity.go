@@ -74,7 +74,7 @@ func wantsPrivacy(m *wire.Message) bool {
 
 // screenRequest has the request tell the branch's target no more than screen lets pass, and who has
 // authenticated, if that is wanted.
-func (b *branch) screenRequest(e *wire.Edits, m *module.Message) {
+func (b *branch) screenRequest(e *wire.Edits, m *wire.Message) {
 	c := b.c
 	from, to := c.r.Trusted(), c.p.server.Trusts(b.at.Addr.Addr())
 	screen(e, m, from, to)
@@ -98,7 +98,7 @@ func (p *Proxy) uriOf(user string, r *module.Request) string {
 		return module.AddressURI(user + "@" + string(from.Host))
 	}
 	// A telephone number is at the first of our domains.
-	aor, _ := p.app.AppendAOR(nil, &module.URI{Scheme: wire.TEL, User: []byte("x")})
+	aor, _ := p.app.AppendAOR(nil, &wire.URI{Scheme: wire.TEL, User: []byte("x")})
 	return module.AddressURI(user + string(aor[1:]))
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -96,7 +97,7 @@ func TestPathStored(t *testing.T) {
 	}
 	aor, _ := s.App().AppendAOR(nil, &uri)
 	record.AOR = string(aor)
-	if err := s.App().Location().Restore(record); err != nil {
+	if err := inside.AppOf(s.App()).Location().Restore(record); err != nil {
 		t.Fatal(err)
 	}
 	alice.request("MESSAGE", s.URI("bob"))

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/ipset"
-	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -68,7 +67,7 @@ func fixedPlace(repl *caddy.Replacer, text string) (f fixed) {
 	return f
 }
 
-func placeOf(u *module.URI) fixed { return fixed{string(u.Target()), u.Port} }
+func placeOf(u *wire.URI) fixed { return fixed{string(u.Target()), u.Port} }
 
 // fill writes something in place of every placeholder.
 func fill(text, filling string) string {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
@@ -71,6 +72,7 @@ type Proxy struct {
 	AssertIdentity bool `json:"assert_identity,omitempty"`
 
 	app    *module.App
+	in     *inside.App
 	server *module.Server
 	logger *zap.Logger
 	signer routetoken.Signer
@@ -103,7 +105,8 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	if p.app, err = module.AppFrom(ctx); err != nil {
 		return err
 	}
-	p.signer.Site, p.signer.Calls = p.app, p.app.Engine().Calls
+	p.in = inside.AppOf(p.app)
+	p.signer.Site, p.signer.Calls = p.in, p.in.Engine.Calls
 	p.server, err = module.ServerFrom(ctx)
 	return err
 }
@@ -128,7 +131,7 @@ func (p *Proxy) Validate() error {
 }
 
 // checkTarget reads a URI to relay to.
-func checkTarget(text string) (module.URI, error) {
+func checkTarget(text string) (wire.URI, error) {
 	u, err := wire.ParseURI([]byte(text))
 	switch {
 	case err != nil:
@@ -195,7 +198,7 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 var errControl = module.HandlerError{Status: 403, Reason: "Remote Control Not Allowed"}
 
 // refuse returns the error, but for an ACK, which nothing answers.
-func (p *Proxy) refuse(m *module.Message, err error) error {
+func (p *Proxy) refuse(m *wire.Message, err error) error {
 	if m.Method != wire.ACK {
 		return err
 	}
@@ -204,7 +207,7 @@ func (p *Proxy) refuse(m *module.Message, err error) error {
 }
 
 // check does what RFC 3261 §16.3 asks before a request is relayed.
-func check(m *module.Message, loop uint64) error {
+func check(m *wire.Message, loop uint64) error {
 	if m.MaxForwards == 0 {
 		return module.Error(483, nil) // step 3
 	}
@@ -219,7 +222,7 @@ func check(m *module.Message, loop uint64) error {
 }
 
 // badExtension refuses what Proxy-Require asks for: we have no extensions (RFC 3261 §16.3 step 5).
-func badExtension(w module.ResponseWriter, m *module.Message) error {
+func badExtension(w module.ResponseWriter, m *wire.Message) error {
 	var tags []byte // in one line: a line for each would make an answer many times as long as the request
 	for v := m.Values(wire.ProxyRequire); v.Next(); {
 		if tags != nil {

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
@@ -52,20 +53,21 @@ func (c *responseContext) relay() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.method == wire.ACK {
-		c.next(c.r.Outbox())
+		c.next(inside.RequestOf(c.r).Outbox)
 		return nil
 	}
-	if err := c.r.Transaction(c); errors.Is(err, transaction.ErrExists) {
+	if err := inside.Begin(c.r, c); errors.Is(err, transaction.ErrExists) {
 		return nil // it came twice at the same time
 	} else if err != nil {
 		return err
 	}
-	out := c.r.Keep()
+	out := inside.RequestOf(c.r).Outbox
+	c.r.Keep()
 	if c.method == wire.INVITE {
 		// At once, so that the caller stops repeating (RFC 3261 §16.2).
-		c.write(&module.Response{Status: 100, Outbox: out})
+		c.write(&module.Response{Status: 100}, out)
 	} else {
-		c.late = c.p.app.Engine().Transactions.AfterFunc(tryingDelay, c.trying)
+		c.late = c.p.in.Engine.Transactions.AfterFunc(tryingDelay, c.trying)
 	}
 	c.shareBreadth()
 	c.next(out)
@@ -76,7 +78,7 @@ func (c *responseContext) trying() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over {
-		c.write(&module.Response{Status: 100})
+		c.write(&module.Response{Status: 100}, nil)
 	}
 }
 
@@ -149,7 +151,6 @@ func (c *responseContext) finish(out *transport.Outbox) {
 		c.best = best{status: 487}
 	}
 	res := c.best.response()
-	res.Outbox = out
 	switch {
 	case c.full && c.best.status == 503:
 		res.Status = 503 // it is us who are overloaded
@@ -165,7 +166,7 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	case c.method == wire.ACK:
 	case c.method != wire.INVITE && res.Status == 408: // too late to be of use to anybody (RFC 4320 §4.2)
 	default:
-		c.write(res)
+		c.write(res, out)
 	}
 	c.release()
 }
@@ -179,8 +180,13 @@ func (c *responseContext) release() {
 	}
 }
 
-func (c *responseContext) write(res *module.Response) {
-	if err := c.w.WriteResponse(res); err != nil {
+// write sends a response, with what else out collects unless that is nil.
+func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
+	in := inside.RequestOf(c.r)
+	in.Outbox = out
+	err := c.w.WriteResponse(res)
+	in.Outbox = nil
+	if err != nil {
 		c.p.logger.Debug("a response could not be relayed", zap.Int("status", res.Status),
 			zap.String("error", wire.Logged(err.Error())))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
@@ -34,7 +35,7 @@ func (rt *routing) single(t target) {
 func (p *Proxy) forSelf(r *module.Request, rs *routetoken.Routes) bool {
 	m := r.Message()
 	switch {
-	case rs.HasNext || rs.Standing != routetoken.None || !routetoken.IsOurs(p.app, &rs.URI):
+	case rs.HasNext || rs.Standing != routetoken.None || !routetoken.IsOurs(p.in, &rs.URI):
 		return false
 	case len(p.To) > 0:
 		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.URI.User) == 0
@@ -67,7 +68,7 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 		return p.configured(r, rt, uri)
 	case rs.HasNext:
 		return notAllowed(r, &rs.Next)
-	case routetoken.IsOurs(p.app, uri), uri.Scheme == wire.TEL:
+	case routetoken.IsOurs(p.in, uri), uri.Scheme == wire.TEL:
 		return p.registered(rt, uri)
 	case r.AuthUser() != "":
 		rt.single(namedBy(uri))
@@ -84,7 +85,7 @@ var (
 
 // sender returns what is known of who sent a request.
 func sender(r *module.Request) routetoken.Sender {
-	return routetoken.Sender{Flow: r.Flow(), User: r.AuthUser(), Trusted: r.Trusted()}
+	return routetoken.Sender{Flow: inside.RequestOf(r).Flow, User: r.AuthUser(), Trusted: r.Trusted()}
 }
 
 // mayACK reports whether an ACK is relayed. It cannot be challenged, and nobody answers it: a stranger's goes nowhere.
@@ -92,7 +93,7 @@ func (p *Proxy) mayACK(r *module.Request, rs *routetoken.Routes) bool {
 	if rs.Standing == routetoken.Admitted || r.AuthUser() != "" || r.Trusted() {
 		return true
 	}
-	f := r.Flow()
+	f := inside.RequestOf(r).Flow
 	return rs.Standing == routetoken.None && p.signer.Registered(r.Message(), &f)
 }
 
@@ -112,7 +113,7 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 		}
 		alive := false
 		if rs.To.Network.Reliable() {
-			_, alive = p.app.FlowTo(rs.To.Network, rs.To.Addr, nil)
+			_, alive = p.in.FlowTo(rs.To.Network, rs.To.Addr, nil)
 		}
 		t.place(rs.To.Hop, alive)
 		if rs.To.Dialed {
@@ -148,7 +149,7 @@ func (p *Proxy) follows(r *module.Request, rs *routetoken.Routes, t *target) boo
 	return p.denies(at) == ""
 }
 
-func notAllowed(r *module.Request, to *module.URI) error {
+func notAllowed(r *module.Request, to *wire.URI) error {
 	if r.InDialog() {
 		return module.HandlerError{Status: 481, Err: fmt.Errorf("no call that was set up here: %s@%s", to.User, to.Host)}
 	}

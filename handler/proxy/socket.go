@@ -2,11 +2,11 @@ package proxy
 
 import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // socket returns the listener that a URI of ours names, nil if it is gone.
-func (p *Proxy) socket(u *module.URI) *transport.Listener {
+func (p *Proxy) socket(u *wire.URI) *transport.Listener {
 	h, ok, err := literal(u)
 	if !ok || err != nil {
 		return nil
@@ -16,7 +16,7 @@ func (p *Proxy) socket(u *module.URI) *transport.Listener {
 
 // listener returns the listener that has an address, nil if there is none.
 func (p *Proxy) listener(h hop) *transport.Listener {
-	for _, l := range p.app.Listeners() {
+	for _, l := range p.in.Listeners() {
 		a := l.Addr()
 		if l.Network() == h.Network && a.Port() == h.Addr.Port() && (a.Addr() == h.Addr.Addr() || a.Addr().IsUnspecified()) {
 			return l

@@ -30,7 +30,7 @@ type target struct {
 }
 
 // toward returns the target that a URI leads to.
-func toward(u *module.URI) (t target) {
+func toward(u *wire.URI) (t target) {
 	h, ok, err := literal(u)
 	switch {
 	case err != nil:
@@ -44,7 +44,7 @@ func toward(u *module.URI) (t target) {
 }
 
 // namedBy returns the target that a URI leads to which came with the request.
-func namedBy(u *module.URI) target {
+func namedBy(u *wire.URI) target {
 	t := toward(u)
 	t.named = true
 	return t
@@ -67,16 +67,16 @@ func (t *target) place(at hop, alive bool) {
 }
 
 // registered finds the contacts of an address-of-record, those with the same q in one group.
-func (p *Proxy) registered(rt *routing, uri *module.URI) error {
+func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	var key [128]byte
 	aor, ok := p.app.AppendAOR(key[:0], uri)
 	if !ok {
 		return module.Error(404, nil)
 	}
 	var room [8]*location.Binding
-	bindings := p.app.Location().Lookup(aor, room[:0])
+	bindings := p.in.Location().Lookup(aor, room[:0])
 	if len(bindings) == 0 {
-		if p.app.Location().Known(aor) {
+		if p.in.Location().Known(aor) {
 			return module.Error(480, nil)
 		}
 		return module.Error(404, nil)
@@ -114,7 +114,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 	}
 	f := b.Flow()
 	var t target
-	if path, edges := p.app.Engine().PathTo(b); path != nil {
+	if path, edges := p.in.Engine.PathTo(b); path != nil {
 		first, _ := wire.CutValue(path)
 		proxy, err := routetoken.ParseURI(first)
 		if err != nil {
@@ -143,7 +143,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 }
 
 // configured makes the URIs of the configuration targets, one after the other.
-func (p *Proxy) configured(r *module.Request, rt *routing, uri *module.URI) error {
+func (p *Proxy) configured(r *module.Request, rt *routing, uri *wire.URI) error {
 	n := len(p.To)
 	if p.Retries != nil {
 		n = min(n, *p.Retries+1)
@@ -170,7 +170,7 @@ func (p *Proxy) configured(r *module.Request, rt *routing, uri *module.URI) erro
 
 // withHost returns the user of uri at host; if host names a user itself, or uri none, it returns host. A telephone number becomes a user
 // (RFC 3261 §19.1.6).
-func withHost(uri, host *module.URI) []byte {
+func withHost(uri, host *wire.URI) []byte {
 	if len(host.User) > 0 || len(uri.User) == 0 {
 		return host.Raw
 	}

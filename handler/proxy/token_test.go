@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 )
 
@@ -195,7 +196,7 @@ func TestTokenEnds(t *testing.T) {
 func aged(t *testing.T, c *outside, seconds uint32) string {
 	t.Helper()
 	app := c.s.App()
-	signer := routetoken.Signer{Site: app, Calls: app.Engine().Calls}
+	signer := routetoken.Signer{Site: inside.AppOf(app), Calls: inside.AppOf(app).Engine.Calls}
 	route := c.invite.Header("Record-Route")
 	token, rest, _ := strings.Cut(strings.TrimPrefix(route, "<sip:"), "@")
 	callID, tag := []byte(c.invite.Header("Call-ID")), []byte(c.invite.Tag("From"))

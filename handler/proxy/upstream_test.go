@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // upstreams starts a server that relays to peers: {1} and {2} in the directives are their addresses.
@@ -160,5 +161,5 @@ func TestNoRoom(t *testing.T) {
 	alice.Nothing()
 	up[0].Nothing()
 	up[1].Nothing()
-	same(t, "transactions", s.App().Engine().Transactions.Len(), 1)
+	same(t, "transactions", inside.AppOf(s.App()).Engine.Transactions.Len(), 1)
 }

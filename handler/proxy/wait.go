@@ -41,7 +41,7 @@ func (b *branch) look(out *transport.Outbox) {
 
 // dial makes a connection to the place, and sends the request.
 func (b *branch) dial(out *transport.Outbox) {
-	m, at := b.c.p.app.Engine().Transport, b.at
+	m, at := b.c.p.in.Engine.Transport, b.at
 	wait(b, forConnections, func(who string, done func(transport.Flow, error)) (transport.Flow, error, bool) {
 		return m.DialFor(who, at.Network, at.Addr, done)
 	}, b.send, out)
@@ -70,7 +70,7 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 	}
 	v, err, now := ask(c.r.Payer(), func(v V, err error) {
 		release()
-		c.p.app.Waits(func() {
+		c.p.in.Guard(func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			came(v, err, nil)

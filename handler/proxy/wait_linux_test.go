@@ -22,6 +22,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/digestauth"
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 )
 
@@ -127,7 +128,7 @@ func TestWaiting(t *testing.T) {
 	alice, bob, callee := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "callee")
 	bob.Nothing()
 	dead, end := hole(t)
-	used := func() int64 { return s.App().Engine().Budget.Used(budget.Waiting) }
+	used := func() int64 { return inside.AppOf(s.App()).Engine.Budget.Used(budget.Waiting) }
 	goroutines, began := runtime.NumGoroutine(), time.Now()
 	send := func(i int) {
 		alice.request("MESSAGE", fmt.Sprintf("sip:x%d@%s;transport=tcp", i, dead), "X-User: alice", fmt.Sprint("Call-ID: dead-", i))
@@ -244,7 +245,7 @@ func TestWaitingNames(t *testing.T) {
 	ask(bob, "svc.example", "bob-again")
 	callee.Answer(callee.Expect("MESSAGE"), "200 OK", "c")
 	bob.Expect("SIP/2.0 200")
-	same(t, "bytes", s.App().Engine().Budget.Used(budget.Waiting), 0)
+	same(t, "bytes", inside.AppOf(s.App()).Engine.Budget.Used(budget.Waiting), 0)
 	asked := 0
 	for len(d.asked) > 0 {
 		if q := <-d.asked; strings.HasPrefix(q, "A svc.") {

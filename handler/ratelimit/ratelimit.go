@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/ratelimit"
 	"github.com/caddysip/caddysip/module"
 )
@@ -73,7 +74,7 @@ func (h *RateLimit) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.engine = server.App().Engine()
+	h.engine = inside.AppOf(server.App()).Engine
 	h.log.logger = ctx.Logger()
 	h.id = zoneID{
 		name:   cmp.Or(h.Zone, server.Name()),

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"github.com/caddysip/caddysip/internal/inside"
 	"net"
 	"net/netip"
 	"os"
@@ -128,7 +129,7 @@ func TestBan(t *testing.T) {
 			respond 503
 		}
 		respond 200`)
-	bans := s.App().Engine().Bans
+	bans := inside.AppOf(s.App()).Engine.Bans
 	dropped := func() float64 { return s.Metric("caddy_sip_dropped_total", "reason=banned") }
 	before := dropped()
 	p, stream, other := s.UDP(), s.TCP(), s.UDPFrom("127.0.0.2")
@@ -177,7 +178,7 @@ func TestBan(t *testing.T) {
 func TestNoBanOfAnOffice(t *testing.T) {
 	s := start(t, "rate_limit {\nevents 2\nwindow 1h\nban 1h\nrespond 503\n}\nrespond 200")
 	p, stream := s.UDP(), s.TCP()
-	s.App().Engine().Authenticated(p.Addr.Addr(), "alice")
+	inside.AppOf(s.App()).Engine.Authenticated(p.Addr.Addr(), "alice")
 	s.send(stream, "MESSAGE", "alice")
 	stream.Expect("SIP/2.0 200")
 	s.send(p, "MESSAGE", "alice")
@@ -186,7 +187,7 @@ func TestNoBanOfAnOffice(t *testing.T) {
 	p.Expect("SIP/2.0 503")
 	s.send(stream, "MESSAGE", "alice")
 	stream.Expect("SIP/2.0 503")
-	if bans := s.App().Engine().Bans; bans.Len() != 0 {
+	if bans := inside.AppOf(s.App()).Engine.Bans; bans.Len() != 0 {
 		t.Errorf("banned are %v", bans.All())
 	}
 }
@@ -204,7 +205,7 @@ func TestBanOfAPrefix(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	inside, outside := from("127.0.0.9"), s.TCP()
+	within, outside := from("127.0.0.9"), s.TCP()
 	outside.Nothing()
 	ping := func(c net.Conn) error {
 		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -216,11 +217,11 @@ func TestBanOfAPrefix(t *testing.T) {
 		_, err := c.Read(make([]byte, 2))
 		return err
 	}
-	if err := ping(inside); err != nil {
+	if err := ping(within); err != nil {
 		t.Fatal(err)
 	}
-	s.App().Engine().Bans.Set(netip.MustParsePrefix("127.0.0.8/29"), time.Hour, "")
-	if err := ping(inside); err == nil {
+	inside.AppOf(s.App()).Engine.Bans.Set(netip.MustParsePrefix("127.0.0.8/29"), time.Hour, "")
+	if err := ping(within); err == nil {
 		t.Error("a connection from a banned network is open")
 	}
 	if err := ping(from("127.0.0.10")); err == nil {
@@ -240,7 +241,7 @@ func TestBanIPv6(t *testing.T) {
 	s.send(p, "MESSAGE", "alice")
 	p.Closed()
 	s.TCP().Closed()
-	if all := s.App().Engine().Bans.All(); len(all) != 1 || all[0].Source != netip.MustParsePrefix("::/64") {
+	if all := inside.AppOf(s.App()).Engine.Bans.All(); len(all) != 1 || all[0].Source != netip.MustParsePrefix("::/64") {
 		t.Errorf("banned are %v", all)
 	}
 }

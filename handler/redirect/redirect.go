@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/wire"
 )
 
 func init() {
@@ -65,7 +66,7 @@ func (h *Redirect) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 }
 
 // contact returns the i-th of n contacts. Those of a list have falling q values, so that clients keep the order (RFC 3261 §20.10).
-func contact(u module.URI, i, n int) string {
+func contact(u wire.URI, i, n int) string {
 	if n == 1 {
 		return fmt.Sprintf("<%s>", u.Raw)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/respond"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -90,7 +91,7 @@ func ask(p *handlertest.Peer, text, status string) handlertest.Message {
 // asked for, to the second, as long as the test takes less.
 func stored(s *handlertest.Server, aor string) []string {
 	var out []string
-	for _, b := range s.App().Location().Lookup([]byte(aor), nil) {
+	for _, b := range inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil) {
 		text := b.Contact()
 		if b.Q() != 1000 {
 			text += fmt.Sprintf(" q=%d", b.Q())
@@ -119,7 +120,7 @@ func wantStored(t *testing.T, s *handlertest.Server, aor string, want ...string)
 // lifetime returns for how long the first binding of an address-of-record was made, in seconds: one more than asked for at most, since it is told in
 // full seconds and never too short.
 func lifetime(s *handlertest.Server, aor string) int {
-	b := s.App().Location().Lookup([]byte(aor), nil)
+	b := inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil)
 	if len(b) == 0 {
 		return 0
 	}

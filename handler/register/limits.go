@@ -47,3 +47,13 @@ func owner(r *module.Request, aor []byte) []byte {
 	}
 	return []byte(user[:min(len(user), maxText)])
 }
+
+// ownerShare is which part of all registrations one user may make for others.
+const ownerShare = 10
+
+// limitsOf returns how much a registrar of a server may hold.
+func limitsOf(s *module.Server) (l location.Limits) {
+	l.Bindings, l.Bytes = s.Limits.Registered()
+	l.OwnerBindings, l.OwnerBytes = max(l.Bindings/ownerShare, 1), max(l.Bytes/ownerShare, 1)
+	return l
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -76,7 +77,7 @@ func TestRegistrationLimits(t *testing.T) {
 			if got := s.Metric("caddy_sip_bindings"); int(got) != n {
 				t.Errorf("%v are counted as registered, want %d", got, n)
 			}
-			if got := s.Metric("caddy_sip_binding_bytes"); int64(got) != s.App().Location().Bytes() || got < 200 {
+			if got := s.Metric("caddy_sip_binding_bytes"); int64(got) != inside.AppOf(s.App()).Location().Bytes() || got < 200 {
 				t.Errorf("%v bytes are counted", got)
 			}
 			for i := range n {
@@ -103,7 +104,7 @@ func TestMemoryLimit(t *testing.T) {
 	s := start(t, "register")
 	p := s.UDP()
 	ask(p, request("alice", 1, "Contact: <sip:a@192.0.2.1>"), "200")
-	budget := s.App().Engine().Budget
+	budget := inside.AppOf(s.App()).Engine.Budget
 	ceiling := budget.Ceiling()
 	budget.SetCeiling(64)
 	defer budget.SetCeiling(ceiling)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -14,7 +14,7 @@ const outboundTag = "outbound"
 // flows tells whether a Contact with a reg-id stands for the flow that the REGISTER came over, and not for its URI (RFC 5626 §6). Behind
 // another proxy it does when that keeps the flow, which ob in its Path says. Straight from the phone it does on a connection: a flow over
 // UDP would have to be kept open with STUN, which is not spoken here, so there a reg-id is ignored, as by any registrar that knows none.
-func (h *Register) flows(m *module.Message, f module.Flow) bool {
+func (h *Register) flows(m *wire.Message, f transport.Flow) bool {
 	if direct(m) {
 		return f.Network.Reliable()
 	}
@@ -34,7 +34,7 @@ func (h *Register) flows(m *module.Message, f module.Flow) bool {
 }
 
 // direct tells whether the request came without a proxy between.
-func direct(m *module.Message) bool {
+func direct(m *wire.Message) bool {
 	v := m.Values(wire.Via)
 	n := 0
 	for n < 2 && v.Next() {
@@ -43,7 +43,7 @@ func direct(m *module.Message) bool {
 	return n < 2
 }
 
-func supports(m *module.Message, tag string) bool {
+func supports(m *wire.Message, tag string) bool {
 	for v := m.Values(wire.Supported); v.Next(); {
 		if wire.EqualFold(v.Value(), tag) {
 			return true

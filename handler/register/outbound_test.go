@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 const phone = `Contact: <sip:a@h>;+sip.instance="<urn:uuid:1>";reg-id=`
@@ -26,7 +28,7 @@ func TestFlows(t *testing.T) {
 	}
 	flows := func() string {
 		var all []string
-		for _, b := range s.App().Location().Lookup([]byte(aor), nil) {
+		for _, b := range inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil) {
 			all = append(all, fmt.Sprintf("%d %s", b.RegID(), b.Source()))
 		}
 		slices.Sort(all)
@@ -95,7 +97,7 @@ func TestOutbound(t *testing.T) {
 			if tc.status == "420 Bad Extension" && m.Header("Unsupported") != "outbound" {
 				t.Errorf("got\n%s", m.Text)
 			}
-			bindings := s.App().Location().Lookup([]byte(user+"@example.com"), nil)
+			bindings := inside.AppOf(s.App()).Location().Lookup([]byte(user+"@example.com"), nil)
 			if tc.status != "200 OK" {
 				if len(bindings) != 0 {
 					t.Errorf("%d bindings", len(bindings))

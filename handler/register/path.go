@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/ipset"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -25,13 +26,13 @@ func (h *Register) provisionPath(server *module.Server) error {
 	if h.edges, err = ipset.Parse(ranges); err != nil {
 		return fmt.Errorf("path from: %w", err)
 	}
-	h.app.FollowPathOf(h.edges)
+	h.in.AddEdges(h.edges)
 	return nil
 }
 
 // path returns the values of Path, separated by commas. It is nil when the sender is none of those whose Path is followed: the
 // request is then served as by a registrar that doesn't know RFC 3327, and calls go back to where it came from.
-func (h *Register) path(m *module.Message, f module.Flow) (all []byte, err error) {
+func (h *Register) path(m *wire.Message, f transport.Flow) (all []byte, err error) {
 	if !m.Has(wire.Path) || !h.edges.Contains(f.Remote.Addr()) {
 		return nil, nil
 	}

@@ -6,7 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -51,7 +53,7 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	u.CSeq = m.CSeq
 	agent := m.Header(wire.UserAgent)
 	u.UserAgent = agent[:min(len(agent), maxAgent)]
-	u.Flow = r.Flow()
+	u.Flow = inside.RequestOf(r).Flow
 	u.Max, u.Limits = h.MaxContacts, h.limits
 	u.Contacts = contacts
 	var err error
@@ -85,7 +87,7 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 }
 
 // setFlows applies RFC 5626 §6 to the Contacts, and tells whether one of them is for a flow.
-func (h *Register) setFlows(u *location.Update, m *module.Message) (used bool, err error) {
+func (h *Register) setFlows(u *location.Update, m *wire.Message) (used bool, err error) {
 	counts := h.flows(m, u.Flow)
 	set := 0
 	for i := range u.Contacts {
@@ -165,7 +167,7 @@ func parseQ(b []byte) uint16 {
 }
 
 // unsupported returns the option tags in Require that the registrar doesn't know, or not for this request (step 2).
-func (h *Register) unsupported(m *module.Message, f module.Flow) (tags []byte) {
+func (h *Register) unsupported(m *wire.Message, f transport.Flow) (tags []byte) {
 	path, outbound := h.edges.Contains(f.Remote.Addr()), h.flows(m, f)
 	for v := m.Values(wire.Require); v.Next(); {
 		if path && wire.EqualFold(v.Value(), "path") || outbound && wire.EqualFold(v.Value(), outboundTag) {

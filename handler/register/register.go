@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/module"
@@ -57,6 +58,7 @@ type Register struct {
 	PathOff bool `json:"path_off,omitempty"`
 
 	app   *module.App
+	in    *inside.App
 	edges ipset.Set // whose Path is followed
 
 	limits location.Limits
@@ -81,7 +83,8 @@ func (h *Register) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.app, h.limits = server.App(), server.RegistrationLimits()
+	h.app, h.limits = server.App(), limitsOf(server)
+	h.in = inside.AppOf(h.app)
 	if err := h.provisionPath(server); err != nil {
 		return err
 	}
@@ -127,7 +130,7 @@ func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	m := r.Message()
 	if m.Has(wire.Require) {
-		if tags := h.unsupported(m, r.Flow()); tags != nil {
+		if tags := h.unsupported(m, inside.RequestOf(r).Flow); tags != nil {
 			return refuse(w, 420, "", "Unsupported", string(tags))
 		}
 	}
@@ -157,7 +160,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 		if !h.limit(s.update.Contacts) {
 			return refuse(w, 423, "", "Min-Expires", strconv.Itoa(int(h.min)))
 		}
-		err = h.app.Location().Update(&s.update, &s.result)
+		err = h.in.Location().Update(&s.update, &s.result)
 	}
 	if reason := full(err); reason != nil {
 		reason.Inc()
@@ -209,7 +212,7 @@ const unprovenRoom = 1 << 10
 // room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a short query from a forged source, for a user whose
 // contacts are many and long, would send somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as that.
 func (h *Register) room(r *module.Request) int {
-	if h.app.Engine().Proven(r.Flow()) {
+	if h.in.Engine.Proven(inside.RequestOf(r).Flow) {
 		return math.MaxInt
 	}
 	return max(unprovenRoom, len(r.Message().Raw))
@@ -223,7 +226,7 @@ func (h *Register) header(dst []byte, path []byte, bindings []*location.Binding,
 		dst = append(dst, "Contact: <"...)
 		dst = append(dst, b.Contact()...)
 		dst = append(dst, ">;expires="...)
-		dst = strconv.AppendUint(dst, uint64(h.app.Location().Remaining(b)), 10)
+		dst = strconv.AppendUint(dst, uint64(h.in.Location().Remaining(b)), 10)
 		if q := b.Q(); q != 1000 {
 			dst = append(dst, ";q=0."...)
 			dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 )
 
@@ -54,7 +55,7 @@ func TestBytes(t *testing.T) {
 		if m.Text != want {
 			t.Errorf("got\n%s\nwant\n%s", m.Text, want)
 		}
-		bindings := s.App().Location().Lookup([]byte(user+"@example.com"), nil)
+		bindings := inside.AppOf(s.App()).Location().Lookup([]byte(user+"@example.com"), nil)
 		if len(bindings) != 2 {
 			t.Fatalf("%d bindings", len(bindings))
 		}
@@ -110,7 +111,7 @@ func TestWhichRequests(t *testing.T) {
 		{"a method that looks like it", strings.ReplaceAll(request("u12", 1, contact), "REGISTER", "register"), "501 Not Implemented", "", "register sip:example.com 0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, before := s.App().Location().Len()
+			_, before := inside.AppOf(s.App()).Location().Len()
 			ask(p, tc.text, tc.status)
 			if tc.seen != "" {
 				wantSeen(t, tc.seen)
@@ -121,7 +122,7 @@ func TestWhichRequests(t *testing.T) {
 				wantStored(t, s, tc.aor, "sip:a@192.0.2.1")
 				before++
 			}
-			if _, n := s.App().Location().Len(); n != before {
+			if _, n := inside.AppOf(s.App()).Location().Len(); n != before {
 				t.Errorf("%d bindings, want %d", n, before)
 			}
 		})
@@ -150,14 +151,14 @@ func TestSequence(t *testing.T) {
 	p := s.UDP()
 	one, two := "Contact: <sip:a@192.0.2.1>;expires=100", "Contact: <sip:a@192.0.2.2>;expires=100"
 	ask(p, request("alice", 5, one), "200 OK")
-	first := s.App().Location().Lookup([]byte(aor), nil)[0]
+	first := inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil)[0]
 
 	// A retransmission gets the same answer and changes nothing.
 	m := ask(p, request("alice", 5, one), "200 OK")
 	if got := m.Headers("Contact"); len(got) != 1 || !regexp.MustCompile(`^<sip:a@192\.0\.2\.1>;expires=(100|9\d)$`).MatchString(got[0]) {
 		t.Errorf("contacts %q", got)
 	}
-	if again := s.App().Location().Lookup([]byte(aor), nil); len(again) != 1 || again[0] != first {
+	if again := inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil); len(again) != 1 || again[0] != first {
 		t.Errorf("a retransmission made another binding")
 	}
 
@@ -171,7 +172,7 @@ func TestSequence(t *testing.T) {
 	wantStored(t, s, aor, "sip:a@192.0.2.1")
 	// A phone that has restarted counts anew, with another Call-ID.
 	ask(p, strings.Replace(request("alice", 1, one), "call-alice", "another", 1), "200 OK")
-	if b := s.App().Location().Lookup([]byte(aor), nil); len(b) != 1 || b[0].CSeq() != 1 || b[0].CallID() != "another" {
+	if b := inside.AppOf(s.App()).Location().Lookup([]byte(aor), nil); len(b) != 1 || b[0].CSeq() != 1 || b[0].CallID() != "another" {
 		t.Errorf("the binding is %+v", b)
 	}
 	// Removing twice is as good as once.
@@ -191,7 +192,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("got\n%s", m.Text)
 	}
 	now := time.Now()
-	err := s.App().Location().Restore(location.Record{
+	err := inside.AppOf(s.App()).Location().Restore(location.Record{
 		AOR: "alice@example.com", Contact: "sip:a@192.0.2.1;transport=tcp", CallID: "c", CSeq: 1, Q: 300, Instance: `"<urn:x>"`, RegID: 2,
 		Network: "udp", Source: netip.MustParseAddrPort("192.0.2.1:5060"), Local: s.Addr,
 		Registered: now.Add(-time.Hour), Updated: now.Add(-time.Hour), Expires: now.Add(1000 * time.Second),
@@ -212,7 +213,7 @@ func TestMove(t *testing.T) {
 	s := start(t, "register")
 	for i, p := range []*handlertest.Peer{s.UDP(), s.UDP(), s.TCP(), s.TCP(), s.UDP()} {
 		ask(p, request("alice", i+1, "Contact: <sip:a@192.0.2.1>"), "200 OK")
-		b := s.App().Location().Lookup([]byte("alice@example.com"), nil)
+		b := inside.AppOf(s.App()).Location().Lookup([]byte("alice@example.com"), nil)
 		if len(b) != 1 || b[0].Source() != p.Addr || !strings.EqualFold(b[0].Network().String(), p.Transport()) {
 			t.Errorf("%d: %d bindings, from %s %s", i, len(b), b[0].Network(), b[0].Source())
 		}
@@ -270,7 +271,7 @@ func TestLengths(t *testing.T) {
 	} {
 		text := strings.Replace(request(tc.user, 1, contact, "User-Agent: "+tc.agent), "Call-ID: call-"+tc.user, "Call-ID: "+tc.callID, 1)
 		ask(p, text, tc.status)
-		b := s.App().Location().Lookup([]byte(tc.user+"@example.com"), nil)
+		b := inside.AppOf(s.App()).Location().Lookup([]byte(tc.user+"@example.com"), nil)
 		switch {
 		case tc.status != "200 OK" && len(b) != 0:
 			t.Errorf("%.20s: %d bindings", tc.user, len(b))

@@ -52,7 +52,7 @@ func (h *Rewrite) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	if err != nil {
 		return module.Error(400, fmt.Errorf("rewriting to %s: %w", h.URI, err))
 	}
-	if err := r.Edit(func(e *wire.Edits, m *module.Message) { e.SetRequestURI(m, u.Raw) }); err != nil {
+	if err := r.Edit(func(e *wire.Edits, m *wire.Message) { e.SetRequestURI(m, u.Raw) }); err != nil {
 		return err
 	}
 	return next(w, r)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -30,7 +31,7 @@ var errContact = errors.New("the call has no Contact to send to")
 
 // push sends the phone that made the call the MESSAGE that sets its key, unless the call is a repetition.
 func (h *SnomLRC) push(r *module.Request, l *light) {
-	e := h.app.Engine()
+	e := h.in.Engine
 	if e.Repeated(r.Message()) {
 		return
 	}
@@ -39,7 +40,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 	if err == nil && target == nil {
 		err = errContact
 	}
-	var from module.URI
+	var from wire.URI
 	if err == nil {
 		from, err = r.ReplaceURI(h.From)
 	}
@@ -48,8 +49,8 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 		h.logger.Info("no lamp is set", zap.Stringer("phone", r.Source()), zap.String("light", l.Light.Light), zap.Error(err))
 		return
 	}
-	f := r.Flow()
-	out := r.Outbox()
+	f := inside.RequestOf(r).Flow
+	out := inside.RequestOf(r).Outbox
 	var buf []byte
 	if out != nil {
 		buf = out.Buffer()
@@ -61,7 +62,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 	var room [256]byte
 	text := append(append(append(room[:0], '<'), to.Raw...), '>')
 	value := len(text)
-	text = wire.AppendHostPort(text, h.app.SentBy(f))
+	text = wire.AppendHostPort(text, h.in.SentBy(f))
 	request := wire.AppendRequest(buf, &wire.RequestFields{
 		Method:      "MESSAGE",
 		URI:         target,
@@ -90,7 +91,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 // there. Else the source may be forged, and the MESSAGE is not repeated for as long as RFC 3261 §17.1.2.2 says: nobody gets more than a few from us that he
 // didn't ask for.
 func (h *SnomLRC) proven(r *module.Request) bool {
-	if h.app.Engine().Proven(r.Flow()) {
+	if h.in.Engine.Proven(inside.RequestOf(r).Flow) {
 		return true
 	}
 	_, from := r.From()
@@ -100,8 +101,8 @@ func (h *SnomLRC) proven(r *module.Request) bool {
 		return false
 	}
 	var room [8]*location.Binding
-	for _, b := range h.app.Location().Lookup(aor, room[:0]) {
-		if b.Network() == r.Flow().Network && b.Source() == r.Source() {
+	for _, b := range h.in.Location().Lookup(aor, room[:0]) {
+		if b.Network() == inside.RequestOf(r).Flow.Network && b.Source() == r.Source() {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
@@ -79,9 +80,9 @@ func TestTimeout(t *testing.T) {
 	app := moduletest.App(t, `{"servers": {"s": {"listen": ["udp/127.0.0.1:5060"], "routes": [{"handle": [{"handler": "snom_lrc"}]}]}}}`)
 	table := transaction.NewTable(transaction.Options{T1: 2 * time.Millisecond, T2: 8 * time.Millisecond})
 	defer table.Close()
-	before := app.Engine().Transactions
-	app.Engine().Transactions = table // nothing is being received
-	defer func() { app.Engine().Transactions = before }()
+	before := inside.AppOf(app).Engine.Transactions
+	inside.AppOf(app).Engine.Transactions = table // nothing is being received
+	defer func() { inside.AppOf(app).Engine.Transactions = before }()
 
 	phone := silent{make(chan string, 1000)}
 	manager := transport.NewManager(phone, transport.Options{})
@@ -91,14 +92,15 @@ func TestTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger, entries := logged()
-	h := &SnomLRC{app: app, logger: logger, UserAgents: []string{"*snom*"}, Key: "2", Label: "{light}", From: "sip:server@h", Status: 404,
+	h := &SnomLRC{app: app, in: inside.AppOf(app), logger: logger, UserAgents: []string{"*snom*"}, Key: "2", Label: "{light}", From: "sip:server@h", Status: 404,
 		lights: map[string]*light{"431": {Light: Light{Number: "431", Light: "on"}, body: []byte("k=2")}}}
-	request := func(id string, f module.Flow) *module.Request {
+	request := func(id string, f transport.Flow) *module.Request {
 		text := strings.ReplaceAll(strings.ReplaceAll(invite("431", id), "{me}", "127.0.0.1:9"), "{transport}", "UDP")
-		r, err := module.NewRequest([]byte(strings.ReplaceAll(text, "\n", "\r\n")), f, app.Servers["s"])
+		r, err := module.NewRequest([]byte(strings.ReplaceAll(text, "\n", "\r\n")), f.Remote, f.Local, app.Servers["s"])
 		if err != nil {
 			t.Fatal(err)
 		}
+		inside.RequestOf(r).Flow = f
 		return r
 	}
 	var w moduletest.Recorder

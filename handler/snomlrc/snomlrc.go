@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
@@ -52,6 +53,7 @@ type SnomLRC struct {
 	Lights []Light `json:"lights,omitempty"`
 
 	app    *module.App
+	in     *inside.App
 	logger *zap.Logger
 	lights map[string]*light
 }
@@ -91,6 +93,7 @@ func (h *SnomLRC) Provision(ctx caddy.Context) (err error) {
 	if h.app, err = module.AppFrom(ctx); err != nil {
 		return err
 	}
+	h.in = inside.AppOf(h.app)
 	if len(h.UserAgents) == 0 {
 		h.UserAgents = []string{"*snom*"}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 func peers(s *handlertest.Server) []*handlertest.Peer {
@@ -85,7 +86,7 @@ func TestOnce(t *testing.T) {
 		p.Nothing()
 		wantSeen(t)
 	}
-	if n := s.App().Engine().Transactions.Len(); n > 2 {
+	if n := inside.AppOf(s.App()).Engine.Transactions.Len(); n > 2 {
 		t.Errorf("%d transactions", n)
 	}
 }

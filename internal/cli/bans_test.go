@@ -15,13 +15,15 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // start runs a server whose admin API listens on an address, and returns its bans.
 func start(t *testing.T, api string) *ban.List {
 	t.Helper()
 	addr := handlertest.FreeAddr(t)
-	return handlertest.StartCaddyfile(t, addr, config(api, addr.String())).App().Engine().Bans
+	app := handlertest.StartCaddyfile(t, addr, config(api, addr.String())).App()
+	return inside.AppOf(app).Engine.Bans
 }
 
 func config(api, addr string) string {

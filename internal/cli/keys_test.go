@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/register"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/store"
 )
@@ -135,7 +136,7 @@ func TestKeys(t *testing.T) {
 
 func TestImport(t *testing.T) {
 	s, at, _ := startPhones(t, "\t\tstorage memory\n")
-	store := s.App().Engine().Keys
+	store := inside.AppOf(s.App()).Engine.Keys
 	file := func(name, text string) string {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -265,7 +266,7 @@ func TestEvents(t *testing.T) {
 			return ""
 		}
 		// It is connected when it tells something.
-		bus := s.App().Engine().Events
+		bus := inside.AppOf(s.App()).Engine.Events
 		for told := false; !told; {
 			bus.Publish("begun", nil)
 			select {
@@ -299,7 +300,7 @@ func TestEvents(t *testing.T) {
 		// Another configuration ends the connection, and nothing is missed.
 		text += "\n"
 		s.Load(strings.Replace(text, "register", "register {\n\t\t\t\tmax_contacts 5"+strings.Repeat("0", len(format))+"\n\t\t\t}", 1))
-		s.App().Engine().Events.Publish("between", map[string]any{"b": 1, "a": "x y"})
+		inside.AppOf(s.App()).Engine.Events.Publish("between", map[string]any{"b": 1, "a": "x y"})
 		line := next()
 		for strings.Contains(line, "begun") {
 			line = next()

@@ -15,6 +15,7 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/respond"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // admin is a server whose admin API can be reached.
@@ -226,7 +227,7 @@ func TestAdminRefuses(t *testing.T) {
 			}
 		}
 	}
-	if n := s.App().Engine().Bans.Len(); n != 0 {
+	if n := inside.AppOf(s.App()).Engine.Bans.Len(); n != 0 {
 		t.Errorf("%d are banned by what was refused", n)
 	}
 	// Without the app there is nothing to ask; with it again there is.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/events"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // follower reads the events.
@@ -126,7 +127,7 @@ func TestEvents(t *testing.T) {
 	// Whoever has lost his connection goes on where he was, also with another configuration, which ends all connections.
 	s.Load(s.caddyfile(s.Addr, "register\nrespond 403"))
 	f.ended()
-	s.App().Location().Remove([]byte("101@example.com"), nil)
+	inside.AppOf(s.App()).Location().Remove([]byte("101@example.com"), nil)
 	f = s.follow(f.last)
 	if m = f.want("unregistered", "101"); m["reason"] != "removed" {
 		t.Errorf("the event is %v", m)
@@ -181,7 +182,7 @@ func TestLongTexts(t *testing.T) {
 			!strings.HasPrefix(agent, "snom??x") {
 			t.Errorf("%s shows %q and %q", typ, contact, agent)
 		}
-		s.App().Location().Remove([]byte("101@example.com"), nil)
+		inside.AppOf(s.App()).Location().Remove([]byte("101@example.com"), nil)
 	}
 }
 
@@ -189,7 +190,7 @@ func TestLongTexts(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	s := startAdmin(t, "register\nrespond 404")
 	slow, quick := s.follow(""), s.follow("")
-	bus := s.App().Engine().Events
+	bus := inside.AppOf(s.App()).Engine.Events
 	for i := range 20 * events.Remembered {
 		bus.Publish(events.KeyPressed, map[string]any{"aor": "101@example.com", "filler": strings.Repeat("x", 2000)})
 		if i%100 == 0 {
@@ -226,7 +227,7 @@ func TestManyFollowers(t *testing.T) {
 	for _, f := range followers {
 		f.res.Body.Close()
 	}
-	s.App().Engine().Events.Publish(events.KeyPressed, nil)
+	inside.AppOf(s.App()).Engine.Events.Publish(events.KeyPressed, nil)
 	// The server notices that they have gone.
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		res, err := http.Get("http://" + s.api.String() + "/sip/events")

@@ -37,13 +37,13 @@ func anyGlob(r *module.Request, patterns []string, text []byte, fold bool) bool 
 }
 
 // anyUser tells whether the user part of a URI, its escapes decoded (RFC 3261 §19.1.4), matches one of the patterns.
-func anyUser(r *module.Request, patterns []string, u *module.URI) bool {
+func anyUser(r *module.Request, patterns []string, u *wire.URI) bool {
 	var buf [64]byte
 	return anyGlob(r, patterns, wire.AppendUnescaped(buf[:0], u.User), false)
 }
 
 // anyHost tells whether the host of a URI matches one of the patterns. Brackets around an IPv6 address may be written or not.
-func anyHost(r *module.Request, patterns []string, u *module.URI) bool {
+func anyHost(r *module.Request, patterns []string, u *wire.URI) bool {
 	host := u.Host
 	if len(host) == 0 {
 		return false // a tel URI has none

@@ -3,6 +3,7 @@ package match
 import (
 	"testing"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
@@ -19,7 +20,7 @@ func register(t testing.TB, app *module.App, aor string) {
 		AOR: []byte(aor), CallID: []byte("c"), CSeq: 1,
 		Contacts: []location.ContactUpdate{{URI: contact, Expires: 3600, Q: 1000}},
 	}
-	if err := app.Location().Update(u, new(location.Result)); err != nil {
+	if err := inside.AppOf(app).Location().Update(u, new(location.Result)); err != nil {
 		t.Fatal(err)
 	}
 }

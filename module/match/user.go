@@ -69,7 +69,7 @@ func (m *MatchRegistered) Match(r *module.Request) (bool, error) {
 	}
 	var buf [128]byte
 	aor, ours := m.app.AppendAOR(buf[:0], &u)
-	return ours && m.app.Location().Registered(aor), nil
+	return ours && m.app.Registered(aor), nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.

@@ -27,27 +27,32 @@ Content-Length: 0
 `
 
 // Option changes how a request came.
-type Option func(*module.Flow, **module.Server)
+type Option func(*config)
+
+type config struct {
+	source netip.AddrPort
+	server *module.Server
+}
 
 // From is the address the packet came from. Default: 192.0.2.7:5060.
 func From(addr string) Option {
-	return func(f *module.Flow, _ **module.Server) { f.Remote = netip.MustParseAddrPort(addr) }
+	return func(o *config) { o.source = netip.MustParseAddrPort(addr) }
 }
 
 // To is the server that takes the request. Default: none.
 func To(s *module.Server) Option {
-	return func(_ *module.Flow, server **module.Server) { *server = s }
+	return func(o *config) { o.server = s }
 }
 
 // Request makes a request of a message.
 func Request(t testing.TB, raw string, options ...Option) *module.Request {
 	t.Helper()
-	f := module.Flow{Remote: netip.MustParseAddrPort("192.0.2.7:5060"), Local: netip.MustParseAddrPort("192.0.2.10:5060")}
-	var s *module.Server
-	for _, o := range options {
-		o(&f, &s)
+	o := config{source: netip.MustParseAddrPort("192.0.2.7:5060")}
+	for _, set := range options {
+		set(&o)
 	}
-	r, err := module.NewRequest([]byte(strings.ReplaceAll(raw, "\n", "\r\n")), f, s)
+	local := netip.MustParseAddrPort("192.0.2.10:5060")
+	r, err := module.NewRequest([]byte(strings.ReplaceAll(raw, "\n", "\r\n")), o.source, local, o.server)
 	if err != nil {
 		t.Fatalf("making a request: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module/moduletest"
 	"github.com/caddysip/caddysip/module/storage"
 )
@@ -63,7 +64,7 @@ func TestCheckingAConfigurationTouchesNothing(t *testing.T) {
 		`{"storage": {"module": "bolt", "path": "` + filepath.ToSlash(filepath.Join(dir, "a", "sip.db")) + `"}}`,
 		`{"storage": {"module": "memory"}}`,
 	} {
-		if app := moduletest.App(t, config); app.Engine().Storage() != nil {
+		if app := moduletest.App(t, config); inside.AppOf(app).Engine.Storage() != nil {
 			t.Errorf("%s: the storage is open", config)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	_ "github.com/caddysip/caddysip"
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/test/simnet"
 )
@@ -125,7 +126,7 @@ func (r *run) engine() *engine.Engine {
 	if err != nil {
 		r.t.Fatalf("%v", err)
 	}
-	return app.(*module.App).Engine()
+	return inside.AppOf(app.(*module.App)).Engine
 }
 
 func (r *run) end() {

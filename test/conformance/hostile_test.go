@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // start runs a server with a registrar and a proxy and a phone of bob's.
@@ -286,7 +287,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		_, err = c.Write(question)
 	}
-	if held := s.App().Engine().Budget.Used(budget.Queues); held > 1<<20 {
+	if held := inside.AppOf(s.App()).Engine.Budget.Used(budget.Queues); held > 1<<20 {
 		t.Errorf("%d bytes wait for a client that reads nothing", held)
 	}
 	for _, p := range peers(s) {

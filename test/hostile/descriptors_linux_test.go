@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // TestFewDescriptors has 200 connections come where the process may have 64 descriptors: what it needs them for otherwise
@@ -56,7 +57,7 @@ func TestFewDescriptors(t *testing.T) {
 
 		in.Close()
 		_ = crowd.Wait()
-		eventually(t, "the crowd's connections to be closed", func() bool { return len(s.App().Engine().Transport.Conns()) <= 1 })
+		eventually(t, "the crowd's connections to be closed", func() bool { return len(inside.AppOf(s.App()).Engine.Transport.Conns()) <= 1 })
 		p := tcp(t, s, "new")
 		p.request("OPTIONS", "sip:127.0.0.1")
 		p.Expect("SIP/2.0 200")

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/store"
 	_ "github.com/caddysip/caddysip/module/storage"
 	"github.com/caddysip/caddysip/storage"
@@ -78,7 +79,7 @@ func withStorage(t *testing.T, line string) *handlertest.Server {
 func stored(t *testing.T, s *handlertest.Server) map[string]bool {
 	t.Helper()
 	all := make(map[string]bool)
-	if _, err := s.App().Engine().Storage().Range(t.Context(), "registrations", "", func(e storage.Entry) error {
+	if _, err := inside.AppOf(s.App()).Engine.Storage().Range(t.Context(), "registrations", "", func(e storage.Entry) error {
 		user, _, _ := strings.Cut(strings.TrimPrefix(e.Key, "sip:"), "@")
 		all[user] = true
 		return nil

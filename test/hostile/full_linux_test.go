@@ -5,6 +5,8 @@ import (
 	"maps"
 	"path/filepath"
 	"testing"
+
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // TestFullDisk has a file system without room (see limitFiles): phones register as before, and when there is room again, all is written by itself.
@@ -50,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 		limitFiles(t, 1<<62)
 		eventually(t, "all to be written", written)
 		s.Restart()
-		if users, _ := s.App().Location().Len(); users != len(want) {
+		if users, _ := inside.AppOf(s.App()).Location().Len(); users != len(want) {
 			t.Errorf("after a restart there are %d users, want %d", users, len(want))
 		}
 		p.request("OPTIONS", s.URI("before3"))

@@ -17,6 +17,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/respond"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/module"
 )
@@ -57,9 +58,9 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
-	o.Proven, o.Prove = app.Engine().Proven, app.Engine().Prove
-	app.Engine().Transactions.Close()
-	app.Engine().Transactions = transaction.NewTable(o)
+	o.Proven, o.Prove = inside.AppOf(app).Engine.Proven, inside.AppOf(app).Engine.Prove
+	inside.AppOf(app).Engine.Transactions.Close()
+	inside.AppOf(app).Engine.Transactions = transaction.NewTable(o)
 	return nil
 }
 
@@ -167,7 +168,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 // nothingLeft waits until no transaction is held.
 func nothingLeft(t testing.TB, s *handlertest.Server) {
 	t.Helper()
-	eventually(t, "all transactions to end", func() bool { return s.App().Engine().Transactions.Len() == 0 })
+	eventually(t, "all transactions to end", func() bool { return inside.AppOf(s.App()).Engine.Transactions.Len() == 0 })
 }
 
 func listenTCP(t testing.TB) net.Listener {

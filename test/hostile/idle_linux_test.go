@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // crowd is a process that holds connections to a server. The server's process has the other ends: each has files enough for its own.
@@ -89,7 +90,7 @@ func gather(t testing.TB, s *handlertest.Server, n int) *crowd {
 	t.Cleanup(func() { c.cmd.Process.Kill() })
 	c.lines = bufio.NewReader(out)
 	c.expect("connected")
-	eventually(t, "all connections to be accepted", func() bool { return len(s.App().Engine().Transport.Conns()) >= n })
+	eventually(t, "all connections to be accepted", func() bool { return len(inside.AppOf(s.App()).Engine.Transport.Conns()) >= n })
 	return c
 }
 
@@ -147,7 +148,7 @@ func TestIdleConnections(t *testing.T) {
 	s := handlertest.Start(t, "limits {\nconnections_per_source 20000\n}\nregister\nproxy")
 	before := []*phone{udp(t, s, "alice"), tcp(t, s, "bob")}
 	served(t, s, before...)
-	eventually(t, "the new connection to be closed", func() bool { return len(s.App().Engine().Transport.Conns()) <= 2 })
+	eventually(t, "the new connection to be closed", func() bool { return len(inside.AppOf(s.App()).Engine.Transport.Conns()) <= 2 })
 	goroutines, memory := runtime.NumGoroutine(), inUse()
 
 	c := gather(t, s, n)
@@ -162,7 +163,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 
 	c.leave()
-	eventually(t, "all to be released", func() bool { return len(s.App().Engine().Transport.Conns()) <= 4 })
+	eventually(t, "all to be released", func() bool { return len(inside.AppOf(s.App()).Engine.Transport.Conns()) <= 4 })
 	eventually(t, "their goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
 	served(t, s, before...)
 }
@@ -176,7 +177,7 @@ func TestSlowLoris(t *testing.T) {
 	timeouts := func() float64 { return s.Metric("caddy_sip_dropped_total", "reason=message_timeout") }
 	before := timeouts()
 	c := gather(t, s, n)
-	for i := 0; len(s.App().Engine().Transport.Conns()) > 10; i++ {
+	for i := 0; len(inside.AppOf(s.App()).Engine.Transport.Conns()) > 10; i++ {
 		c.tell("write " + "OPTIONS sip:127.0.0.1 SIP/2.0"[i%29:i%29+1])
 		c.expect("written")
 		served(t, s, alice, bob)

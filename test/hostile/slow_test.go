@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // slowPhone is a phone on a TCP connection that takes little at a time and reads when it is told to.
@@ -126,7 +127,7 @@ func TestSlowPhone(t *testing.T) {
 	if first, _ := p.next(); !strings.HasPrefix(first, "OPTIONS ") {
 		t.Errorf("the phone gets %q", first)
 	}
-	eventually(t, "nothing to be queued", func() bool { return s.App().Engine().Budget.Used(budget.Queues) == 0 })
+	eventually(t, "nothing to be queued", func() bool { return inside.AppOf(s.App()).Engine.Budget.Used(budget.Queues) == 0 })
 }
 
 // TestSlowReaders has connections that ask for long answers and read none: what they make the server hold is bounded,
@@ -134,7 +135,7 @@ func TestSlowPhone(t *testing.T) {
 func TestSlowReaders(t *testing.T) {
 	const n = 200
 	s := handlertest.Start(t, "register\nproxy")
-	b := s.App().Engine().Budget
+	b := inside.AppOf(s.App()).Engine.Budget
 	long := []byte("OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKlong\r\nMax-Forwards: 70\r\n" +
 		"From: <sip:a@127.0.0.1>;tag=f\r\nTo: <sip:127.0.0.1>\r\nCall-ID: " + strings.Repeat("c", 60_000) + "\r\nCSeq: 1 OPTIONS\r\n" +
 		"Content-Length: 0\r\n\r\n")

@@ -18,6 +18,7 @@ import (
 	_ "github.com/caddysip/caddysip/handler/proxy"
 	_ "github.com/caddysip/caddysip/handler/register"
 	_ "github.com/caddysip/caddysip/handler/snomlrc"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/module"
 )
@@ -43,7 +44,7 @@ func (*hurry) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	e := app.Engine()
+	e := inside.AppOf(app).Engine
 	e.Transactions.Close()
 	e.Transactions = transaction.NewTable(transaction.Options{T1: t1, T2: 8 * t1, T4: 10 * t1, Proven: e.Proven, Prove: e.Prove})
 	return nil
@@ -105,7 +106,7 @@ func registerMany(s *handlertest.Server, user string) {
 // settle waits until every transaction has had its time, 64*T1 and T4.
 func settle(s *handlertest.Server) {
 	over := make(chan struct{})
-	s.App().Engine().Transactions.AfterFunc(80*t1, func() { close(over) })
+	inside.AppOf(s.App()).Engine.Transactions.AfterFunc(80*t1, func() { close(over) })
 	<-over
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/module"
@@ -175,7 +176,7 @@ func (s *Server) App() *module.App {
 }
 
 // Engine returns the server's engine: its transactions, registrations, keys and budget.
-func (s *Server) Engine() *engine.Engine { return s.App().Engine() }
+func (s *Server) Engine() *engine.Engine { return inside.AppOf(s.App()).Engine }
 
 // Held returns how many bytes of state the server holds, but for the latest events, which it keeps in any case.
 func (s *Server) Held() int64 {

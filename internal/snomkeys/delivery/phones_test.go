@@ -12,6 +12,7 @@ import (
 	_ "github.com/caddysip/caddysip"
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/events"
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/phone"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
@@ -71,12 +72,12 @@ func (h *house) phone(c phone.Config) (*phone.Phone, *phone.Recorder) {
 	return p, rec
 }
 
-func (h *house) delivery() *delivery.Delivery { return h.s.App().Engine().Delivery }
+func (h *house) delivery() *delivery.Delivery { return inside.AppOf(h.s.App()).Engine.Delivery }
 
 // set sets a key in the admin layer; nil takes it away.
 func (h *house) set(aor string, key int, r *keys.Record) {
 	h.t.Helper()
-	h.check(h.s.App().Engine().Keys.Apply(h.ctx, []keys.Change{{AOR: aor, Layer: keys.Admin, Key: key, Record: r}}))
+	h.check(inside.AppOf(h.s.App()).Engine.Keys.Apply(h.ctx, []keys.Change{{AOR: aor, Layer: keys.Admin, Key: key, Record: r}}))
 }
 
 // settle waits until nothing is to be sent to the phones of an address-of-record any more: it gives them another key, which comes last.
@@ -245,7 +246,7 @@ func TestNamedPhoneWithPassword(t *testing.T) {
 
 // pressed collects presses of keys.
 func (h *house) pressed() func(n int) []string {
-	sub := h.s.App().Engine().Events.Subscribe(h.s.App().Engine().Events.Last())
+	sub := inside.AppOf(h.s.App()).Engine.Events.Subscribe(inside.AppOf(h.s.App()).Engine.Events.Last())
 	h.t.Cleanup(sub.Close)
 	return func(n int) []string {
 		h.t.Helper()

@@ -1,0 +1,78 @@
+package inside
+
+import (
+	"net/netip"
+
+	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/sip/transaction"
+	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
+)
+
+// What package module sets when it is initialised. The parameters are a *module.App and a
+// *module.Request, whose types cannot be written here: module imports this package. Anything else
+// panics.
+var (
+	// AppOf returns what is behind an app that has been provisioned.
+	AppOf func(app any) *App
+
+	// RequestOf returns what is behind a request.
+	RequestOf func(request any) *Request
+
+	// Begin makes a request's server transaction, unless it has been made, as
+	// module.Request.Transaction does.
+	Begin func(request any, h transaction.ServerHandler) error
+)
+
+// Site is what an app says of names and addresses; see the methods of module.App.
+type Site interface {
+	IsLocal(host []byte) bool
+	IsSelf(u *wire.URI) bool
+	AppendAOR(dst []byte, u *wire.URI) ([]byte, bool)
+	Secret() []byte
+}
+
+// App is what is behind a module.App. It implements routetoken.Site.
+type App struct {
+	Site
+	Engine     *engine.Engine
+	Generation *engine.Generation
+
+	// Guard calls f for a handler that has a request wait for a callback: a panic in it is counted
+	// and logged, and goes no further.
+	Guard func(f func())
+}
+
+// Location returns the registrations.
+func (a *App) Location() *location.Store { return a.Engine.Location }
+
+// SentBy returns the address by which we can be reached over a flow, for Via and Record-Route: of a
+// connection that we made ourselves, the port that we listen on, not the one the connection has.
+func (a *App) SentBy(f transport.Flow) netip.AddrPort { return a.Generation.SentBy(f) }
+
+// FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of
+// ours and fits, else from any that fits, or down a connection that exists. ok is false when a
+// connection would have to be made.
+func (a *App) FlowTo(network transport.Network, remote netip.AddrPort, preferred *transport.Listener) (f transport.Flow, ok bool) {
+	return a.Engine.FlowTo(a.Generation, network, remote, preferred)
+}
+
+// Listeners returns the open sockets of all servers.
+func (a *App) Listeners() []*transport.Listener { return a.Generation.Listeners }
+
+// AddEdges adds addresses of edge proxies whose Path is followed. It is for Provision.
+func (a *App) AddEdges(edges []netip.Prefix) {
+	a.Generation.Edges = append(a.Generation.Edges, edges...)
+}
+
+// Request is what is behind a module.Request.
+type Request struct {
+	// Flow is the way the request came, which leads back to its sender.
+	Flow transport.Flow
+
+	// Outbox collects the packets that are sent while the request is handled. It is nil once the
+	// request is kept, and on goroutines other than the reader's. Whoever answers a kept request
+	// from a callback that brings an outbox may set it for the time of that call.
+	Outbox *transport.Outbox
+}
