@@ -1,13 +1,15 @@
 package caddyfile
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddysip/caddysip/internal/suggest"
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -34,55 +36,30 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 	if a.Keys != nil {
 		return d.Err("keys is there already: put all profiles into one keys block")
 	}
-	if d.NextArg() {
-		return d.Errf("keys has no arguments, only a block: found '%s'", d.Val())
+	if err := directive.NoArgs(d); err != nil {
+		return err
 	}
-	a.Keys = new(module.Keys)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "profile":
-			var p *module.KeyProfile
-			if p, err = parseProfile(d); err == nil {
-				a.Keys.Profiles = append(a.Keys.Profiles, p)
-			}
-		case "model":
-			var m *module.PhoneModel
-			if m, err = parsePhoneModel(d); err == nil {
-				a.Keys.Models = append(a.Keys.Models, m)
-			}
-		case "batch":
-			a.Keys.Batch = true
-			err = noMore(d, option)
-		case "rate":
-			if !d.NextArg() || parseNumber(&a.Keys.Rate, d.Val()) != nil {
-				return d.Err("rate needs a number of messages a second, as in rate 500")
-			}
-			err = noMore(d, option)
-		case "credentials":
-			if a.Keys.Credentials != nil {
-				return d.Err("credentials are there already")
-			}
-			a.Keys.Credentials, err = parseCredentials(d)
-		case "phones":
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.Err("phones needs at least one glob for User-Agents, as in phones OfficePhone/*")
-			}
-			a.Keys.Phones = append(a.Keys.Phones, args...)
-			err = noBlock(d, option)
-		default:
-			return d.Errf("unrecognized option '%s' of keys: %s", option,
-				suggest.DidYouMean(option, []string{"profile", "model", "batch", "rate", "credentials", "phones"}))
-		}
-		if err != nil {
+	k := new(module.Keys)
+	a.Keys = k
+	return directive.Block(d, "keys", directive.Options{
+		"profile": func(d *caddyfile.Dispenser) error {
+			p, err := parseProfile(d)
+			k.Profiles = append(k.Profiles, p)
 			return err
-		}
-		if err := a.Keys.Validate(); err != nil { // here, where the line is known
-			return d.WrapErr(err)
-		}
-	}
-	return nil
+		},
+		"model": func(d *caddyfile.Dispenser) error {
+			m, err := parsePhoneModel(d)
+			k.Models = append(k.Models, m)
+			return err
+		},
+		"batch": directive.Flag(&k.Batch),
+		"rate":  directive.Number(&k.Rate),
+		"credentials": func(d *caddyfile.Dispenser) (err error) {
+			k.Credentials, err = parseCredentials(d)
+			return err
+		},
+		"phones": directive.List(&k.Phones),
+	}.Checked(k.Validate), "profile", "model", "phones")
 }
 
 // parseCredentials reads what phones are answered with. A user and a password on the line, which are the same for all
@@ -92,23 +69,16 @@ func parseCredentials(d *caddyfile.Dispenser) (*module.KeyCredentials, error) {
 		if len(args) != 2 {
 			return nil, d.Err("credentials are a block with realm, username and password")
 		}
-		return &module.KeyCredentials{Username: args[0], Password: args[1]}, noBlock(d, "credentials")
+		return &module.KeyCredentials{Username: args[0], Password: args[1]}, directive.NoBlock(d, "credentials")
 	}
 	c := new(module.KeyCredentials)
-	fields := map[string]*string{"realm": &c.Realm, "username": &c.Username, "password": &c.Password}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		field := fields[option]
-		if field == nil {
-			return nil, d.Errf("unrecognized option '%s' of credentials: %s", option,
-				suggest.DidYouMean(option, []string{"realm", "username", "password"}))
-		}
-		if *field != "" || !d.AllArgs(field) || *field == "" {
-			return nil, d.Errf("%s of credentials takes one value, in quotes if there are spaces in it", option)
-		}
-		if err := noBlock(d, option); err != nil {
-			return nil, err
-		}
+	err := directive.Block(d, "credentials", directive.Options{
+		"realm":    directive.Text(&c.Realm),
+		"username": directive.Text(&c.Username),
+		"password": directive.Text(&c.Password),
+	})
+	if err != nil {
+		return nil, err
 	}
 	if c.Realm == "" {
 		return nil, d.Err("credentials need the realm of the phones' challenges")
@@ -137,52 +107,29 @@ func parseProfile(d *caddyfile.Dispenser) (*module.KeyProfile, error) {
 	if d.NextArg() {
 		return nil, d.Errf("profile has one name: found '%s' behind it", d.Val())
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		var list *[]string
-		switch option {
-		case "users":
-			list = &p.Users
-		case "user_agent":
-			list = &p.UserAgents
-		case "model":
-			list = &p.Models
-		case "members":
-			if p.MembersFile != "" {
-				return nil, d.Err("members is there already: a profile has one file of them")
-			}
+	err := directive.Block(d, "profile", directive.Options{
+		"users":      directive.List(&p.Users),
+		"user_agent": directive.List(&p.UserAgents),
+		"model":      directive.List(&p.Models),
+		"members": func(d *caddyfile.Dispenser) error {
 			if !d.NextArg() || d.Val() != "from" || !d.NextArg() {
-				return nil, d.Err("members needs a file, as in members from reception.txt")
+				return errors.New("needs a file, as in members from reception.txt")
 			}
 			p.MembersFile = d.Val()
-			if err := noMore(d, option); err != nil {
-				return nil, err
-			}
-		case "key":
+			return directive.NoMore(d, "members")
+		},
+		"key": func(d *caddyfile.Dispenser) error {
 			k, err := parseKey(d)
-			if err != nil {
-				return nil, err
-			}
 			p.Keys = append(p.Keys, k)
-		default:
-			return nil, d.Errf("unrecognized option '%s' of profile: %s", option,
-				suggest.DidYouMean(option, []string{"users", "members", "user_agent", "model", "key"}))
-		}
-		if list != nil {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return nil, d.Errf("%s needs at least one value", option)
-			}
-			*list = append(*list, args...)
-			if err := noBlock(d, option); err != nil {
-				return nil, err
-			}
-		}
+			return err
+		},
+	}.Checked(func() error {
 		if err := p.Validate(); err != nil {
-			return nil, d.Errf("profile %s: %w", p.Name, err)
+			return fmt.Errorf("profile %s: %w", p.Name, err)
 		}
-	}
-	return p, nil
+		return nil
+	}), "users", "user_agent", "model", "key")
+	return p, err
 }
 
 // parseKey reads a key of a profile. Semicolons part properties as ends of lines do.
@@ -228,7 +175,7 @@ func parseKey(d *caddyfile.Dispenser) (*module.ProfileKey, error) {
 				return nil, d.WrapErr(err)
 			}
 		}
-		if err := noBlock(d, seen[len(seen)-1]); err != nil {
+		if err := directive.NoBlock(d, seen[len(seen)-1]); err != nil {
 			return nil, err
 		}
 	}
@@ -276,8 +223,8 @@ func setProperty(d *caddyfile.Dispenser, k *module.ProfileKey, words []string) e
 	case name == "locked":
 		return d.Errf("locked has no value: found '%s' behind it", words[1])
 	case fields[name] == nil:
-		return d.Errf("unrecognized option '%s' of key %d: %s", name, k.Key,
-			suggest.DidYouMean(name, []string{"label", "number", "light", "color", "action", "locked"}))
+		return directive.Unrecognized(d, name, fmt.Sprintf("key %d", k.Key),
+			[]string{"label", "number", "light", "color", "action", "locked"})
 	case len(words) != 2:
 		return d.Errf("%s takes one value, in quotes if there are spaces in it", name)
 	default:
@@ -295,30 +242,9 @@ func parsePhoneModel(d *caddyfile.Dispenser) (*module.PhoneModel, error) {
 	if d.NextArg() {
 		return nil, d.Errf("model has one name: found '%s' behind it", d.Val())
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch option := d.Val(); option {
-		case "keys":
-			if !d.NextArg() || parseNumber(&m.Keys, d.Val()) != nil {
-				return nil, d.Err("keys needs the number of keys that the phone has")
-			}
-		case "colors":
-			if m.Colors = append(m.Colors, d.RemainingArgs()...); len(m.Colors) == 0 {
-				return nil, d.Err("colors needs at least one of red, green, orange")
-			}
-		default:
-			return nil, d.Errf("unrecognized option '%s' of model: %s", option, suggest.DidYouMean(option, []string{"keys", "colors"}))
-		}
-		if err := noMore(d, "an option of model"); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-// noMore refuses what stands behind an option and its values.
-func noMore(d *caddyfile.Dispenser, name string) error {
-	if d.NextArg() {
-		return d.Errf("%s takes no more: found '%s'", name, d.Val())
-	}
-	return noBlock(d, name)
+	err := directive.Block(d, "model", directive.Options{
+		"keys":   directive.Number(&m.Keys),
+		"colors": directive.List(&m.Colors),
+	}, "colors")
+	return m, err
 }

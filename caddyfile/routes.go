@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/match"
@@ -213,7 +214,7 @@ func (s *scope) invoke(d *caddyfile.Dispenser, r *module.Route) error {
 	if d.NextArg() {
 		return d.Errf("invoke takes one name: found '%s' behind it", d.Val())
 	}
-	if err := noBlock(d, "invoke"); err != nil {
+	if err := directive.NoBlock(d, "invoke"); err != nil {
 		return err
 	}
 	return addHandler(r, "invoke", &module.Invoke{Name: name})
@@ -232,20 +233,12 @@ func (s *scope) handler(d *caddyfile.Dispenser, name string, r *module.Route) er
 	d.Reset()
 	d.SetContext(scopeKey, s)
 	if err := u.UnmarshalCaddyfile(d); err != nil {
-		return located(d, err)
+		return directive.Locate(d, err)
 	}
 	if d.Next() {
 		return d.Errf("%s has no place for '%s'", name, d.Val())
 	}
 	return addHandler(r, name, u)
-}
-
-// located adds file and line to an error that has none.
-func located(d *caddyfile.Dispenser, err error) error {
-	if strings.Contains(err.Error(), d.File()+":") {
-		return err
-	}
-	return d.WrapErr(err)
 }
 
 func directiveNames() []string {

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddysip/caddysip/internal/ipset"
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
 )
@@ -106,17 +106,12 @@ func (s *serverScope) trust(d *caddyfile.Dispenser) error {
 	if len(words) == 0 {
 		return d.Err("trust needs the addresses or ranges that are trusted, as in 10.0.0.0/8")
 	}
-	words = ipset.Expand(words)
-	for _, word := range words {
-		if strings.Contains(word, "{") {
-			continue // it is replaced later
-		}
-		if _, err := ipset.Parse([]string{word}); err != nil {
-			return d.Errf("trust: %w", err)
-		}
+	words, err := directive.Prefixes(words)
+	if err != nil {
+		return d.Errf("trust: %w", err)
 	}
 	s.Trust = append(s.Trust, words...)
-	return noBlock(d, "trust")
+	return directive.NoBlock(d, "trust")
 }
 
 // handleErrors reads what is done about errors.

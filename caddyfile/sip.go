@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
@@ -57,8 +58,8 @@ func parseSIP(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		return nil, d.Err("sip is there already: put all SIP servers into one sip block")
 	}
-	if d.NextArg() {
-		return nil, d.Errf("sip has no arguments, only a block: found '%s'", d.Val())
+	if err := directive.NoArgs(d); err != nil {
+		return nil, err
 	}
 	a := &app{App: &module.App{Servers: make(map[string]*module.Server)}, named: make(map[string]*namedRoute)}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -147,7 +148,7 @@ func (a *app) domain(d *caddyfile.Dispenser) error {
 			a.Domains = append(a.Domains, name)
 		}
 		if !d.NextArg() {
-			return noBlock(d, "domain")
+			return directive.NoBlock(d, "domain")
 		}
 	}
 }
@@ -181,18 +182,10 @@ func (a *app) gracePeriod(d *caddyfile.Dispenser) error {
 	if a.GracePeriod != 0 {
 		return d.Err("grace_period is there already")
 	}
-	if !d.NextArg() {
-		return d.Err("grace_period needs a duration, as in 32s")
+	if err := directive.Duration(&a.GracePeriod)(d); err != nil {
+		return directive.Locate(d, fmt.Errorf("grace_period %w", err))
 	}
-	grace, err := caddy.ParseDuration(d.Val())
-	if err != nil || grace <= 0 {
-		return d.Errf("grace_period '%s' is no duration above zero: write it as in 32s", d.Val())
-	}
-	a.GracePeriod = caddy.Duration(grace)
-	if d.NextArg() {
-		return d.Errf("grace_period takes one duration: found '%s' behind it", d.Val())
-	}
-	return noBlock(d, "grace_period")
+	return nil
 }
 
 const (
@@ -216,11 +209,4 @@ func moduleObject(m any, key, name string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("encoding %s: %s", name, warnings[0].Message)
 	}
 	return raw, nil
-}
-
-func noBlock(d *caddyfile.Dispenser, name string) error {
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("%s has no block", name)
-	}
-	return nil
 }

@@ -1,14 +1,13 @@
 package proxy
 
 import (
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddysip/caddysip/internal/suggest"
+	"github.com/caddysip/caddysip/internal/directive"
 )
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
@@ -28,71 +27,24 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := p.targets(d); err != nil {
 		return err
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if option == "to" {
-			if err := p.targets(d); err != nil {
-				return err
-			}
-			continue
-		}
-		if flag := p.flag(option); flag != nil {
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			*flag = true
-			continue
-		}
-		if !slices.Contains(options, option) {
-			return d.Errf("unrecognized option '%s' of proxy: %s", option, suggest.DidYouMean(option, options))
-		}
-		var value string
-		if !d.AllArgs(&value) {
-			return d.ArgErr()
-		}
-		switch option {
-		case "timeout":
-			t, err := caddy.ParseDuration(value)
-			if err != nil || t <= 0 {
-				return d.Errf("timeout %q is no duration; write it as 30s or 3m", value)
-			}
-			p.Timeout = caddy.Duration(t)
-		case "retries":
-			n, err := strconv.Atoi(value)
+	return directive.Block(d, "proxy", directive.Options{
+		"to":      p.targets,
+		"timeout": directive.Duration(&p.Timeout),
+		"retries": directive.One(func(text string) error {
+			n, err := strconv.Atoi(text)
 			if err != nil || n < 0 {
-				return d.Errf("retries %q is no number", value)
+				return fmt.Errorf("takes a number, 0 or more, not '%s'", text)
 			}
 			p.Retries = &n
-		case "fork":
-			if value != Parallel && value != Sequential {
-				return d.Errf("fork %q: it is %s or %s", value, Parallel, Sequential)
-			}
-			p.Fork = value
-		case "record_route":
-			if value != "on" && value != "off" {
-				return d.Errf("record_route %q: it is on or off", value)
-			}
-			on := value == "on"
-			p.RecordRoute = &on
-		}
-	}
-	return nil
-}
-
-// options are all that proxy has.
-var options = []string{"to", "timeout", "retries", "fork", "record_route", "allow_control", "allow_private", "assert_identity"}
-
-// flag returns what an option without argument sets, nil if it is none.
-func (p *Proxy) flag(option string) *bool {
-	switch option {
-	case "allow_control", "allow_buttons": // the second is the old name
-		return &p.AllowControl
-	case "allow_private":
-		return &p.AllowPrivate
-	case "assert_identity":
-		return &p.AssertIdentity
-	}
-	return nil
+			return nil
+		}),
+		"fork":            directive.Choice(&p.Fork, Parallel, Sequential),
+		"record_route":    directive.Switch(&p.RecordRoute),
+		"allow_control":   directive.Flag(&p.AllowControl),
+		"allow_buttons":   directive.Flag(&p.AllowControl), // its old name
+		"allow_private":   directive.Flag(&p.AllowPrivate),
+		"assert_identity": directive.Flag(&p.AssertIdentity),
+	}, "to")
 }
 
 func (p *Proxy) targets(d *caddyfile.Dispenser) error {

@@ -1,10 +1,12 @@
 package ratelimit
 
 import (
+	"fmt"
 	"strconv"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddysip/caddysip/internal/directive"
 )
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
@@ -19,63 +21,22 @@ import (
 //	}
 func (h *RateLimit) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
-	if d.NextArg() {
-		return d.Errf("rate_limit takes no '%s' here: its options stand in a block", d.Val())
+	if err := directive.NoArgs(d); err != nil {
+		return err
 	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("%s of rate_limit is given twice", option)
-		}
-		seen[option] = true
-		var value string
-		switch option {
-		case "zone", "key", "events", "window", "ban", "respond":
-			if !d.AllArgs(&value) || value == "" {
-				return d.Errf("%s of rate_limit takes one value", option)
+	return directive.Block(d, "rate_limit", directive.Options{
+		"zone":   directive.Text(&h.Zone),
+		"key":    directive.Text(&h.Key),
+		"events": directive.Number(&h.Events),
+		"window": directive.Duration(&h.Window),
+		"ban":    directive.Duration(&h.Ban),
+		"respond": directive.One(func(text string) (err error) {
+			if h.Respond, err = strconv.Atoi(text); err != nil || h.Respond == 0 {
+				return fmt.Errorf("takes a status, not '%s'", text)
 			}
-		default:
-			return d.Errf("unrecognized option '%s' of rate_limit: it has zone, key, events, window, ban and respond", option)
-		}
-		if err := h.set(d, option, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (h *RateLimit) set(d *caddyfile.Dispenser, option, value string) (err error) {
-	switch option {
-	case "zone":
-		h.Zone = value
-	case "key":
-		h.Key = value
-	case "events":
-		if h.Events, err = strconv.Atoi(value); err != nil || h.Events < 1 {
-			return d.Errf("events of rate_limit takes a number of requests, not '%s'", value)
-		}
-	case "window":
-		h.Window, err = duration(d, option, value)
-	case "ban":
-		h.Ban, err = duration(d, option, value)
-	case "respond":
-		if h.Respond, err = strconv.Atoi(value); err != nil || h.Respond == 0 {
-			return d.Errf("respond of rate_limit takes a status, not '%s'", value)
-		}
-		if err := checkRespond(h.Respond); err != nil {
-			return d.WrapErr(err)
-		}
-	}
-	return err
-}
-
-func duration(d *caddyfile.Dispenser, option, value string) (caddy.Duration, error) {
-	t, err := caddy.ParseDuration(value)
-	if err != nil || t <= 0 {
-		return 0, d.Errf("%s of rate_limit takes a time such as 10s or 5m, not '%s'", option, value)
-	}
-	return caddy.Duration(t), nil
+			return checkRespond(h.Respond)
+		}),
+	})
 }
 
 // Interface guard

@@ -97,12 +97,15 @@ func (h *RateLimit) Validate() error {
 	if h.Ban < 0 {
 		return fmt.Errorf("ban must not be negative: %v", time.Duration(h.Ban))
 	}
-	return checkRespond(h.Respond)
+	if err := checkRespond(h.Respond); err != nil {
+		return fmt.Errorf("respond %w", err)
+	}
+	return nil
 }
 
 func checkRespond(status int) error {
 	if status != 0 && (status < 400 || status > 699) {
-		return fmt.Errorf("respond takes a status from 400 to 699, not %d", status)
+		return fmt.Errorf("takes a status from 400 to 699, not %d", status)
 	}
 	return nil
 }

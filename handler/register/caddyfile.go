@@ -2,14 +2,14 @@ package register
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddysip/caddysip/internal/ipset"
+	"github.com/caddysip/caddysip/internal/directive"
 )
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
@@ -24,63 +24,44 @@ import (
 // Times are seconds, or durations such as 10m.
 func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := directive.NoArgs(d); err != nil {
+		return err
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch option := d.Val(); option {
-		case "expires":
-			args := d.RemainingArgs()
-			if len(args) != 3 {
-				return d.Err("expires takes three times, the shortest, the default and the longest: expires 60 600 7200")
-			}
-			for i, t := range [...]*caddy.Duration{&h.MinExpires, &h.DefaultExpires, &h.MaxExpires} {
-				n, err := parseSeconds(args[i])
-				if err != nil {
-					return d.Errf("expires: %q is no time of a second or more: write seconds, as in 600, or a duration, as in 10m", args[i])
-				}
-				*t = n
-			}
-		case "max_contacts":
-			var text string
-			if !d.AllArgs(&text) {
-				return d.ArgErr()
-			}
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
-				return d.Errf("max_contacts: %q is no positive number", text)
-			}
-			h.MaxContacts = n
-		case "path":
-			if err := h.unmarshalPath(d); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("unrecognized option %q of register: it has expires, max_contacts and path", option)
+	return directive.Block(d, "register", directive.Options{
+		"expires":      h.unmarshalExpires,
+		"max_contacts": directive.Number(&h.MaxContacts),
+		"path":         h.unmarshalPath,
+	})
+}
+
+func (h *Register) unmarshalExpires(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 3 {
+		return errors.New("takes three times, the shortest, the default and the longest: " +
+			"expires 60 600 7200")
+	}
+	for i, t := range [...]*caddy.Duration{&h.MinExpires, &h.DefaultExpires, &h.MaxExpires} {
+		var err error
+		if *t, err = parseSeconds(args[i]); err != nil {
+			return fmt.Errorf("takes times of a second or more, not '%s': "+
+				"write seconds, as in 600, or a duration, as in 10m", args[i])
 		}
 	}
 	return nil
 }
 
-func (h *Register) unmarshalPath(d *caddyfile.Dispenser) error {
+func (h *Register) unmarshalPath(d *caddyfile.Dispenser) (err error) {
 	args := d.RemainingArgs()
 	switch {
-	case h.PathOff || h.PathFrom != nil:
-		return d.Err("path is there already")
 	case len(args) == 1 && args[0] == "off":
 		h.PathOff = true
 	case len(args) > 1 && args[0] == "from":
-		h.PathFrom = ipset.Expand(args[1:])
-		for _, text := range h.PathFrom {
-			if strings.Contains(text, "{") {
-				continue // it is replaced later
-			}
-			if _, err := ipset.Parse([]string{text}); err != nil {
-				return d.Errf("path from: %w", err)
-			}
+		if h.PathFrom, err = directive.Prefixes(args[1:]); err != nil {
+			return d.Errf("path from: %w", err)
 		}
 	default:
-		return d.Err("path is off, or from the addresses or ranges of the edge proxies, as in: path from 10.0.0.0/8")
+		return errors.New("is off, or from the addresses or ranges of the edge proxies, as in: " +
+			"path from 10.0.0.0/8")
 	}
 	return nil
 }

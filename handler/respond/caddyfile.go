@@ -1,8 +1,11 @@
 package respond
 
 import (
+	"errors"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -25,23 +28,22 @@ func (h *Respond) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("respond takes a status and a reason; '%s' is too much: put a reason of several words in quotes", d.Val())
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "header" {
-			return d.Errf("unrecognized option '%s' of respond: it has header", d.Val())
-		}
-		var name, value string
-		if !d.AllArgs(&name, &value) {
-			return d.Err("header takes the name of a header field and its value")
-		}
-		name, err := module.CheckField(name)
-		if err != nil {
-			return d.WrapErr(err)
-		}
-		if h.Headers == nil {
-			h.Headers = make(map[string][]string)
-		}
-		h.Headers[name] = append(h.Headers[name], value)
+	return directive.Block(d, "respond", directive.Options{"header": h.header}, "header")
+}
+
+func (h *Respond) header(d *caddyfile.Dispenser) error {
+	var name, value string
+	if !d.AllArgs(&name, &value) {
+		return errors.New("takes the name of a header field and its value")
 	}
+	name, err := module.CheckField(name)
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	if h.Headers == nil {
+		h.Headers = make(map[string][]string)
+	}
+	h.Headers[name] = append(h.Headers[name], value)
 	return nil
 }
 

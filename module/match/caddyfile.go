@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
 )
@@ -100,16 +101,9 @@ func list[T ~[]string](d *caddyfile.Dispenser, values *T) error {
 			return d.Errf("%s needs at least one value", name)
 		}
 		*values = append(*values, args...)
-		if err := noBlock(d, name); err != nil {
+		if err := directive.NoBlock(d, name); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func noBlock(d *caddyfile.Dispenser, name string) error {
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("%s has no block", name)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -109,7 +110,7 @@ func (m *MatchExpression) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if m.Expr == "" {
 		return d.Err("expression needs an expression")
 	}
-	if err := noBlock(d, "expression"); err != nil {
+	if err := directive.NoBlock(d, "expression"); err != nil {
 		return err
 	}
 	if d.Next() {

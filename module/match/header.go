@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -127,7 +128,7 @@ func (m *MatchHeader) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		default:
 			(*m)[name] = append(append([]string{}, patterns...), args[1:]...)
 		}
-		if err := noBlock(d, "header"); err != nil {
+		if err := directive.NoBlock(d, "header"); err != nil {
 			return err
 		}
 	}
@@ -202,7 +203,7 @@ func (m *MatchHeaderRegexp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("header_regexp can be in a set once for each header field: %s is there already", field)
 		}
 		(*m)[field] = &Regexp{Name: name, Pattern: args[1]}
-		if err := noBlock(d, "header_regexp"); err != nil {
+		if err := directive.NoBlock(d, "header_regexp"); err != nil {
 			return err
 		}
 	}

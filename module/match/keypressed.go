@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -39,7 +40,7 @@ func (m *MatchKeyPressed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	*m = MatchKeyPressed{}
 	for d.Next() {
 		*m = append(*m, d.RemainingArgs()...)
-		if err := noBlock(d, "key_pressed"); err != nil {
+		if err := directive.NoBlock(d, "key_pressed"); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -98,7 +99,7 @@ func (m *MatchURIRegexp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	default:
 		return d.Err("uri_regexp needs a regular expression, and may have a name before it")
 	}
-	if err := noBlock(d, "uri_regexp"); err != nil {
+	if err := directive.NoBlock(d, "uri_regexp"); err != nil {
 		return err
 	}
 	if d.Next() {

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -34,7 +35,7 @@ func (*MatchInDialog) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if d.NextArg() {
 			return d.Errf("in_dialog has no arguments, but there is '%s'", d.Val())
 		}
-		if err := noBlock(d, "in_dialog"); err != nil {
+		if err := directive.NoBlock(d, "in_dialog"); err != nil {
 			return err
 		}
 	}
@@ -85,7 +86,7 @@ func (m *MatchRegistered) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("registered takes 'from' or nothing, but there is '%s' too", d.Val())
 	}
-	if err := noBlock(d, "registered"); err != nil {
+	if err := directive.NoBlock(d, "registered"); err != nil {
 		return err
 	}
 	if d.Next() {
@@ -118,7 +119,7 @@ func (m *MatchAuthenticated) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	*m = MatchAuthenticated{}
 	for d.Next() {
 		*m = append(*m, d.RemainingArgs()...)
-		if err := noBlock(d, "authenticated"); err != nil {
+		if err := directive.NoBlock(d, "authenticated"); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -54,7 +55,7 @@ func (m *MatchVars) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Err("vars needs the name of a variable, or a placeholder, and at least one value")
 		}
 		(*m)[args[0]] = append((*m)[args[0]], args[1:]...)
-		if err := noBlock(d, "vars"); err != nil {
+		if err := directive.NoBlock(d, "vars"); err != nil {
 			return err
 		}
 	}

@@ -1,19 +1,19 @@
 package storage
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"errors"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddysip/caddysip/internal/directive"
+)
 
 // UnmarshalCaddyfile sets up the storage from Caddyfile tokens. Syntax:
 //
 //	memory
 func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the name
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized option %q: memory has none", d.Val())
-	}
-	return nil
+	return directive.NoMore(d, "memory")
 }
 
 // UnmarshalCaddyfile sets up the storage from Caddyfile tokens. Syntax:
@@ -29,18 +29,15 @@ func (b *Bolt) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "path" {
-			return d.Errf("unrecognized option %q: bolt has path", d.Val())
-		}
-		if b.Path != "" {
-			return d.Err("the path is given already")
-		}
-		if !d.AllArgs(&b.Path) {
-			return d.ArgErr()
-		}
-	}
-	return nil
+	return directive.Block(d, "bolt", directive.Options{
+		"path": directive.One(func(path string) error {
+			if b.Path != "" {
+				return errors.New("is given already")
+			}
+			b.Path = path
+			return nil
+		}),
+	})
 }
 
 // Interface guards

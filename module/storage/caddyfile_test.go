@@ -14,14 +14,14 @@ func TestCaddyfile(t *testing.T) {
 		{"bolt /var/lib/sip.db", `{"path":"/var/lib/sip.db"}`, ""},
 		{"bolt {\npath /var/lib/sip.db\n}", `{"path":"/var/lib/sip.db"}`, ""},
 		{"bolt a b", "", "argument"},
-		{"bolt {\npath\n}", "", "argument"},
-		{"bolt {\npath a b\n}", "", "argument"},
-		{"bolt a {\npath b\n}", "", "given already"},
-		{"bolt {\npath a\npath b\n}", "", "given already"},
-		{"bolt {\nfile a\n}", "", `unrecognized option "file"`},
+		{"bolt {\npath\n}", "", "path of bolt needs a value"},
+		{"bolt {\npath a b\n}", "", "path of bolt takes one value"},
+		{"bolt a {\npath b\n}", "", "path of bolt is given already"},
+		{"bolt {\npath a\npath b\n}", "", "given twice"},
+		{"bolt {\nfile a\n}", "", "unrecognized option 'file' of bolt"},
 		{"memory", `{}`, ""},
-		{"memory a", "", "argument"},
-		{"memory {\npath a\n}", "", `unrecognized option "path"`},
+		{"memory a", "", "memory takes no more: found 'a'"},
+		{"memory {\npath a\n}", "", "memory has no block"},
 	} {
 		var u caddyfile.Unmarshaler = new(Bolt)
 		if strings.HasPrefix(test.input, "memory") {
