@@ -65,8 +65,7 @@ func checkAddress(text string) error {
 			text = strings.Replace(text, na.Host, "127.0.0.1", 1)
 		}
 	}
-	_, err := module.ParseListenAddress(text)
-	return err
+	return module.CheckListenAddress(text)
 }
 
 // serverScope is what a server block has beside its routes.

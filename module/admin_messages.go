@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"time"
+
+	"github.com/caddysip/caddysip/wire"
 )
 
 // message is a request that is to be sent to a user's phones.
@@ -61,7 +63,7 @@ func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	phones := app.engine.Location.Lookup(aor, nil)
+	phones := app.Bindings(string(aor))
 	if len(phones) == 0 {
 		return notRegistered(aor)
 	}
@@ -73,8 +75,8 @@ func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
 		Phones []answered `json:"phones"`
 	}{AOR: string(aor)}
 	for _, answer := range app.Send(ctx, phones, o) {
-		b := describeBinding(answer.Binding)
-		p := answered{Contact: b.Contact, Source: b.Source, UserAgent: b.UserAgent, Status: answer.Status, Reason: answer.Reason}
+		b := &answer.Binding
+		p := answered{Contact: string(wire.WithoutPassword([]byte(b.Contact))), Source: b.Source.String(), UserAgent: b.UserAgent, Status: answer.Status, Reason: answer.Reason}
 		if answer.Err != nil {
 			p.Error = answer.Err.Error()
 		}

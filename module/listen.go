@@ -22,8 +22,16 @@ var networks = map[string][]transport.Network{
 	"tcp": {transport.TCP},
 }
 
-// ParseListenAddress reads "[network/]host:port", as in "udp/:5060", ":5060" or "tcp/[::1]:5060-5063".
-func ParseListenAddress(s string) ([]engine.Address, error) {
+// CheckListenAddress says what is wrong with the text of a listener address: "[network/]host:port",
+// as in "udp/:5060", ":5060" or "tcp/[::1]:5060-5063".
+func CheckListenAddress(s string) error {
+	_, err := parseListenAddress(s)
+	return err
+}
+
+// parseListenAddress reads a listener address. A range of ports, no network, and a host name that
+// has several addresses make several of it.
+func parseListenAddress(s string) ([]engine.Address, error) {
 	prefix, _, found := strings.Cut(s, "/")
 	if !found {
 		prefix = ""

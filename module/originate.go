@@ -33,7 +33,7 @@ var (
 
 // Answer is what became of a request to a phone: its final status, or an error.
 type Answer struct {
-	Binding *location.Binding
+	Binding Binding // whose phone it is
 	Status  int
 	Reason  string
 	Err     error
@@ -41,13 +41,13 @@ type Answer struct {
 
 // Send sends a request to each of the phones and returns their answers in the same order, when the last of them has answered, or when ctx ends: those that
 // have not by then have ErrNoAnswer.
-func (a *App) Send(ctx context.Context, phones []*location.Binding, o *OutOfDialog) []Answer {
+func (a *App) Send(ctx context.Context, phones []Binding, o *OutOfDialog) []Answer {
 	answers := make([]Answer, len(phones))
 	came := make(chan *sending, len(phones))
 	waiting := 0
-	for i, b := range phones {
-		answers[i] = Answer{Binding: b, Err: ErrNoAnswer}
-		if err := a.send(b, o, &sending{index: i, came: came}); err != nil {
+	for i := range phones {
+		answers[i] = Answer{Binding: phones[i], Err: ErrNoAnswer}
+		if err := a.send(phones[i].binding, o, &sending{index: i, came: came}); err != nil {
 			answers[i].Err = err
 		} else {
 			waiting++

@@ -138,7 +138,7 @@ func (a *App) listenAddresses() error {
 		limits := s.Limits.listener()
 		limits.Trusted = &s.trusted
 		for _, text := range s.Listen {
-			list, err := ParseListenAddress(text)
+			list, err := parseListenAddress(text)
 			if err != nil {
 				return fmt.Errorf("server %s: %w", name, err)
 			}
