@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,8 @@ func (a *act) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 		r.LogField(a.What[1], a.What[2])
 	case "append":
 		r.LogField(a.What[1], r.Replace(a.What[2]))
+	case "repeated":
+		notes.add(strconv.FormatBool(r.Retransmission()))
 	case "user":
 		r.SetAuthUser(a.What[1])
 	case "hold": // answer when the test says so

@@ -39,7 +39,12 @@ func (r *Request) KeyPress() *KeyPress {
 		return nil
 	}
 	number := wire.AppendUnescaped(nil, r.URI().User)
-	r.press = &KeyPress{AOR: string(aor), Key: list[0].Key, Number: strings.ToValidUTF8(string(number), "\uFFFD"), Again: r.server.app.engine.Repeated(m)}
+	r.press = &KeyPress{
+		AOR:    string(aor),
+		Key:    list[0].Key,
+		Number: strings.ToValidUTF8(string(number), "\uFFFD"),
+		Again:  r.Retransmission(),
+	}
 	return r.press
 }
 

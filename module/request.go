@@ -38,6 +38,8 @@ type Request struct {
 	tag       [16]byte
 	logs      []logField
 	press     *KeyPress // once it is known to be one
+	repeated  bool      // what Retransmission found
+	asked     bool      // whether it has
 }
 
 // Message returns the view of the message, with all changes that handlers have made to it.

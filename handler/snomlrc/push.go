@@ -32,7 +32,7 @@ var errContact = errors.New("the call has no Contact to send to")
 // push sends the phone that made the call the MESSAGE that sets its key, unless the call is a repetition.
 func (h *SnomLRC) push(r *module.Request, l *light) {
 	e := h.in.Engine
-	if e.Repeated(r.Message()) {
+	if r.Retransmission() {
 		return
 	}
 	target := contact(r)

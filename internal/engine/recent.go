@@ -32,8 +32,8 @@ func emptied(half map[uint64]struct{}) map[uint64]struct{} {
 	return half
 }
 
-// seen tells whether key was given before, and remembers it.
-func (c *recent) seen(key uint64) bool {
+// remember remembers key, and reports whether it was remembered already.
+func (c *recent) remember(key uint64) bool {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,13 +54,14 @@ func (c *recent) seen(key uint64) bool {
 	return false
 }
 
-// Repeated tells whether the same request, or a retransmission of it, was given to Repeated within the last 32 seconds at least.
-func (e *Engine) Repeated(m *wire.Message) bool {
+// Remember remembers a request, and reports whether the same one, or one that it is a retransmission
+// of, was remembered within the last 32 seconds at least.
+func (e *Engine) Remember(m *wire.Message) bool {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	for _, b := range [...][]byte{m.Via.Branch, m.Via.Host, m.Header(wire.CallID), m.Header(wire.CSeq), m.FromTag()} {
 		h.Write(b)
 		h.WriteByte(0)
 	}
-	return e.recent.seen(h.Sum64())
+	return e.recent.remember(h.Sum64())
 }

@@ -48,18 +48,18 @@ func TestRecent(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var c recent
-				if c.seen(1) {
+				if c.remember(1) {
 					t.Error("1 has not been seen")
 				}
 				time.Sleep(tc.start)
-				if c.seen(2) {
+				if c.remember(2) {
 					t.Error("2 has not been seen")
 				}
 				time.Sleep(tc.after)
-				if got := c.seen(2); got != tc.want {
+				if got := c.remember(2); got != tc.want {
 					t.Errorf("2 has been seen: %v", got)
 				}
-				if !c.seen(2) {
+				if !c.remember(2) {
 					t.Error("2 has just been seen")
 				}
 			})
@@ -72,10 +72,10 @@ func TestRecentUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c recent
 		for i := range uint64(1000) {
-			if c.seen(i) {
+			if c.remember(i) {
 				t.Fatalf("%d has not been seen", i)
 			}
-			if i >= 32 && !c.seen(i-32) {
+			if i >= 32 && !c.remember(i-32) {
 				t.Fatalf("%d has been seen 32 s ago", i-32)
 			}
 			if n := len(c.now) + len(c.old); n > 3*int(recentTime/time.Second) {
@@ -89,25 +89,25 @@ func TestRecentUnderLoad(t *testing.T) {
 func TestRecentIsBounded(t *testing.T) {
 	var c recent
 	for i := range uint64(2*recentMax + 10) {
-		c.seen(i)
+		c.remember(i)
 	}
 	if n := len(c.now) + len(c.old); n > 2*recentMax {
 		t.Errorf("%d are remembered", n)
 	}
-	if !c.seen(2*recentMax) || !c.seen(recentMax+100) {
+	if !c.remember(2*recentMax) || !c.remember(recentMax+100) {
 		t.Error("the latest are forgotten")
 	}
 }
 
-func TestRepeated(t *testing.T) {
+func TestRemember(t *testing.T) {
 	e := New()
 	defer e.Destruct()
-	if e.Repeated(message(t, invite)) {
+	if e.Remember(message(t, invite)) {
 		t.Error("the first is a repetition")
 	}
 	// What a proxy or a retransmission may change.
 	for _, edits := range [][]string{{}, {"Max-Forwards: 70", "Max-Forwards: 69"}, {"192.0.2.7:5060", "192.0.2.7:5061"}, {"Content-Length: 0\n", "Content-Length: 0\nX: y\n"}} {
-		if !e.Repeated(message(t, strings.NewReplacer(edits...).Replace(invite))) {
+		if !e.Remember(message(t, strings.NewReplacer(edits...).Replace(invite))) {
 			t.Errorf("with %q it is another request", edits)
 		}
 	}
@@ -116,23 +116,23 @@ func TestRepeated(t *testing.T) {
 		{"INVITE", "MESSAGE"}, {"z9hG4bK1", "z9hG4bK1192.0.2.7", "192.0.2.7", "x"},
 	} {
 		m := message(t, strings.NewReplacer(edits...).Replace(invite))
-		if e.Repeated(m) {
+		if e.Remember(m) {
 			t.Errorf("with %q it is the same request", edits)
 		}
-		if !e.Repeated(m) {
+		if !e.Remember(m) {
 			t.Errorf("with %q it comes for the first time twice", edits)
 		}
 	}
 }
 
-func TestRepeatedAtOnce(t *testing.T) {
+func TestRememberAtOnce(t *testing.T) {
 	e := New()
 	defer e.Destruct()
 	var first sync.Map
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
-			if !e.Repeated(message(t, invite)) {
+			if !e.Remember(message(t, invite)) {
 				first.Store(i, true)
 			}
 		})

@@ -94,12 +94,12 @@ func BenchmarkStatelessTag(b *testing.B) {
 	}
 }
 
-func BenchmarkRepeated(b *testing.B) {
+func BenchmarkRemember(b *testing.B) {
 	e := New()
 	defer e.Destruct()
 	m := message(b, invite)
 	b.ReportAllocs()
 	for b.Loop() {
-		e.Repeated(m)
+		e.Remember(m)
 	}
 }
