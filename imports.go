@@ -20,4 +20,5 @@ import (
 	_ "github.com/caddysip/caddysip/internal/cli"
 	_ "github.com/caddysip/caddysip/internal/phone/command"
 	_ "github.com/caddysip/caddysip/module"
+	_ "github.com/caddysip/caddysip/module/admin"
 )

@@ -20,6 +20,7 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/store"
+	_ "github.com/caddysip/caddysip/module/admin"
 )
 
 // startPhones runs a server at which phones can register.

@@ -1,4 +1,4 @@
-package module
+package admin
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,15 +14,16 @@ import (
 
 const (
 	maxStreams   = 256              // at a time
-	heartbeat    = 15 * time.Second // so that both ends and all between see that the connection lives
+	heartbeat    = 15 * time.Second // shows both ends, and all between, that the connection lives
 	streamWrite  = 10 * time.Second // how long a client may read nothing
 	streamBuffer = 16 << 10         // bytes that wait for more to be written with them
 )
 
+// streams is how many clients read events.
 var streams atomic.Int32
 
 // GET /sip/events
-func streamEvents(app *App, w http.ResponseWriter, r *http.Request) error {
+func streamEvents(a *api, w http.ResponseWriter, r *http.Request) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func streamEvents(app *App, w http.ResponseWriter, r *http.Request) error {
 	if text := r.Header.Get("Last-Event-ID"); text != "" {
 		var err error
 		if after, err = strconv.ParseUint(text, 10, 53); err != nil || after == 0 {
-			return adminError(http.StatusBadRequest, "Last-Event-ID: %q is no ID of an event", text)
+			return badRequest("Last-Event-ID: %q is no ID of an event", text)
 		}
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -42,16 +42,16 @@ func streamEvents(app *App, w http.ResponseWriter, r *http.Request) error {
 	defer streams.Add(-1)
 	if streams.Add(1) > maxStreams {
 		w.Header().Set("Retry-After", "60")
-		return adminError(http.StatusServiceUnavailable, "%d others read the events: no more are possible", maxStreams)
+		return errorf(http.StatusServiceUnavailable,
+			"%d others read the events: no more are possible", maxStreams)
 	}
-	sub := app.engine.Events.Subscribe(after)
+	sub := a.events.Subscribe(after)
 	defer sub.Close()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer onShutdown(r, cancel)()
 	s := &stream{w: w, control: http.NewResponseController(w)}
-	// The server's limit is for whoever takes long to ask. What doesn't know deadlines has no limit.
-	_ = s.control.SetReadDeadline(time.Time{})
+	allowWait(w)
 	s.begin(sub, after)
 	for s.err == nil && s.next(ctx, sub) {
 	}
@@ -66,8 +66,8 @@ type stream struct {
 	err     error
 }
 
-// begin tells a client that is new where it is: when it comes back it has missed nothing, though it may have seen nothing. One that comes back too late
-// learns that.
+// begin gives a new client the ID to come back with, though it may have seen no event yet. A client
+// that comes back too late is told that it has missed some.
 func (s *stream) begin(sub *events.Subscription, after uint64) {
 	s.buf = append(s.buf, "retry: 1000\n"...)
 	if after == 0 {
@@ -81,7 +81,8 @@ func (s *stream) begin(sub *events.Subscription, after uint64) {
 	s.flush()
 }
 
-// next writes what there is, or waits for it. It returns false when there is no more for this client.
+// next writes the next event, or a heartbeat when there was none for a while. It returns false when
+// the stream has ended.
 func (s *stream) next(ctx context.Context, sub *events.Subscription) bool {
 	wait, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
@@ -105,7 +106,8 @@ func (s *stream) next(ctx context.Context, sub *events.Subscription) bool {
 	return true
 }
 
-// append writes an event behind what is buffered. A long one, which is all readers' together, is not copied.
+// append writes an event behind what is buffered. A long text, which all readers share, is not
+// copied.
 func (s *stream) append(typ string, id uint64, text []byte) {
 	s.buf = fmt.Appendf(s.buf, "event: %s\nid: %d\ndata: ", typ, id)
 	if len(text) > streamBuffer {
@@ -134,41 +136,4 @@ func (s *stream) write(text []byte) {
 	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(streamWrite))
 	_, s.err = s.w.Write(text)
-}
-
-// shutdowns are what to do when an admin server ends: Caddy makes a new one with each configuration, and the old one waits for its requests.
-var shutdowns = struct {
-	sync.Mutex
-	servers map[*http.Server]map[*context.CancelFunc]struct{}
-}{servers: make(map[*http.Server]map[*context.CancelFunc]struct{})}
-
-// onShutdown calls f when the server of a request ends, unless what it returns is called before.
-func onShutdown(r *http.Request, f context.CancelFunc) (forget func()) {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if !ok {
-		return func() {}
-	}
-	shutdowns.Lock()
-	defer shutdowns.Unlock()
-	requests := shutdowns.servers[server]
-	if requests == nil {
-		requests = make(map[*context.CancelFunc]struct{})
-		shutdowns.servers[server] = requests
-		server.RegisterOnShutdown(func() { shutDown(server) })
-	}
-	requests[&f] = struct{}{}
-	return func() {
-		shutdowns.Lock()
-		defer shutdowns.Unlock()
-		delete(requests, &f)
-	}
-}
-
-func shutDown(server *http.Server) {
-	shutdowns.Lock()
-	defer shutdowns.Unlock()
-	for f := range shutdowns.servers[server] {
-		(*f)()
-	}
-	delete(shutdowns.servers, server)
 }

@@ -1,4 +1,4 @@
-package module
+package admin
 
 import (
 	"context"
@@ -6,10 +6,11 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
-// message is a request that is to be sent to a user's phones.
+// message is a SIP request that is to be sent to a user's phones.
 type message struct {
 	AOR         string `json:"aor"`
 	Method      string `json:"method"`
@@ -18,7 +19,7 @@ type message struct {
 	Body        string `json:"body"`
 }
 
-// answered is what became of it on a phone.
+// answered is what became of a message to a phone.
 type answered struct {
 	Contact   string `json:"contact"`
 	Source    string `json:"source"`
@@ -33,14 +34,16 @@ const (
 	messageWait    = 10 * time.Second // for the answers
 )
 
-// As RFC 6665 §8.4 and RFC 3261 §25.1 have them; the parameters may be anything that ends no line.
+// RFC 6665 §8.4 and RFC 3261 §25.1. The parameters may be anything that ends no line.
 var (
-	eventPattern = regexp.MustCompile(`^[0-9A-Za-z!%*_+` + "`" + `'~-]+(\.[0-9A-Za-z!%*_+` + "`" + `'~-]+)*([;=][ -~]*)?$`)
-	typePattern  = regexp.MustCompile(`^[0-9A-Za-z.!%*_+` + "`" + `'~-]+/[0-9A-Za-z.!%*_+` + "`" + `'~-]+(;[ -~]*)?$`)
+	eventPattern = regexp.MustCompile(
+		"^[0-9A-Za-z!%*_+`'~-]+(\\.[0-9A-Za-z!%*_+`'~-]+)*([;=][ -~]*)?$")
+	typePattern = regexp.MustCompile(
+		"^[0-9A-Za-z.!%*_+`'~-]+/[0-9A-Za-z.!%*_+`'~-]+(;[ -~]*)?$")
 )
 
 // POST /sip/messages[?wait=] {"aor": "101", "method": "MESSAGE", "body": "…"}
-func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
+func postMessage(a *api, w http.ResponseWriter, r *http.Request) error {
 	query, err := readQuery(r, "wait")
 	if err != nil {
 		return err
@@ -52,10 +55,10 @@ func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var m message
-	if err := readAdmin(w, r, &m); err != nil {
+	if err := readJSON(w, r, &m); err != nil {
 		return err
 	}
-	aor, err := app.parseAOR(m.AOR)
+	aor, err := a.parseAOR(m.AOR)
 	if err != nil {
 		return err
 	}
@@ -63,31 +66,42 @@ func postMessage(app *App, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	phones := app.Bindings(string(aor))
+	phones := a.app.Bindings(string(aor))
 	if len(phones) == 0 {
 		return notRegistered(aor)
 	}
-	patient(w)
+	allowWait(w)
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	result := struct {
 		AOR    string     `json:"aor"`
 		Phones []answered `json:"phones"`
 	}{AOR: string(aor)}
-	for _, answer := range app.Send(ctx, phones, o) {
+	for _, answer := range a.app.Send(ctx, phones, o) {
 		b := &answer.Binding
-		p := answered{Contact: string(wire.WithoutPassword([]byte(b.Contact))), Source: b.Source.String(), UserAgent: b.UserAgent, Status: answer.Status, Reason: answer.Reason}
+		p := answered{
+			Contact:   string(wire.WithoutPassword([]byte(b.Contact))),
+			Source:    b.Source.String(),
+			UserAgent: b.UserAgent,
+			Status:    answer.Status,
+			Reason:    answer.Reason,
+		}
 		if answer.Err != nil {
 			p.Error = answer.Err.Error()
 		}
 		result.Phones = append(result.Phones, p)
 	}
-	return writeAdmin(w, http.StatusOK, result)
+	return writeJSON(w, http.StatusOK, result)
 }
 
 // request checks what is to be sent.
-func (m *message) request() (*OutOfDialog, error) {
-	o := &OutOfDialog{Method: m.Method, Event: m.Event, ContentType: m.ContentType, Body: []byte(m.Body)}
+func (m *message) request() (*module.OutOfDialog, error) {
+	o := &module.OutOfDialog{
+		Method:      m.Method,
+		Event:       m.Event,
+		ContentType: m.ContentType,
+		Body:        []byte(m.Body),
+	}
 	if o.Method == "" {
 		o.Method = "MESSAGE"
 	}
@@ -96,17 +110,20 @@ func (m *message) request() (*OutOfDialog, error) {
 	}
 	switch {
 	case o.Method != "MESSAGE" && o.Method != "NOTIFY":
-		return nil, adminError(http.StatusBadRequest, "method: %q must be MESSAGE or NOTIFY", m.Method)
+		return nil, badRequest("method: %q must be MESSAGE or NOTIFY", m.Method)
 	case o.Method == "MESSAGE" && m.Event != "":
-		return nil, adminError(http.StatusBadRequest, "event: a MESSAGE has none")
+		return nil, badRequest("event: a MESSAGE has none")
 	case o.Method == "MESSAGE" && m.Body == "":
-		return nil, adminError(http.StatusBadRequest, "body: a MESSAGE must have one")
+		return nil, badRequest("body: a MESSAGE must have one")
 	case o.Method == "NOTIFY" && !eventPattern.MatchString(m.Event):
-		return nil, adminError(http.StatusBadRequest, "event: %q must be the name of an event package, with its parameters, such as check-sync;reboot=false", m.Event)
+		return nil, badRequest("event: %q must be the name of an event package, "+
+			"with its parameters, such as check-sync;reboot=false", m.Event)
 	case o.ContentType != "" && !typePattern.MatchString(o.ContentType):
-		return nil, adminError(http.StatusBadRequest, "content_type: %q must be a media type such as text/plain", m.ContentType)
+		return nil, badRequest("content_type: %q must be a media type such as text/plain",
+			m.ContentType)
 	case len(m.Body) > maxMessageBody:
-		return nil, adminError(http.StatusBadRequest, "body: it has %d bytes, %d are possible", len(m.Body), maxMessageBody)
+		return nil, badRequest("body: it has %d bytes, %d are possible",
+			len(m.Body), maxMessageBody)
 	}
 	return o, nil
 }

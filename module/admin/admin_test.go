@@ -1,5 +1,4 @@
-// Package adminapi_test asks the admin API of running servers.
-package adminapi_test
+package admin_test
 
 import (
 	"encoding/json"
@@ -18,30 +17,31 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// admin is a server whose admin API can be reached.
-type admin struct {
+// server is a server whose admin API can be reached.
+type server struct {
 	*handlertest.Server
 	t   *testing.T
 	api netip.AddrPort
 }
 
-func startAdmin(t *testing.T, directives string) *admin {
+func startAdmin(t *testing.T, directives string) *server {
 	t.Helper()
-	a := &admin{t: t, api: handlertest.FreeAddr(t)}
+	a := &server{t: t, api: handlertest.FreeAddr(t)}
 	addr := handlertest.FreeAddr(t)
 	a.Server = handlertest.StartCaddyfile(t, addr, a.caddyfile(addr, directives))
 	t.Cleanup(func() { http.DefaultClient.CloseIdleConnections() })
 	return a
 }
 
-func (a *admin) caddyfile(addr netip.AddrPort, directives string) string {
+func (a *server) caddyfile(addr netip.AddrPort, directives string) string {
 	return fmt.Sprintf("{\n\tadmin %s\n\tsip {\n\t\tdomain example.com\n\t\t%s {\n%s\n\t\t}\n\t}\n}\n", a.api, addr, directives)
 }
 
-// do sends a request to the API and returns the answer, whose status must be the one given, and its body.
-func (a *admin) do(method, path, body string, status int) (*http.Response, string) {
+// exchange sends a request to the API and returns the answer and its body.
+func (a *server) exchange(method, path, body string) (*http.Response, string) {
 	a.t.Helper()
-	req, err := http.NewRequestWithContext(a.t.Context(), method, "http://"+a.api.String()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(a.t.Context(), method, "http://"+a.api.String()+path,
+		strings.NewReader(body))
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -54,18 +54,27 @@ func (a *admin) do(method, path, body string, status int) (*http.Response, strin
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	if res.StatusCode != status {
-		a.t.Errorf("%s %s %s: %s %s, want %d", method, path, body, res.Status, text, status)
-	}
-	if status != http.StatusNoContent && !strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
-		a.t.Errorf("%s %s: Content-Type %s", method, path, res.Header.Get("Content-Type"))
-	}
-	conforms(a.t, method, path, body, res, string(text))
 	return res, string(text)
 }
 
+// do sends a request to the API and returns the answer, whose status must be the one given, and its
+// body.
+func (a *server) do(method, path, body string, status int) (*http.Response, string) {
+	a.t.Helper()
+	res, text := a.exchange(method, path, body)
+	if res.StatusCode != status {
+		a.t.Errorf("%s %s %s: %s %s, want %d", method, path, body, res.Status, text, status)
+	}
+	typ := res.Header.Get("Content-Type")
+	if status != http.StatusNoContent && !strings.HasPrefix(typ, "application/json") {
+		a.t.Errorf("%s %s: Content-Type %s", method, path, typ)
+	}
+	conforms(a.t, method, path, body, res, text)
+	return res, text
+}
+
 // get reads what a path has into v.
-func (a *admin) get(path string, v any) *http.Response {
+func (a *server) get(path string, v any) *http.Response {
 	a.t.Helper()
 	res, text := a.do("GET", path, "", 200)
 	if err := json.Unmarshal([]byte(text), v); err != nil {
@@ -75,7 +84,7 @@ func (a *admin) get(path string, v any) *http.Response {
 }
 
 // refused sends a request that must be answered with a status and an error that has a text in it.
-func (a *admin) refused(method, path, body string, status int, want string) *http.Response {
+func (a *server) refused(method, path, body string, status int, want string) *http.Response {
 	a.t.Helper()
 	res, text := a.do(method, path, body, status)
 	var answer struct{ Error string }

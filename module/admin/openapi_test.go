@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"encoding/json"
@@ -19,7 +19,7 @@ type object = map[string]any
 
 // openAPI is the description that the server gives.
 var openAPI = sync.OnceValue(func() object {
-	text, err := os.ReadFile("../openapi.json")
+	text, err := os.ReadFile("openapi.json")
 	if err != nil {
 		panic(err)
 	}

@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ type answered struct {
 }
 
 // send asks for a message in the background.
-func (a *admin) send(query, body string) <-chan answered {
+func (a *server) send(query, body string) <-chan answered {
 	result := make(chan answered, 1)
 	go func() {
 		_, text := a.do("POST", "/sip/messages"+query, body, 200)
@@ -119,7 +119,7 @@ func TestMessages(t *testing.T) {
 }
 
 // download returns what a path has.
-func (a *admin) download(path string) (*http.Response, []byte) {
+func (a *server) download(path string) (*http.Response, []byte) {
 	a.t.Helper()
 	res, err := http.Get("http://" + a.api.String() + path)
 	if err != nil {

@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"fmt"
@@ -85,7 +85,7 @@ func TestDocumentedRequests(t *testing.T) {
 	}
 }
 
-func request(s *admin, method, path, body string) (*http.Response, error) {
+func request(s *server, method, path, body string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.api.String()+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -1,14 +1,11 @@
-package module
+package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
@@ -28,28 +25,28 @@ type elementError struct {
 	Error string `json:"error"`
 }
 
-// maxElementErrors is how many elements are told to be wrong.
+// maxElementErrors is how many wrong elements an answer lists.
 const maxElementErrors = 1000
 
 // POST /sip/keys [{"aor": "101", "key": 1, …}, …]
-func postKeys(app *App, w http.ResponseWriter, r *http.Request) error {
+func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}
 	if r.Header.Get("If-Match") != "" {
-		return adminError(http.StatusBadRequest, "If-Match: the keys of many users have no ETag")
+		return badRequest("If-Match: the keys of many users have no ETag")
 	}
 	var body []json.RawMessage
-	if err := readAdminWithin(w, r, maxAdminList, &body); err != nil {
+	if err := readJSONWithin(w, r, maxList, &body); err != nil {
 		return err
 	}
 	if body == nil {
-		return adminError(http.StatusBadRequest, "reading the body: it must be an array of keys")
+		return badRequest("reading the body: it must be an array of keys")
 	}
 	changes := make([]keys.Change, 0, len(body))
 	var wrong []elementError
 	for i, element := range body {
-		c, aor, err := app.readManyKey(element)
+		c, aor, err := a.readManyKey(element)
 		if err == nil {
 			changes = append(changes, c)
 			continue
@@ -57,28 +54,29 @@ func postKeys(app *App, w http.ResponseWriter, r *http.Request) error {
 		if len(wrong) == maxElementErrors {
 			break
 		}
-		wrong = append(wrong, elementError{i, aor, reason(err)})
+		wrong = append(wrong, elementError{i, aor, err.Error()})
 	}
 	if len(wrong) > 0 {
-		return writeAdmin(w, http.StatusBadRequest, struct {
+		return writeJSON(w, http.StatusBadRequest, struct {
 			Error  string         `json:"error"`
 			Errors []elementError `json:"errors"`
 		}{fmt.Sprintf("nothing is changed: element %d: %s", wrong[0].Index, wrong[0].Error), wrong})
 	}
-	// Storages write what is in order much faster. What is said about one key stays in the order in which it is said.
+	// Storages write what is in order much faster. The sort is stable: of two changes to one key
+	// the later one has to stay the later.
 	slices.SortStableFunc(changes, func(a, b keys.Change) int { return strings.Compare(a.AOR, b.AOR) })
-	if err := app.applyKeys(r, changes...); err != nil {
+	if err := a.applyKeys(r, changes...); err != nil {
 		return err
 	}
-	return writeAdmin(w, http.StatusOK, struct {
+	return writeJSON(w, http.StatusOK, struct {
 		Changed int `json:"changed"`
 	}{len(changes)})
 }
 
-// readManyKey reads an element. The address-of-record is returned as it is written there.
-func (a *App) readManyKey(element json.RawMessage) (c keys.Change, aor string, err error) {
+// readManyKey reads an element of a list. aor is as it is written there.
+func (a *api) readManyKey(element json.RawMessage) (c keys.Change, aor string, err error) {
 	var body manyKey
-	if err := decodeAdmin(element, &body); err != nil {
+	if err := decode(element, &body); err != nil {
 		return c, "", err
 	}
 	c = keys.Change{Record: body.record(), Locked: body.Locked}
@@ -94,13 +92,4 @@ func (a *App) readManyKey(element json.RawMessage) (c keys.Change, aor string, e
 		}
 	}
 	return c, body.AOR, c.Check()
-}
-
-// reason returns what an error says, without its status.
-func reason(err error) string {
-	var api caddy.APIError
-	if errors.As(err, &api) {
-		return api.Err.Error()
-	}
-	return err.Error()
 }

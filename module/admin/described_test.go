@@ -1,4 +1,4 @@
-package module
+package admin
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := 0
-	for pattern, methods := range adminResources() {
+	for pattern, methods := range resources() {
 		if len(methods) == 0 {
 			continue
 		}

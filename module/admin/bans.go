@@ -1,4 +1,4 @@
-package module
+package admin
 
 import (
 	"net/http"
@@ -16,7 +16,7 @@ const (
 	maxBan     = 365 * 24 * time.Hour
 	maxReason  = 200 // bytes
 
-	// Whoever bans more at a time has most likely made a mistake.
+	// The shortest prefixes: whoever bans more at a time has most likely made a mistake.
 	minBits4, minBits6 = 8, 16
 )
 
@@ -32,7 +32,7 @@ func describeBan(e ban.Entry) banned {
 	return banned{sourceText(e.Source), e.Reason, e.Since.UTC(), e.Until.UTC()}
 }
 
-// sourceText is an address, or a prefix that is none.
+// sourceText returns an IPv4 address where the prefix is a single one, else the prefix.
 func sourceText(p netip.Prefix) string {
 	if p.IsSingleIP() && p.Addr().Is4() {
 		return p.Addr().String()
@@ -47,13 +47,13 @@ func parseSource(text string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return p, adminError(http.StatusBadRequest, "%q is no IP address and no prefix such as 192.0.2.0/24", text)
+		return p, badRequest("%q is no IP address and no prefix such as 192.0.2.0/24", text)
 	}
 	return ban.Canonical(p), nil
 }
 
 // GET /sip/bans[?limit=&after=]
-func listBans(app *App, w http.ResponseWriter, r *http.Request) error {
+func listBans(a *api, w http.ResponseWriter, r *http.Request) error {
 	p, err := readPage(r)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func listBans(app *App, w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	list := []banned{}
-	for _, e := range app.engine.Bans.All() {
+	for _, e := range a.bans.All() {
 		if after.IsValid() && ban.Compare(e.Source, after) <= 0 {
 			continue
 		}
@@ -75,28 +75,28 @@ func listBans(app *App, w http.ResponseWriter, r *http.Request) error {
 		}
 		list = append(list, describeBan(e))
 	}
-	return writeAdmin(w, http.StatusOK, list)
+	return writeJSON(w, http.StatusOK, list)
 }
 
 // GET /sip/bans/{source}
-func getBan(app *App, w http.ResponseWriter, r *http.Request) error {
+func getBan(a *api, w http.ResponseWriter, r *http.Request) error {
 	source, err := parseSource(r.PathValue("source"))
 	if err != nil {
 		return err
 	}
-	e, ok := app.engine.Bans.Get(source)
+	e, ok := a.bans.Get(source)
 	if !ok {
 		return notBanned(source)
 	}
-	return writeAdmin(w, http.StatusOK, describeBan(e))
+	return writeJSON(w, http.StatusOK, describeBan(e))
 }
 
 func notBanned(source netip.Prefix) error {
-	return adminError(http.StatusNotFound, "%s is not banned", sourceText(source))
+	return errorf(http.StatusNotFound, "%s is not banned", sourceText(source))
 }
 
 // PUT /sip/bans/{source} {"for": "1h", "reason": ""}
-func putBan(app *App, w http.ResponseWriter, r *http.Request) error {
+func putBan(a *api, w http.ResponseWriter, r *http.Request) error {
 	source, err := parseSource(r.PathValue("source"))
 	if err != nil {
 		return err
@@ -106,39 +106,40 @@ func putBan(app *App, w http.ResponseWriter, r *http.Request) error {
 		least = minBits4
 	}
 	if source.Bits() < least {
-		return adminError(http.StatusBadRequest, "%s is too much at a time: a prefix has /%d or more", source, least)
+		return badRequest("%s is too much at a time: a prefix has /%d or more", source, least)
 	}
 	var body struct {
 		For    string `json:"for"`
 		Reason string `json:"reason"`
 	}
-	if err := readAdmin(w, r, &body); err != nil {
+	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
 	d := defaultBan
 	if body.For != "" {
 		if d, err = caddy.ParseDuration(body.For); err != nil || d <= 0 || d > maxBan {
-			return adminError(http.StatusBadRequest, "for: %q is no time such as 30s, 5m or 2d, of a year at most", body.For)
+			return badRequest("for: %q is no time such as 30s, 5m or 2d, of a year at most",
+				body.For)
 		}
 	}
 	if len(body.Reason) > maxReason || !utf8.ValidString(body.Reason) {
-		return adminError(http.StatusBadRequest, "reason: it must be UTF-8 of %d bytes or less", maxReason)
+		return badRequest("reason: it must be UTF-8 of %d bytes or less", maxReason)
 	}
 	status := http.StatusOK
-	if app.engine.Bans.Set(source, d, body.Reason) {
+	if a.bans.Set(source, d, body.Reason) {
 		status = http.StatusCreated
 	}
-	e, _ := app.engine.Bans.Get(source)
-	return writeAdmin(w, status, describeBan(e))
+	e, _ := a.bans.Get(source)
+	return writeJSON(w, status, describeBan(e))
 }
 
 // DELETE /sip/bans/{source}
-func deleteBan(app *App, w http.ResponseWriter, r *http.Request) error {
+func deleteBan(a *api, w http.ResponseWriter, r *http.Request) error {
 	source, err := parseSource(r.PathValue("source"))
 	if err != nil {
 		return err
 	}
-	if !app.engine.Bans.Remove(source) {
+	if !a.bans.Remove(source) {
 		return notBanned(source)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package module
+package admin
 
 import (
 	_ "embed"
@@ -11,7 +11,7 @@ import (
 var openAPI []byte
 
 // GET /sip/openapi.json
-func getOpenAPI(_ *App, w http.ResponseWriter, r *http.Request) error {
+func getOpenAPI(_ *api, w http.ResponseWriter, r *http.Request) error {
 	if _, err := readQuery(r); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package adminapi_test
+package module_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyevents/eventsconfig" // the events option
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	_ "github.com/caddysip/caddysip/handler/register"
 )
 
 func init() { caddy.RegisterModule(recorder{}) }
@@ -41,7 +42,21 @@ func (recorder) Handle(ctx context.Context, e caddy.Event) error {
 func TestCaddyEvents(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
 	text := func(max int) string {
-		return fmt.Sprintf("{\n\tadmin off\n\tevents {\n\t\ton registered test_recorder\n\t}\n\tsip {\n\t\tdomain example.com\n\t\t%s {\n\t\t\tregister {\n\t\t\t\tmax_contacts %d\n\t\t\t}\n\t\t}\n\t}\n}\n", addr, max)
+		return fmt.Sprintf(`{
+	admin off
+	events {
+		on registered test_recorder
+	}
+	sip {
+		domain example.com
+		%s {
+			register {
+				max_contacts %d
+			}
+		}
+	}
+}
+`, addr, max)
 	}
 	s := handlertest.StartCaddyfile(t, addr, text(10))
 	p := s.UDP()

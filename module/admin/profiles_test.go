@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"os"
@@ -18,7 +18,7 @@ func TestDocumentedProfiles(t *testing.T) {
 	}
 	_, config, _ := strings.Cut(string(document), "```caddyfile\n")
 	config, _, _ = strings.Cut(config, "```")
-	a := &admin{t: t, api: handlertest.FreeAddr(t)}
+	a := &server{t: t, api: handlertest.FreeAddr(t)}
 	addr := handlertest.FreeAddr(t)
 	config = strings.Replace(config, ":5060", addr.String(), 1)
 	config = strings.Replace(config, "{\n", "{\n\tadmin "+a.api.String()+"\n", 1)

@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ type follower struct {
 }
 
 // follow connects to the events after the one with that ID; empty: those to come.
-func (a *admin) follow(last string) *follower {
+func (a *server) follow(last string) *follower {
 	a.t.Helper()
 	req, err := http.NewRequestWithContext(a.t.Context(), "GET", "http://"+a.api.String()+"/sip/events", nil)
 	if err != nil {

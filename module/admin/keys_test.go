@@ -1,4 +1,4 @@
-package adminapi_test
+package admin_test
 
 import (
 	"encoding/json"
@@ -33,7 +33,7 @@ func text(t *testing.T, v any) string {
 }
 
 // doWith is do with header fields, name and value in turn.
-func (a *admin) doWith(method, path, body string, status int, header ...string) *http.Response {
+func (a *server) doWith(method, path, body string, status int, header ...string) *http.Response {
 	a.t.Helper()
 	req, err := http.NewRequestWithContext(a.t.Context(), method, "http://"+a.api.String()+path, strings.NewReader(body))
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *admin) doWith(method, path, body string, status int, header ...string) 
 }
 
 // shows checks what a user's keys are to show, without when it ends.
-func (a *admin) shows(user, want string) {
+func (a *server) shows(user, want string) {
 	a.t.Helper()
 	var got userKeys
 	a.get("/sip/keys/"+user, &got)
@@ -261,7 +261,7 @@ func TestManyKeys(t *testing.T) {
 }
 
 // phone registers a Snom phone.
-func (a *admin) phone(p *handlertest.Peer, user string) {
+func (a *server) phone(p *handlertest.Peer, user string) {
 	a.t.Helper()
 	p.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\nFrom: <sip:" + user +
 		"@example.com>;tag=f\nTo: <sip:" + user + "@example.com>\nCall-ID: " + user + "\nCSeq: 1 REGISTER\nContact: <sip:" + user + ":secret@" +

@@ -1,0 +1,107 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
+)
+
+// registration is an address-of-record with its bindings, in the API.
+type registration struct {
+	AOR      string    `json:"aor"`
+	Bindings []binding `json:"bindings"`
+}
+
+type binding struct {
+	Contact   string    `json:"contact"`
+	Source    string    `json:"source"`
+	Transport string    `json:"transport"`
+	UserAgent string    `json:"user_agent,omitempty"`
+	Model     string    `json:"model,omitempty"`
+	Since     time.Time `json:"since"`
+	Expires   time.Time `json:"expires"`
+}
+
+func describeRegistration(aor string, bindings []*location.Binding) registration {
+	reg := registration{AOR: aor, Bindings: make([]binding, len(bindings))}
+	for i, b := range bindings {
+		reg.Bindings[i] = describeBinding(b)
+	}
+	return reg
+}
+
+func describeBinding(b *location.Binding) binding {
+	agent, _ := snom.ParseUserAgent(b.UserAgent())
+	return binding{
+		Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
+		Source:    b.Source().String(),
+		Transport: b.Network().String(),
+		UserAgent: b.UserAgent(),
+		Model:     agent.Model,
+		Since:     b.Registered().UTC(),
+		Expires:   b.Expires().UTC(),
+	}
+}
+
+// GET /sip/registrations[?aor=&limit=&after=]
+func listRegistrations(a *api, w http.ResponseWriter, r *http.Request) error {
+	p, err := readPage(r, "aor")
+	if err != nil {
+		return err
+	}
+	list := []registration{}
+	if p.query.Has("aor") {
+		aor, err := a.parseAOR(p.query.Get("aor"))
+		if err != nil {
+			return err
+		}
+		if bindings := a.location.Lookup(aor, nil); len(bindings) > 0 && string(aor) > p.after {
+			list = append(list, describeRegistration(string(aor), bindings))
+		}
+		return writeJSON(w, http.StatusOK, list)
+	}
+	more := false
+	a.location.Range(p.after, p.limit+1, func(aor string, bindings []*location.Binding) bool {
+		if more = len(list) == p.limit; !more {
+			list = append(list, describeRegistration(aor, bindings))
+		}
+		return !more
+	})
+	if more {
+		p.next(w, r, list[len(list)-1].AOR)
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+// GET /sip/registrations/{aor}
+func getRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
+	aor, err := a.parseAOR(r.PathValue("aor"))
+	if err != nil {
+		return err
+	}
+	bindings := a.location.Lookup(aor, nil)
+	if len(bindings) == 0 {
+		return notRegistered(aor)
+	}
+	return writeJSON(w, http.StatusOK, describeRegistration(string(aor), bindings))
+}
+
+// DELETE /sip/registrations/{aor}
+func deleteRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
+	aor, err := a.parseAOR(r.PathValue("aor"))
+	if err != nil {
+		return err
+	}
+	if len(a.location.Remove(aor, nil)) == 0 {
+		return notRegistered(aor)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func notRegistered(aor []byte) error {
+	return errorf(http.StatusNotFound, "%s is not registered", aor)
+}
