@@ -110,7 +110,7 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, h transaction.ClientHand
 		return ErrTooLarge
 	}
 	var options transaction.ClientOptions
-	if !a.engine.Proven(f) {
+	if !a.engine.Validated(f) {
 		options.MaxRetransmits = transaction.UnprovenRetransmits
 	}
 	_, err := a.engine.Transactions.NewClient(request, f, h, nil, options)

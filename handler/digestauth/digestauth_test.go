@@ -337,7 +337,7 @@ func TestAuthenticated(t *testing.T) {
 func TestProven(t *testing.T) {
 	s := start(t, "")
 	proven := func(p *phone) bool {
-		return inside.AppOf(s.App()).Engine.Proven(transport.Flow{Remote: p.Addr, Local: s.Addr})
+		return inside.AppOf(s.App()).Engine.Validated(transport.Flow{Remote: p.Addr, Local: s.Addr})
 	}
 	p, other := newPhone(t, s, "udp", "alice"), newPhone(t, s, "udp", "alice")
 	c := p.challenged("REGISTER", "sip:127.0.0.1")

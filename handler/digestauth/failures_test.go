@@ -154,7 +154,7 @@ func TestRefusedForAWhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		addr := moduletest.Request(t, moduletest.Invite).Source().Addr()
-		e.Authenticated(addr, "101")
+		e.MarkAuthenticated(addr, "101")
 		fail := func(user string) {
 			t.Helper()
 			same(t, "banned", l.failed(moduletest.Request(t, moduletest.Invite), user), false)

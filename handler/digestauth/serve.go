@@ -159,9 +159,9 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 		return h.challenge(w, r, true)
 	}
 	if nonce.Port == r.Source().Port() {
-		h.in.Engine.Prove(inside.RequestOf(r).Flow)
+		h.in.Engine.MarkValidated(inside.RequestOf(r).Flow)
 	}
-	h.in.Engine.Authenticated(r.Source().Addr(), user)
+	h.in.Engine.MarkAuthenticated(r.Source().Addr(), user)
 	if !h.mayBe(user, r) {
 		outcomes.forbidden.Inc()
 		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.Logged(addressOf(r, wire.From))),

@@ -178,7 +178,7 @@ func TestBan(t *testing.T) {
 func TestNoBanOfAnOffice(t *testing.T) {
 	s := start(t, "rate_limit {\nevents 2\nwindow 1h\nban 1h\nrespond 503\n}\nrespond 200")
 	p, stream := s.UDP(), s.TCP()
-	inside.AppOf(s.App()).Engine.Authenticated(p.Addr.Addr(), "alice")
+	inside.AppOf(s.App()).Engine.MarkAuthenticated(p.Addr.Addr(), "alice")
 	s.send(stream, "MESSAGE", "alice")
 	stream.Expect("SIP/2.0 200")
 	s.send(p, "MESSAGE", "alice")

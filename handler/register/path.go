@@ -51,7 +51,7 @@ func (h *Register) path(m *wire.Message, f transport.Flow) (all []byte, err erro
 			return nil, tooLong("Path")
 		}
 	}
-	if all != nil && !engine.BelievesPath(h.edges, f.Remote.Addr(), all) {
+	if all != nil && !engine.TrustsPath(h.edges, f.Remote.Addr(), all) {
 		first, _ := wire.CutValue(all)
 		return nil, module.HandlerError{Status: 403, Reason: "Path Not Allowed",
 			Err: fmt.Errorf("the first Path value of %s, %s, leads to none of the addresses in path from", f.Remote, first)}

@@ -212,7 +212,7 @@ const unprovenRoom = 1 << 10
 // room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a short query from a forged source, for a user whose
 // contacts are many and long, would send somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as that.
 func (h *Register) room(r *module.Request) int {
-	if h.in.Engine.Proven(inside.RequestOf(r).Flow) {
+	if h.in.Engine.Validated(inside.RequestOf(r).Flow) {
 		return math.MaxInt
 	}
 	return max(unprovenRoom, len(r.Message().Raw))

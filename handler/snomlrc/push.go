@@ -91,7 +91,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 // there. Else the source may be forged, and the MESSAGE is not repeated for as long as RFC 3261 §17.1.2.2 says: nobody gets more than a few from us that he
 // didn't ask for.
 func (h *SnomLRC) proven(r *module.Request) bool {
-	if h.in.Engine.Proven(inside.RequestOf(r).Flow) {
+	if h.in.Engine.Validated(inside.RequestOf(r).Flow) {
 		return true
 	}
 	_, from := r.From()

@@ -13,8 +13,8 @@ const authenticatedTime = 24 * time.Hour
 // authenticatedBits has 262,144 users and addresses remembered, in 4.5 MiB at most.
 const authenticatedBits = 16
 
-// Authenticated remembers that a user has shown at an address that he has a right password.
-func (e *Engine) Authenticated(addr netip.Addr, user string) {
+// MarkAuthenticated remembers that a user has shown at an address that he has a right password.
+func (e *Engine) MarkAuthenticated(addr netip.Addr, user string) {
 	e.authenticated.Set(addr, "", authenticatedTime)
 	e.authenticated.Set(addr, user, authenticatedTime)
 }
@@ -25,13 +25,13 @@ func (e *Engine) HasUsers(addr netip.Addr) bool { return e.authenticated.Has(add
 // HasUser reports whether this user is known to be at an address.
 func (e *Engine) HasUser(addr netip.Addr, user string) bool { return e.authenticated.Has(addr, user) }
 
-// restoredUser has a user at the address that he had registered from before the server started.
-func (e *Engine) restoredUser(addr netip.Addr, aor string) {
+// markRestored has a user at the address that he had registered from before the server started.
+func (e *Engine) markRestored(addr netip.Addr, aor string) {
 	user := aor
 	if i := strings.LastIndexByte(aor, '@'); i >= 0 {
 		user = aor[:i]
 	}
-	e.Authenticated(addr, user)
+	e.MarkAuthenticated(addr, user)
 }
 
 // Ban bans a source for what it does, unless users are there: many phones stand behind the address of an office, and one

@@ -29,7 +29,7 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 			path, _ := e.PathTo(b)
 			return path
 		},
-		Proven: e.Proven,
+		Proven: e.Validated,
 		Emit:   e.Events.Publish,
 		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },
 		Logger: e.Logger,

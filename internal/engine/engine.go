@@ -81,15 +81,15 @@ type Engine struct {
 	Calls        *routetoken.Calls
 
 	current       atomic.Pointer[Generation]
-	parting       atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
-	leaving       atomic.Pointer[map[*transport.Listener]*Generation]
+	detaching       atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
+	draining       atomic.Pointer[map[*transport.Listener]*Generation]
 	messages      sync.Pool
 	recent        recent
-	proven        proven
+	validated     validatedTable
 	authenticated *ban.Marks  // users with a right password, and where they are
 	starting      atomic.Bool // the first generation is being attached
 
-	registrations *store.Behind // writes Location to the storage
+	registrations *store.WriteBehind // writes Location to the storage
 	garbage       garbage
 
 	mu        sync.Mutex
@@ -105,13 +105,13 @@ var Network transport.Net
 // New makes an engine that listens nowhere yet.
 func New() *Engine {
 	e := &Engine{Budget: new(budget.Budget), Calls: routetoken.NewCalls(), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
-	e.proven.start = time.Now()
+	e.validated.start = time.Now()
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{
-		Proven: e.Proven, Prove: e.Prove, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,
+		Proven: e.Validated, Prove: e.MarkValidated, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,
 	})
-	e.registrations = store.NewBehind(e.source())
+	e.registrations = store.NewWriteBehind(e.source())
 	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())
 	e.Keys = e.newKeys()
@@ -150,7 +150,7 @@ func (e *Engine) Destruct() error {
 func (e *Engine) Logger() *zap.Logger {
 	g := e.current.Load()
 	if g == nil {
-		g = e.parting.Load()
+		g = e.detaching.Load()
 	}
 	if g != nil && g.Logger != nil {
 		return g.Logger
@@ -181,11 +181,11 @@ func (e *Engine) Attach(g *Generation) error {
 	e.Keys.SetProfiles(g.Profiles, g.Models)
 	e.starting.Store(false)
 	e.useStorage(g) // what the first packet changes is written there
-	e.takeBack(g)
+	e.undrain(g)
 	g.limit()
 	e.limitMemory(g)
 	e.stack = append(e.stack, g)
-	e.setLeaving()
+	e.publishDraining()
 	e.current.Store(g)
 	e.useDelivery(g)
 	return nil
@@ -206,15 +206,15 @@ func (e *Engine) Detach(g *Generation) {
 	if n := len(e.stack); n > 0 {
 		top = e.stack[n-1]
 	}
-	e.parting.Store(g)
-	defer e.parting.Store(nil)
+	e.detaching.Store(g)
+	defer e.detaching.Store(nil)
 	e.current.Store(top)
 	if top != nil {
 		top.limit()
 		e.limitMemory(top)
 	}
 	e.releaseListeners(g, rollback)
-	e.setLeaving()
+	e.publishDraining()
 	e.useStorage(top)
 	e.useKeys(top)
 	e.useDelivery(top)
@@ -276,7 +276,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 	if begins(m) && !e.admit(in, m) {
 		return
 	}
-	if g.Dispatcher.ServeRequest(in, m) || e.serveLeaving(in, m) {
+	if g.Dispatcher.ServeRequest(in, m) || e.serveDraining(in, m) {
 		return
 	}
 	droppedRetired.Inc()

@@ -31,10 +31,10 @@ func (e *Engine) eachRegistered(f func(aor string)) {
 // useKeys puts what g says about keys in force. What can't be read is in memory as it was. The caller holds the lock.
 func (e *Engine) useKeys(g *Generation) {
 	if g == nil {
-		_ = e.Keys.Use(nil)
+		_ = e.Keys.SwitchTo(nil)
 		return
 	}
-	if err := e.Keys.Use(g.storage); err != nil {
+	if err := e.Keys.SwitchTo(g.storage); err != nil {
 		storageErrors.Inc()
 		e.Logger().Error("the keys are those of another storage", zap.Error(err))
 	}

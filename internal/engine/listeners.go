@@ -14,7 +14,7 @@ import (
 // DefaultGrace is how long a listener that was removed goes on: the longest that a transaction lives (RFC 3261 §17.1.1.2, 64*T1).
 const DefaultGrace = 32 * time.Second
 
-// listener is an open listener. One that no generation wants any more is leaving: what is under way there, and what is still sent there, is
+// listener is an open listener. One that no generation wants any more is draining: what is under way there, and what is still sent there, is
 // served for the grace period by the generation that had it last.
 type listener struct {
 	*transport.Listener
@@ -63,8 +63,8 @@ func (g *Generation) limit() {
 	}
 }
 
-// takeBack ends the grace period of those listeners that g wants again. The caller holds the lock.
-func (e *Engine) takeBack(g *Generation) {
+// undrain ends the grace period of those listeners that g wants again. The caller holds the lock.
+func (e *Engine) undrain(g *Generation) {
 	for _, a := range g.Listen {
 		if l := e.listeners[a]; l.timer != nil {
 			l.timer.Stop()
@@ -85,9 +85,9 @@ func (e *Engine) releaseListeners(g *Generation, rollback bool) {
 		case wanted || l.timer != nil:
 		case !rollback:
 			l.last = g
-			e.retire(a, l)
+			e.drain(a, l)
 		case l.last != nil:
-			e.retire(a, l) // it was leaving when g took it
+			e.drain(a, l) // it was draining when g took it
 		default:
 			e.closeListener(a)
 		}
@@ -98,8 +98,8 @@ func (e *Engine) wants(a Address) bool {
 	return slices.ContainsFunc(e.stack, func(g *Generation) bool { return slices.Contains(g.Listen, a) })
 }
 
-// retire begins the grace period of a listener.
-func (e *Engine) retire(a Address, l *listener) {
+// drain begins the grace period of a listener.
+func (e *Engine) drain(a Address, l *listener) {
 	grace := e.stack[len(e.stack)-1].Grace
 	var timer *time.Timer
 	timer = time.AfterFunc(grace, func() {
@@ -111,7 +111,7 @@ func (e *Engine) retire(a Address, l *listener) {
 		l.timer = nil
 		if !e.covered(a) {
 			e.closeListener(a)
-			e.setLeaving()
+			e.publishDraining()
 			e.Logger().Info("listener closed", zap.Stringer("address", a))
 		}
 	})
@@ -142,28 +142,28 @@ func (e *Engine) closeListener(a Address) {
 	e.Transport.CloseOrphans()
 }
 
-// setLeaving publishes which generation serves the listeners that the one in force doesn't have. The caller holds the lock.
-func (e *Engine) setLeaving() {
-	leaving := make(map[*transport.Listener]*Generation)
+// publishDraining publishes which generation serves the listeners that the one in force doesn't have. The caller holds the lock.
+func (e *Engine) publishDraining() {
+	draining := make(map[*transport.Listener]*Generation)
 	for _, l := range e.listeners {
 		if l.last != nil {
-			leaving[l.Listener] = l.last
+			draining[l.Listener] = l.last
 		}
 	}
 	for _, g := range e.stack {
 		for _, l := range g.Listeners {
-			leaving[l] = g
+			draining[l] = g
 		}
 	}
-	e.leaving.Store(&leaving)
+	e.draining.Store(&draining)
 }
 
-// serveLeaving gives a request to the generation that had its listener last. False means that nobody has it.
-func (e *Engine) serveLeaving(in *transport.Inbound, m *wire.Message) bool {
-	leaving := e.leaving.Load()
-	if leaving == nil {
+// serveDraining gives a request to the generation that had its listener last. False means that nobody has it.
+func (e *Engine) serveDraining(in *transport.Inbound, m *wire.Message) bool {
+	draining := e.draining.Load()
+	if draining == nil {
 		return false
 	}
-	g, ok := (*leaving)[in.Flow.Listener]
+	g, ok := (*draining)[in.Flow.Listener]
 	return ok && g.Dispatcher.ServeRequest(in, m)
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// BelievesPath reports whether a Path is followed: the REGISTER came from one of the edge proxies, and the first of its
+// TrustsPath reports whether a Path is followed: the REGISTER came from one of the edge proxies, and the first of its
 // values, which says where requests are sent, is at one of them. A name is looked up for nobody else; what it leads to is held
 // against edges when it is known.
-func BelievesPath(edges ipset.Set, source netip.Addr, path []byte) bool {
+func TrustsPath(edges ipset.Set, source netip.Addr, path []byte) bool {
 	if len(path) == 0 || !edges.Contains(source) {
 		return false
 	}
@@ -38,7 +38,7 @@ func (e *Engine) PathTo(b *location.Binding) (path []byte, edges ipset.Set) {
 	}
 	g := e.current.Load()
 	path = []byte(text)
-	if g == nil || !BelievesPath(g.Edges, b.Source().Addr(), path) {
+	if g == nil || !TrustsPath(g.Edges, b.Source().Addr(), path) {
 		return nil, nil
 	}
 	return path, g.Edges

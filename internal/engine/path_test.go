@@ -31,11 +31,11 @@ func TestBelievesPath(t *testing.T) {
 		{"10.0.0.1", "<sips:10.0.0.1;lr>", false},
 		{"10.0.0.1", "nonsense", false},
 	} {
-		if got := BelievesPath(edges, netip.MustParseAddr(tc.source), []byte(tc.path)); got != tc.want {
+		if got := TrustsPath(edges, netip.MustParseAddr(tc.source), []byte(tc.path)); got != tc.want {
 			t.Errorf("%q from %s: %t", tc.path, tc.source, got)
 		}
 	}
-	if BelievesPath(nil, netip.MustParseAddr("10.0.0.1"), []byte("<sip:10.0.0.1;lr>")) {
+	if TrustsPath(nil, netip.MustParseAddr("10.0.0.1"), []byte("<sip:10.0.0.1;lr>")) {
 		t.Error("a Path is followed though nobody's is")
 	}
 }

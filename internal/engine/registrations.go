@@ -55,7 +55,7 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
 		records, err := location.ParseStored(entry.Key, entry.Value)
 		for i := range records {
-			e.restoredUser(records[i].Source.Addr(), records[i].AOR)
+			e.markRestored(records[i].Source.Addr(), records[i].AOR)
 		}
 		err = cmp.Or(err, e.Location.Restore(records...))
 		if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
@@ -84,14 +84,14 @@ func (e *Engine) limitGarbage() {
 // useStorage makes the storage of g the one that registrations are written to. The caller holds the lock.
 func (e *Engine) useStorage(g *Generation) {
 	if g == nil {
-		e.registrations.Use(nil, false)
+		e.registrations.SwitchTo(nil, false)
 		return
 	}
 	s := g.storage
 	if _, ok := s.(*store.Memory); ok {
 		s = nil // what would be kept there is in memory anyway
 	}
-	e.registrations.Use(s, g.restored)
+	e.registrations.SwitchTo(s, g.restored)
 	g.restored = false
 }
 

@@ -92,9 +92,9 @@ func BenchmarkMark(b *testing.B) {
 			tab := newTable()
 			s := tab.source()
 			s.Append = func(dst []byte, _ string) ([]byte, time.Time) { return append(dst, benchmarkValue...), time.Time{} }
-			behind := NewBehind(s)
+			behind := NewWriteBehind(s)
 			defer behind.Close()
-			behind.Use(e, true)
+			behind.SwitchTo(e, true)
 			keys := make([]string, users)
 			for i := range keys {
 				keys[i] = fmt.Sprintf("user%07d@example.com", i)

@@ -1,4 +1,4 @@
-// Package store has the storage engines that are built in, Memory and Bolt, and Behind, which writes to any engine what
+// Package store has the storage engines that are built in, Memory and Bolt, and WriteBehind, which writes to any engine what
 // nobody waits for.
 package store
 

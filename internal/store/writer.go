@@ -12,10 +12,10 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// writer writes to one engine what a Behind is told, on a goroutine of its own. What it needs is not shared, so that one whose engine hangs can
+// writer writes to one engine what a WriteBehind is told, on a goroutine of its own. What it needs is not shared, so that one whose engine hangs can
 // be left alone.
 type writer struct {
-	b        *Behind
+	b        *WriteBehind
 	engine   storage.Engine
 	ctx      context.Context // ends when the writer is to write what is pending, and end
 	end      context.CancelFunc
@@ -31,7 +31,7 @@ type writer struct {
 	data    []byte
 }
 
-func newWriter(b *Behind, e storage.Engine) *writer {
+func newWriter(b *WriteBehind, e storage.Engine) *writer {
 	w := &writer{b: b, engine: e, done: make(chan struct{})}
 	w.ctx, w.end = context.WithCancel(context.Background())
 	go w.run()

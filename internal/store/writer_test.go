@@ -61,8 +61,8 @@ func TestBehindEndIsBounded(t *testing.T) {
 					tab.values[fmt.Sprintf("%06d", i)] = "1"
 				}
 				e := slow{NewMemory(), test.each}
-				b := NewBehind(tab.source())
-				b.Use(e, true)
+				b := NewWriteBehind(tab.source())
+				b.SwitchTo(e, true)
 				for key := range tab.values {
 					b.Mark(key)
 				}
@@ -95,8 +95,8 @@ func TestBehindEndInTheMiddle(t *testing.T) {
 		tab := newTable()
 		e := slow{NewMemory(), time.Second}
 		defer e.Close()
-		b := NewBehind(tab.source())
-		b.Use(e, true)
+		b := NewWriteBehind(tab.source())
+		b.SwitchTo(e, true)
 		for i := range keys {
 			tab.set(b, fmt.Sprintf("%06d", i), "1")
 		}
@@ -119,7 +119,7 @@ func TestBehindEndInTheMiddle(t *testing.T) {
 func TestBehindEndSaysWhatIsMissing(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		t.Run(fmt.Sprint(all), func(t *testing.T) {
-			behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+			behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 				e.set(errors.New("no space left on device"), nil)
 				for i := range 7 {
 					tab.set(b, fmt.Sprint(i), "1")
@@ -142,7 +142,7 @@ func TestBehindEndSaysWhatIsMissing(t *testing.T) {
 
 // TestBehindLeavesAnEngineThatHangs: another takes its place, and gets everything, whatever the first does later.
 func TestBehindLeavesAnEngineThatHangs(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		hold := make(chan struct{})
 		e.set(nil, hold)
 		tab.set(b, "a", "1")
@@ -150,7 +150,7 @@ func TestBehindLeavesAnEngineThatHangs(t *testing.T) {
 		tab.set(b, "b", "1")
 		other := newFaulty(t)
 		start := time.Now()
-		b.Use(other, false)
+		b.SwitchTo(other, false)
 		if took := time.Since(start); took > behindClose+behindRetry {
 			t.Errorf("it took %v", took)
 		}

@@ -73,7 +73,7 @@ type Settings struct {
 // Delivery brings keys to phones. It is safe for concurrent use.
 type Delivery struct {
 	options Options
-	behind  *store.Behind
+	behind  *store.WriteBehind
 	inbox   inbox
 	wake    chan struct{}
 	stop    chan struct{}
@@ -123,7 +123,7 @@ func New(o Options) *Delivery {
 		absent:   absentees{max: maxAbsent},
 		waiters:  make(map[string]chan struct{}),
 	}
-	d.behind = store.NewBehind(d.source())
+	d.behind = store.NewWriteBehind(d.source())
 	go d.run()
 	return d
 }

@@ -47,7 +47,7 @@ func (d *Delivery) Use(e storage.Engine) {
 			whole = false
 		}
 	}
-	d.behind.Use(e, whole)
+	d.behind.SwitchTo(e, whole)
 	d.mu.Lock()
 	d.ready = true
 	d.mu.Unlock()

@@ -71,7 +71,7 @@ func start(t testing.TB, e storage.Engine, registered ...string) (*Store, *recor
 		Logger: zap.NewNop,
 	})
 	t.Cleanup(s.Close)
-	if err := s.Use(e); err != nil {
+	if err := s.SwitchTo(e); err != nil {
 		t.Fatal(err)
 	}
 	r.take()

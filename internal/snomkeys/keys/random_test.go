@@ -294,7 +294,7 @@ func TestConcurrent(t *testing.T) {
 	swaps.Go(func() {
 		for range rounds {
 			for _, e := range []storage.Engine{second, first} {
-				if err := s.Use(e); err != nil {
+				if err := s.SwitchTo(e); err != nil {
 					t.Error(err)
 				}
 			}

@@ -136,7 +136,7 @@ func current(value json.RawMessage) (json.RawMessage, error) {
 
 // Use makes e what is written to from now on, and what is in there what the store knows; nil: nothing is written, and the store knows what it knew.
 // What is volatile stays. After an error nothing has changed.
-func (s *Store) Use(e storage.Engine) error {
+func (s *Store) SwitchTo(e storage.Engine) error {
 	use, err := s.Load(e)
 	if err != nil {
 		return err

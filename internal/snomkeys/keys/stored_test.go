@@ -162,7 +162,7 @@ func TestAnotherStorage(t *testing.T) {
 	told.take()
 	use := func(e storage.Engine, want ...string) {
 		t.Helper()
-		if err := s.Use(e); err != nil {
+		if err := s.SwitchTo(e); err != nil {
 			t.Fatal(err)
 		}
 		got := told.take()
@@ -198,7 +198,7 @@ func TestVersions(t *testing.T) {
 	s, told := start(t, good)
 	mustApply(t, s, Change{AOR: bob, Layer: Admin, Record: label(1, "kept")})
 	told.take()
-	err := s.Use(m)
+	err := s.SwitchTo(m)
 	want := "loading keys: the keys of alice@example.com: it has version 2, which this version of caddysip does not know: 1 is the latest that it does; use a newer caddysip, or another storage"
 	if err == nil || err.Error() != want {
 		t.Errorf("got the error %v", err)

@@ -16,7 +16,7 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// table is what a Behind writes in these tests.
+// table is what a WriteBehind writes in these tests.
 type table struct {
 	mu       sync.Mutex
 	values   map[string]string
@@ -57,7 +57,7 @@ func (t *table) source() Source {
 }
 
 // set changes the table and says so.
-func (t *table) set(b *Behind, key, value string) {
+func (t *table) set(b *WriteBehind, key, value string) {
 	t.mu.Lock()
 	t.values[key] = value
 	if value == "" {
@@ -118,13 +118,13 @@ func newFaulty(t *testing.T) *faulty {
 	return f
 }
 
-// behind runs f in virtual time with a Behind that writes to an engine.
-func behind(t *testing.T, f func(t *testing.T, b *Behind, tab *table, e *faulty)) {
+// behind runs f in virtual time with a WriteBehind that writes to an engine.
+func behind(t *testing.T, f func(t *testing.T, b *WriteBehind, tab *table, e *faulty)) {
 	synctest.Test(t, func(t *testing.T) {
 		tab, e := newTable(), newFaulty(t)
-		b := NewBehind(tab.source())
+		b := NewWriteBehind(tab.source())
 		t.Cleanup(b.Close)
-		b.Use(e, true)
+		b.SwitchTo(e, true)
 		f(t, b, tab, e)
 	})
 }
@@ -149,7 +149,7 @@ func pass(d time.Duration) {
 }
 
 func TestBehindWritesSoonAndTogether(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		pass(time.Hour)
 		if got := e.wrote(); got != "" {
 			t.Fatalf("wrote %q, and nothing has changed", got)
@@ -188,7 +188,7 @@ func TestBehindWritesSoonAndTogether(t *testing.T) {
 }
 
 func TestBehindNobodyWaits(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		hold := make(chan struct{})
 		e.set(nil, hold)
 		tab.set(b, "a", "1")
@@ -204,7 +204,7 @@ func TestBehindNobodyWaits(t *testing.T) {
 }
 
 func TestBehindGoesOnTrying(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		e.set(errors.New("no space left on device"), nil)
 		tab.set(b, "a", "1")
 		tab.set(b, "b", "1")
@@ -231,7 +231,7 @@ func TestBehindGoesOnTrying(t *testing.T) {
 }
 
 func TestBehindCloseWrites(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		tab.set(b, "a", "1")
 		b.Close()
 		wantStored(t, e, "a=1")
@@ -243,7 +243,7 @@ func TestBehindCloseWrites(t *testing.T) {
 }
 
 func TestBehindAnotherEngine(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		for i := range 3 {
 			tab.set(b, fmt.Sprint("k", i), "1")
 		}
@@ -257,8 +257,8 @@ func TestBehindAnotherEngine(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		b.Use(e, false) // is that already
-		b.Use(other, false)
+		b.SwitchTo(e, false) // is that already
+		b.SwitchTo(other, false)
 		wantStored(t, e, "k0=2 k1=1 k2=1") // the one before has got everything
 		pass(behindDelay)
 		wantStored(t, other, "k0=2 k1=1 k2=1")
@@ -268,17 +268,17 @@ func TestBehindAnotherEngine(t *testing.T) {
 		wantStored(t, e, "k0=2 k1=1 k2=1")
 
 		// An engine that has everything is not written to.
-		b.Use(nil, false)
+		b.SwitchTo(nil, false)
 		tab.set(b, "k0", "4")
 		e.wrote()
-		b.Use(e, true)
+		b.SwitchTo(e, true)
 		pass(time.Second)
 		if got := e.wrote(); got != "" {
 			t.Fatalf("wrote %q", got)
 		}
 		// One that fails meanwhile gets everything in the end.
 		other.set(errors.New("away"), nil)
-		b.Use(other, false)
+		b.SwitchTo(other, false)
 		pass(time.Minute)
 		wantStored(t, other, "k0=3 k1=1 k2=1")
 		other.set(nil, nil)
@@ -288,7 +288,7 @@ func TestBehindAnotherEngine(t *testing.T) {
 }
 
 func TestBehindTooMuchToRemember(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		tab.values = map[string]string{"a": "1", "b": "1"}
 		hold := make(chan struct{})
 		e.set(nil, hold)
@@ -310,7 +310,7 @@ func TestBehindTooMuchToRemember(t *testing.T) {
 
 // TestBehindRemembersFewBytes has the keys that wait be long ones, while the disk is away.
 func TestBehindRemembersFewBytes(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		e.set(errors.New("away"), nil)
 		const n = 20_000
 		for i := range n {
@@ -337,7 +337,7 @@ func TestBehindRemembersFewBytes(t *testing.T) {
 }
 
 func TestBehindPassesOverWhatCannotBeStored(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		tab.set(b, strings.Repeat("k", storage.MaxKey+1), "1")
 		tab.set(b, "large", strings.Repeat("v", storage.MaxValue+1))
 		tab.set(b, "", "1")
@@ -355,7 +355,7 @@ func TestBehindPassesOverWhatCannotBeStored(t *testing.T) {
 }
 
 func TestBehindWritesLargeAmountsInParts(t *testing.T) {
-	behind(t, func(t *testing.T, b *Behind, tab *table, e *faulty) {
+	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		for i := range 2*batchChanges + 1 {
 			tab.set(b, fmt.Sprintf("%05d", i), "1")
 		}
@@ -382,8 +382,8 @@ func TestBehindWritesLargeAmountsInParts(t *testing.T) {
 func TestBehindConcurrently(t *testing.T) {
 	tab, e := newTable(), NewMemory()
 	defer e.Close()
-	b := NewBehind(tab.source())
-	b.Use(e, true)
+	b := NewWriteBehind(tab.source())
+	b.SwitchTo(e, true)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -408,9 +408,9 @@ func TestBehindConcurrently(t *testing.T) {
 func TestMarkAllocates(t *testing.T) {
 	tab, e := newTable(), NewMemory()
 	defer e.Close()
-	b := NewBehind(tab.source())
+	b := NewWriteBehind(tab.source())
 	defer b.Close()
-	b.Use(e, true)
+	b.SwitchTo(e, true)
 	b.Mark("a")
 	if n := testing.AllocsPerRun(100, func() { b.Mark("a") }); n != 0 {
 		t.Errorf("Mark makes %.0f allocations", n)

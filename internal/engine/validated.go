@@ -12,59 +12,59 @@ import (
 // it receives what we send there; until then, what one of its datagrams brings about is bounded.
 
 const (
-	// provenTime is how long a source stays proven after it has shown it again.
-	provenTime = time.Hour
-	// provenWays is how many sources share a set: one that is new takes the place of the oldest of its set.
-	provenWays = 4
-	// provenSets is the number of sets: 65,536 sources in 512 KiB. A source that lost its place is only treated with caution again.
-	provenSets = 1 << 14
+	// validatedTime is how long a source stays proven after it has shown it again.
+	validatedTime = time.Hour
+	// validatedWays is how many sources share a set: one that is new takes the place of the oldest of its set.
+	validatedWays = 4
+	// validatedSets is the number of sets: 65,536 sources in 512 KiB. A source that lost its place is only treated with caution again.
+	validatedSets = 1 << 14
 
-	provenTagBits = 40
-	provenTagMask = 1<<provenTagBits - 1
+	validatedTagBits = 40
+	validatedTagMask = 1<<validatedTagBits - 1
 )
 
 // proven remembers sources in a table whose size is fixed. It has no lock: a slot is one word, the time in minutes above a part of the hash of
 // the source. Two that write one slot at once lose one of the two, which shows itself again.
-type proven struct {
+type validatedTable struct {
 	start time.Time
-	sets  [provenSets][provenWays]atomic.Uint64
+	sets  [validatedSets][validatedWays]atomic.Uint64
 }
 
 // minute is the time now, in minutes from 1 on; 0 says that a slot is free.
-func (p *proven) minute() uint64 { return uint64(time.Since(p.start)/time.Minute) + 1 }
+func (t *validatedTable) minute() uint64 { return uint64(time.Since(t.start)/time.Minute) + 1 }
 
 // place returns the set that a source belongs in, and what tells it from the others there. The hash is seeded, so nobody can choose
 // sources that share a set.
-func (p *proven) place(f transport.Flow) (*[provenWays]atomic.Uint64, uint64) {
+func (t *validatedTable) slots(f transport.Flow) (*[validatedWays]atomic.Uint64, uint64) {
 	hash := maphash.Comparable(seed, f.Remote)
-	return &p.sets[hash>>provenTagBits%provenSets], hash & provenTagMask
+	return &t.sets[hash>>validatedTagBits%validatedSets], hash & validatedTagMask
 }
 
-func (p *proven) add(f transport.Flow) {
-	set, tag := p.place(f)
-	now := p.minute()
+func (t *validatedTable) add(f transport.Flow) {
+	set, tag := t.slots(f)
+	now := t.minute()
 	oldest := &set[0]
 	for i := range set {
 		slot := &set[i]
 		v := slot.Load()
-		if v != 0 && v&provenTagMask == tag {
-			if v>>provenTagBits != now { // at most one write a minute, for the sake of the other cores
-				slot.Store(now<<provenTagBits | tag)
+		if v != 0 && v&validatedTagMask == tag {
+			if v>>validatedTagBits != now { // at most one write a minute, for the sake of the other cores
+				slot.Store(now<<validatedTagBits | tag)
 			}
 			return
 		}
-		if v>>provenTagBits < oldest.Load()>>provenTagBits {
+		if v>>validatedTagBits < oldest.Load()>>validatedTagBits {
 			oldest = slot
 		}
 	}
-	oldest.Store(now<<provenTagBits | tag)
+	oldest.Store(now<<validatedTagBits | tag)
 }
 
-func (p *proven) has(f transport.Flow) bool {
-	set, tag := p.place(f)
+func (t *validatedTable) has(f transport.Flow) bool {
+	set, tag := t.slots(f)
 	for i := range set {
-		if v := set[i].Load(); v != 0 && v&provenTagMask == tag {
-			return p.minute()-v>>provenTagBits < uint64(provenTime/time.Minute)
+		if v := set[i].Load(); v != 0 && v&validatedTagMask == tag {
+			return t.minute()-v>>validatedTagBits < uint64(validatedTime/time.Minute)
 		}
 	}
 	return false
@@ -72,14 +72,14 @@ func (p *proven) has(f transport.Flow) bool {
 
 // Prove remembers, for an hour, that what is sent to the flow's remote address is received there by whoever sends from it: it has answered a
 // request of ours, or has used a nonce that we sent it. Nothing is to be remembered for a stream.
-func (e *Engine) Prove(f transport.Flow) {
+func (e *Engine) MarkValidated(f transport.Flow) {
 	if !f.Network.Reliable() {
-		e.proven.add(f)
+		e.validated.add(f)
 	}
 }
 
 // Proven tells whether the flow's remote address is known to receive what is sent there: on a stream always, since the handshake has shown it;
 // on UDP within the hour after Prove. It may tell no of one that is proven, never yes of one that is not.
-func (e *Engine) Proven(f transport.Flow) bool {
-	return f.Network.Reliable() || e.proven.has(f)
+func (e *Engine) Validated(f transport.Flow) bool {
+	return f.Network.Reliable() || e.validated.has(f)
 }

@@ -31,7 +31,7 @@ const (
 	errorInterval = time.Minute // between two log lines that say the same
 )
 
-// Source is what a Behind writes.
+// Source is what a WriteBehind writes.
 type Source struct {
 	Bucket string
 	// Append appends the value of a key, as it is now, to dst and tells when it expires. Nothing appended means that there is none.
@@ -46,9 +46,9 @@ type Source struct {
 	Failed func()
 }
 
-// Behind writes to an engine what changes in memory: shortly after it has changed, many changes at a time, a key that changes often only
+// WriteBehind writes to an engine what changes in memory: shortly after it has changed, many changes at a time, a key that changes often only
 // now and then. Nobody waits for it. When the engine refuses, it goes on trying; it remembers which keys have changed, not what they were.
-type Behind struct {
+type WriteBehind struct {
 	source Source
 	seed   maphash.Seed
 	shards [behindShards]behindShard
@@ -72,19 +72,19 @@ type behindShard struct {
 	_     [40]byte // to its own cache line
 }
 
-// NewBehind returns a Behind that writes nowhere yet. It must be closed when it writes somewhere.
-func NewBehind(source Source) *Behind {
-	return &Behind{source: source, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
+// NewWriteBehind returns a WriteBehind that writes nowhere yet. It must be closed when it writes somewhere.
+func NewWriteBehind(source Source) *WriteBehind {
+	return &WriteBehind{source: source, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
 }
 
 // Mark says that a key has changed. It is for the path of packets.
-func (b *Behind) Mark(key string) {
+func (b *WriteBehind) Mark(key string) {
 	if b.on.Load() {
 		b.mark(key)
 	}
 }
 
-func (b *Behind) mark(key string) {
+func (b *WriteBehind) mark(key string) {
 	s := &b.shards[maphash.String(b.seed, key)%behindShards]
 	s.mu.Lock()
 	if len(s.keys) < behindKeys && s.bytes < behindBytes {
@@ -106,7 +106,7 @@ func (b *Behind) mark(key string) {
 }
 
 // marked returns how many keys wait to be written.
-func (b *Behind) marked() (n int) {
+func (b *WriteBehind) marked() (n int) {
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
@@ -116,7 +116,7 @@ func (b *Behind) marked() (n int) {
 	return n
 }
 
-func (b *Behind) awake() {
+func (b *WriteBehind) awake() {
 	b.pending.Store(true)
 	select {
 	case b.wake <- struct{}{}:
@@ -127,7 +127,7 @@ func (b *Behind) awake() {
 // Use makes e what is written to from now on, after what is pending has been written to the engine before it; nil: nothing is written. same says that
 // e has everything already; otherwise it gets everything, and what it has beside that is deleted. What the engine before doesn't take within 30 seconds
 // is reported and not written there.
-func (b *Behind) Use(e storage.Engine, same bool) {
+func (b *WriteBehind) SwitchTo(e storage.Engine, same bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.writer == nil && e == nil || b.writer != nil && e == b.writer.engine {
@@ -146,10 +146,10 @@ func (b *Behind) Use(e storage.Engine, same bool) {
 }
 
 // Close writes what is pending.
-func (b *Behind) Close() { b.Use(nil, true) }
+func (b *WriteBehind) Close() { b.SwitchTo(nil, true) }
 
 // failed reports an error; of many of them it logs only some.
-func (b *Behind) failed(message string, err error) {
+func (b *WriteBehind) failed(message string, err error) {
 	b.source.Failed()
 	b.logging.Lock()
 	defer b.logging.Unlock()
