@@ -10,13 +10,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/certmagic"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/inside"
-
+	"github.com/caddysip/caddysip/internal/metrics"
 	_ "github.com/caddysip/caddysip/module/storage" // the default
 	"github.com/caddysip/caddysip/storage"
 )
@@ -132,7 +131,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("server %s: %w", name, err)
 		}
 	}
-	return a.registerMetrics(ctx.GetMetricsRegistry())
+	return metrics.Register(ctx.GetMetricsRegistry(), append(a.engine.Collectors(), collectors...)...)
 }
 
 // loadStorage finds out where registrations are kept. It opens nothing.
@@ -152,19 +151,6 @@ func (a *App) loadStorage(ctx caddy.Context) error {
 		return fmt.Errorf("%T is no storage: its module is in the namespace sip.storage, but it has no Identity or Open", m)
 	}
 	a.generation.Storage = s
-	return nil
-}
-
-func (a *App) registerMetrics(registry *prometheus.Registry) error {
-	if registry == nil {
-		return nil
-	}
-	for _, c := range append(a.engine.Collectors(), collectors...) {
-		var registered prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &registered) {
-			return fmt.Errorf("registering metrics: %w", err)
-		}
-	}
 	return nil
 }
 

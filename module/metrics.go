@@ -6,31 +6,24 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/wire"
 )
 
-// The metrics live as long as the process, and each configuration registers them with its own registry.
 var (
-	requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "requests_total",
-		Help: "Requests by method and the status of their final response; status none: never answered.",
-	}, []string{"method", "status"})
+	requestsTotal = metrics.Counters("requests_total",
+		"Requests by method and the status of their final response; status none: never answered.",
+		"method", "status")
 
 	// LRCPushes counts the lamp messages of handlers by outcome: acknowledged, refused, timeout, failed.
-	LRCPushes = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "lrc_pushes_total",
-		Help: "Messages with keys and lamps sent to phones, by outcome.",
-	}, []string{"outcome"})
+	LRCPushes = metrics.Counters("lrc_pushes_total",
+		"Messages with keys and lamps sent to phones, by outcome.", "outcome")
 
-	lostEvents = prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "lost_events_total",
-		Help: "Events that the handlers of Caddy's events app were too slow for.",
-	})
+	lostEvents = metrics.Counter("lost_events_total",
+		"Events that the handlers of Caddy's events app were too slow for.")
 
-	refusedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "waiting_refused_total",
-		Help: "Requests that were refused because too many were waiting already, by what for.",
-	}, []string{"pool"})
+	refusedTotal = metrics.Counters("waiting_refused_total",
+		"Requests that were refused because too many were waiting already, by what for.", "pool")
 
 	collectors = []prometheus.Collector{requestsTotal, refusedTotal, LRCPushes, lostEvents}
 )

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/module"
@@ -115,7 +116,7 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 	h.in = inside.AppOf(h.app)
 	h.tokens.Site, h.tokens.Calls = h.in, h.in.Engine.Calls
 	h.nonces = digest.Shared()
-	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), authentications); err != nil {
 		return err
 	}
 	repl := caddy.NewReplacer()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/ratelimit"
 	"github.com/caddysip/caddysip/module"
 )
@@ -95,27 +96,18 @@ func (l *limit) within(t *ratelimit.Table, addr netip.Addr, user string, now tim
 	return t.Allow(key, now)
 }
 
-// authentications lives as long as the process, and each configuration registers it with its own registry.
-var authentications = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Namespace: "caddy", Subsystem: "sip", Name: "authentication_total",
-	Help: "Requests that digest_auth had to decide on, by outcome.",
-}, []string{"outcome"})
+var authentications = metrics.Counters("authentication_total",
+	"Requests that digest_auth had to decide on, by outcome.", "outcome")
 
 var outcomes = struct {
 	accepted, challenged, stale, wrong, refused, replayed, forbidden, malformed prometheus.Counter
 }{
-	authentications.WithLabelValues("accepted"), authentications.WithLabelValues("challenged"), authentications.WithLabelValues("stale"),
-	authentications.WithLabelValues("wrong"), authentications.WithLabelValues("refused"), authentications.WithLabelValues("replayed"), authentications.WithLabelValues("forbidden"),
-	authentications.WithLabelValues("malformed"),
-}
-
-func registerMetrics(registry *prometheus.Registry) error {
-	if registry == nil {
-		return nil
-	}
-	var registered prometheus.AlreadyRegisteredError
-	if err := registry.Register(authentications); err != nil && !errors.As(err, &registered) {
-		return err
-	}
-	return nil
+	accepted:   authentications.WithLabelValues("accepted"),
+	challenged: authentications.WithLabelValues("challenged"),
+	stale:      authentications.WithLabelValues("stale"),
+	wrong:      authentications.WithLabelValues("wrong"),
+	refused:    authentications.WithLabelValues("refused"),
+	replayed:   authentications.WithLabelValues("replayed"),
+	forbidden:  authentications.WithLabelValues("forbidden"),
+	malformed:  authentications.WithLabelValues("malformed"),
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/ratelimit"
 	"github.com/caddysip/caddysip/module"
 )
@@ -85,9 +86,10 @@ func (h *RateLimit) Provision(ctx caddy.Context) error {
 	if err := (ratelimit.Limit{Events: h.id.events, Window: h.id.window}).Validate(); err != nil {
 		return err
 	}
-	if h.limited, err = counter(ctx.GetMetricsRegistry(), h.id.name); err != nil {
+	if err := metrics.Register(ctx.GetMetricsRegistry(), limitedTotal); err != nil {
 		return err
 	}
+	h.limited = limitedTotal.WithLabelValues(h.id.name)
 	h.zone, h.pooled = openZone(h.id), true
 	return nil
 }

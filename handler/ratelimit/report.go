@@ -1,31 +1,17 @@
 package ratelimit
 
 import (
-	"errors"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
-// limitedTotal lives as long as the process, and each configuration registers it with its own registry.
-var limitedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Namespace: "caddy", Subsystem: "sip", Name: "rate_limited_total", Help: "Requests over a rate limit, by zone.",
-}, []string{"zone"})
-
-func counter(registry *prometheus.Registry, zone string) (prometheus.Counter, error) {
-	if registry != nil {
-		var registered prometheus.AlreadyRegisteredError
-		if err := registry.Register(limitedTotal); err != nil && !errors.As(err, &registered) {
-			return nil, err
-		}
-	}
-	return limitedTotal.WithLabelValues(zone), nil
-}
+var limitedTotal = metrics.Counters("rate_limited_total", "Requests over a rate limit, by zone.", "zone")
 
 // limitedLog tells of each source once, and of no more than one a second: whoever forges their packets' sources must not be able to fill a disk.
 type limitedLog struct {

@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-var keyPushes = counters("key_pushes_total", "Messages that set keys of phones, by outcome.", "outcome")
+var keyPushes = metrics.Counters("key_pushes_total", "Messages that set keys of phones, by outcome.", "outcome")
 
 // newDelivery makes what brings the keys to the phones.
 func (e *Engine) newDelivery() *delivery.Delivery {

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/metrics"
 )
 
 const (
@@ -57,9 +58,9 @@ func machineMemory() int64 {
 type memoryMetrics struct{ budget *budget.Budget }
 
 var (
-	stateBytes   = prometheus.NewDesc("caddy_sip_state_bytes", "Memory that state takes, by what it is held for.", []string{"for"}, nil)
-	stateCeiling = prometheus.NewDesc("caddy_sip_state_bytes_limit", "Memory that state may take in all.", nil, nil)
-	stateRefused = prometheus.NewDesc("caddy_sip_state_refused_total", "How often more state was refused for want of memory, by what for.", []string{"for"}, nil)
+	stateBytes   = metrics.Desc("state_bytes", "Memory that state takes, by what it is held for.", "for")
+	stateCeiling = metrics.Desc("state_bytes_limit", "Memory that state may take in all.")
+	stateRefused = metrics.Desc("state_refused_total", "How often more state was refused for want of memory, by what for.", "for")
 )
 
 // Describe implements prometheus.Collector.

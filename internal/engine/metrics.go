@@ -3,27 +3,21 @@ package engine
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// The metrics live as long as the process: each configuration registers them with its own registry, so that counters survive a
-// reload and are never registered twice.
 var (
-	droppedTotal = counters("dropped_total", "Messages that were dropped or refused before any route saw them, by reason.", "reason")
-	eventsTotal  = counters("transaction_events_total", "What happened to transactions, by event.", "event")
-	bytesTotal   = counters("bytes_total", "Bytes received and sent.", "transport", "direction")
-	packetsTotal = counters("packets_total", "Datagrams received and sent, and messages received on streams.", "transport", "direction")
+	droppedTotal = metrics.Counters("dropped_total", "Messages that were dropped or refused before any route saw them, by reason.", "reason")
+	eventsTotal  = metrics.Counters("transaction_events_total", "What happened to transactions, by event.", "event")
+	bytesTotal   = metrics.Counters("bytes_total", "Bytes received and sent.", "transport", "direction")
+	packetsTotal = metrics.Counters("packets_total", "Datagrams received and sent, and messages received on streams.", "transport", "direction")
 
-	refusedTotal = counters("registrations_refused_total", "Registrations that were refused because there are too many, by the limit.", "reason")
+	refusedTotal = metrics.Counters("registrations_refused_total", "Registrations that were refused because there are too many, by the limit.", "reason")
 
-	panics = prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "panics_total", Help: "Panics that were caught.",
-	})
-
-	storageErrors = prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "sip", Name: "storage_errors_total", Help: "Errors while writing registrations to the storage.",
-	})
+	panics        = metrics.Counter("panics_total", "Panics that were caught.")
+	storageErrors = metrics.Counter("storage_errors_total", "Errors while writing registrations to the storage.")
 
 	droppedMalformed = Dropped("malformed")
 	droppedHeaders   = Dropped("headers")
@@ -34,10 +28,6 @@ var (
 	droppedRetired   = Dropped("no_listener")
 	droppedBanned    = Dropped(transport.DropBanned)
 )
-
-func counters(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, labels)
-}
 
 // Dropped returns the counter of messages dropped for a reason.
 func Dropped(reason string) prometheus.Counter { return droppedTotal.WithLabelValues(reason) }
@@ -84,14 +74,11 @@ func CountPanic() { panics.Inc() }
 
 // Collectors returns the engine's metrics.
 func (e *Engine) Collectors() []prometheus.Collector {
-	gauge := func(name, help string, f func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "caddy", Subsystem: "sip", Name: name, Help: help}, f)
-	}
 	return []prometheus.Collector{
 		droppedTotal, refusedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes, memoryMetrics{e.Budget},
-		gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
-		gauge("bans", "Sources banned now.", func() float64 { return float64(e.Bans.Len()) }),
-		gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
-		gauge("binding_bytes", "Memory that the contacts registered now take.", func() float64 { return float64(e.Location.Bytes()) }),
+		metrics.Gauge("transactions", "Transactions held now.", func() float64 { return float64(e.Transactions.Len()) }),
+		metrics.Gauge("bans", "Sources banned now.", func() float64 { return float64(e.Bans.Len()) }),
+		metrics.Gauge("bindings", "Contacts registered now.", func() float64 { _, n := e.Location.Len(); return float64(n) }),
+		metrics.Gauge("binding_bytes", "Memory that the contacts registered now take.", func() float64 { return float64(e.Location.Bytes()) }),
 	}
 }
