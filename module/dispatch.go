@@ -85,7 +85,7 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 		level = zapcore.ErrorLevel
 	}
 	if c := s.logger.Check(level, "request failed"); c != nil {
-		c.Write(zap.String("error", wire.Shown(he.Error(), maxAppended)), zap.Object("request", (*loggedRequest)(r)))
+		c.Write(zap.String("error", wire.Printable(he.Error(), maxAppended)), zap.Object("request", (*loggedRequest)(r)))
 	}
 	if w.Status() != 0 {
 		return

@@ -30,13 +30,13 @@ type logField struct {
 func (f *logField) field() zap.Field {
 	switch v := f.value.(type) {
 	case string:
-		return zap.String(f.key, wire.Shown(v, maxAppended))
+		return zap.String(f.key, wire.Printable(v, maxAppended))
 	case []byte:
-		return zap.String(f.key, wire.Shown(v, maxAppended))
+		return zap.String(f.key, wire.Printable(v, maxAppended))
 	case error:
-		return zap.String(f.key, wire.Shown(v.Error(), maxAppended))
+		return zap.String(f.key, wire.Printable(v.Error(), maxAppended))
 	case fmt.Stringer:
-		return zap.String(f.key, wire.Shown(v.String(), maxAppended))
+		return zap.String(f.key, wire.Printable(v.String(), maxAppended))
 	}
 	return zap.Any(f.key, f.value)
 }
@@ -81,7 +81,7 @@ func (s *Server) finished(r *Request, res *Response) {
 		zap.Duration("duration", time.Since(r.Received())),
 	}
 	if user := r.AuthUser(); user != "" {
-		fields = append(fields, zap.String("user", wire.Logged(user)))
+		fields = append(fields, zap.String("user", wire.ForLog(user)))
 	}
 	for _, f := range r.logs {
 		fields = append(fields, f.field())
@@ -98,7 +98,7 @@ func (l *loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	r := (*Request)(l)
 	var room [wire.MaxLogged]byte
 	add := func(key string, text []byte) {
-		enc.AddByteString(key, wire.AppendShown(room[:0], text, wire.MaxLogged))
+		enc.AddByteString(key, wire.AppendPrintable(room[:0], text, wire.MaxLogged))
 	}
 	add("method", r.msg.MethodName())
 	add("uri", wire.WithoutPassword(r.msg.RequestURI()))

@@ -9,13 +9,14 @@ func lower(c byte) byte {
 	return c
 }
 
-// EqualFold tells whether two ASCII texts are equal whatever their case.
+// EqualFold reports whether two texts are equal regardless of the case of ASCII letters. It is for
+// what SIP compares so: header field names, parameter names, tokens, host names (RFC 3261 §7.3.1).
 func EqualFold[T ~string | ~[]byte](a []byte, b T) bool {
 	if len(a) != len(b) {
 		return false
 	}
 	if string(a) == string(b) {
-		return true // nearly always: names are mostly written as the RFCs write them
+		return true // nearly always: most senders use the spelling of the RFCs
 	}
 	for i := range a {
 		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
@@ -25,7 +26,7 @@ func EqualFold[T ~string | ~[]byte](a []byte, b T) bool {
 	return true
 }
 
-// isLWS tells whether c is linear white space. Folds have been replaced by spaces when the message was parsed.
+// isLWS reports whether c is linear white space. Parse has replaced folds by spaces.
 func isLWS(c byte) bool { return c == ' ' || c == '\t' }
 
 // trim removes linear white space from both ends.
@@ -42,7 +43,7 @@ func trim(b []byte) []byte {
 const (
 	tokenChar = 1 << iota // RFC 3261 §25.1 token
 	hostChar              // hostname or IPv4 address
-	notURI                // what no URI may have, quotes, brackets, and white space among them
+	notURI                // not allowed in a URI: controls, white space, quotes, angle brackets
 	reserved              // RFC 2396 §2.2: the escape of one is not the same as the character
 )
 
@@ -63,7 +64,8 @@ var charClass = func() (t [256]uint8) {
 	return t
 }()
 
-// ParseUint reads a decimal number of at most max.
+// ParseUint reads a decimal number of digits alone, and reports whether b is one and no larger than
+// max. Leading zeros are allowed.
 func ParseUint(b []byte, max uint64) (uint64, bool) {
 	if len(b) == 0 || len(b) > 19 {
 		// More than nineteen digits may still be a small number with leading zeros.
@@ -98,7 +100,8 @@ func unhex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// AppendUnescaped appends b with its %HH escapes decoded (RFC 3261 §19.1.2).
+// AppendUnescaped appends b with its %HH escapes decoded (RFC 3261 §19.1.2). The result may have
+// any byte, control characters among them. A percent sign that starts no escape stays as it is.
 func AppendUnescaped(dst, b []byte) []byte {
 	for i := 0; i < len(b); i++ {
 		if b[i] == '%' && i+2 < len(b) {

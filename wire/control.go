@@ -5,15 +5,16 @@ import (
 	"encoding/binary"
 )
 
-// isControl reports whether c must not be in a start line or a header field (RFC 3261 §25.1): a
-// control character other than HTAB. To some reader it ends the line or the text, and a terminal
-// obeys it. Bytes from 0x80 on are none: they should be UTF-8, but old phones write Latin-1 names.
+// isControl reports whether c is not allowed in a start line or a header field (RFC 3261 §25.1): a
+// control character other than HTAB. Some implementation ends the line or the text there, and a
+// terminal obeys it. Bytes from 0x80 on are allowed: they should be UTF-8, but old phones write
+// Latin-1 names.
 func isControl(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// suspicious reports whether raw[start:end] may have a character below 0x20; if not, it has none.
-// Each line of each message is looked at.
-func suspicious(raw []byte, start, end int) bool {
-	// Below 0x80, those are the ones that have neither of the bits 0x40 and 0x20.
+// mayHaveControl reports whether raw[start:end] may have a character below 0x20; if it returns
+// false, there is none. It runs on each line of each message, so it tests eight bytes at a time.
+func mayHaveControl(raw []byte, start, end int) bool {
+	// Below 0x80, those are the characters that have neither bit 0x40 nor bit 0x20.
 	const bit = 0x4040404040404040
 	if end < 8 {
 		return true
@@ -28,14 +29,14 @@ func suspicious(raw []byte, start, end int) bool {
 		w := binary.LittleEndian.Uint64(b)
 		seen &= w | w<<1
 	}
-	w := binary.LittleEndian.Uint64(raw[end-8 : end]) // some of them once more, or what is before
+	w := binary.LittleEndian.Uint64(raw[end-8 : end]) // overlaps what has been tested
 	return seen&(w|w<<1) != bit
 }
 
-// controls refuses control characters in a header that has been found well-formed otherwise.
+// controls refuses control characters in the header of a message that is well-formed otherwise.
 func (m *Message) controls() *ParseError {
 	head := m.Raw[:m.body]
-	if !m.suspicious && bytes.IndexByte(head, 0x7f) < 0 {
+	if !m.mayHaveControl && bytes.IndexByte(head, 0x7f) < 0 {
 		return nil
 	}
 	eol := bytes.IndexByte(head, '\n')
@@ -44,16 +45,19 @@ func (m *Message) controls() *ParseError {
 	}
 	for i := range m.headers {
 		h := &m.headers[i]
-		// RFC 4475 §3.1.1.2 wants them forwarded in a name. Elsewhere nobody has a use for them.
-		if err := control(m.bytes(h.value), h.id == From || h.id == To || h.id == Contact); err != nil {
+		// RFC 4475 §3.1.1.2 wants quoted pairs with control characters forwarded in a display name.
+		// Elsewhere nobody has a use for them.
+		pairs := h.id == From || h.id == To || h.id == Contact
+		if err := control(m.bytes(h.value), pairs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// control returns what is wrong with a line that has a control character. With pairs, those don't
-// count that are behind a backslash in a quoted string, where all but CR and LF may be (quoted-pair).
+// control returns the error of a line that has a control character, or nil. With pairs, a control
+// character behind a backslash in a quoted string is allowed, unless it is CR or LF (quoted-pair,
+// RFC 3261 §25.1).
 func control(line []byte, pairs bool) *ParseError {
 	quoted := false
 	for i := 0; i < len(line); i++ {
@@ -71,8 +75,8 @@ func control(line []byte, pairs bool) *ParseError {
 	return nil
 }
 
-// blankControls makes spaces of the control characters in the header that end no line, so that the
-// refusal, which repeats some of the header, has none.
+// blankControls replaces by spaces the control characters in the header, other than line ends, so
+// that the refusal, which repeats some of the header, has none.
 func (m *Message) blankControls() {
 	for i := range m.body {
 		c := m.Raw[i]

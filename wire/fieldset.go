@@ -2,14 +2,15 @@ package wire
 
 import "slices"
 
-// FieldSet is a set of header fields, none of which has a HeaderID or a compact form, to be looked
-// for all at once.
+// FieldSet is a set of header field names that a message is searched for in one pass, instead of
+// once for each name. None of the fields may have a HeaderID or a compact form. A FieldSet is made
+// once, with NewFieldSet, and is then safe for concurrent use.
 type FieldSet struct {
 	names []string
-	at    [256]uint8 // by nameHash, as longIDs: place in names, plus one
+	at    [256]uint8 // by nameHash, like longIDs: index in names, plus one
 }
 
-// NewFieldSet makes the set of the fields with these names.
+// NewFieldSet returns the set of the fields with these names, of which there may be a few dozen.
 func NewFieldSet(names ...string) *FieldSet {
 	s := &FieldSet{names: names}
 	for i, n := range names {
@@ -22,10 +23,10 @@ func NewFieldSet(names ...string) *FieldSet {
 	return s
 }
 
-// Names returns the names of the fields.
+// Names returns the names, as they were given to NewFieldSet.
 func (s *FieldSet) Names() []string { return slices.Clone(s.names) }
 
-// Has reports whether the field with that name is in the set, whatever its case.
+// Has reports whether the set has the name, in any case.
 func (s *FieldSet) Has(name []byte) bool {
 	if len(name) == 0 {
 		return false
@@ -38,7 +39,7 @@ func (s *FieldSet) Has(name []byte) bool {
 	return false
 }
 
-// HasAny reports whether the message has a field of the set.
+// HasAny reports whether the message has a field that is in the set.
 func (m *Message) HasAny(s *FieldSet) bool {
 	return slices.ContainsFunc(m.headers, func(h header) bool {
 		return h.id == OtherHeader && s.Has(m.bytes(h.name))

@@ -2,23 +2,24 @@ package wire
 
 import "net/netip"
 
-// The edits a proxy makes to a request it forwards (RFC 3261 §16.6) and to a response (§16.7).
+// The edits that a proxy makes to a request (RFC 3261 §16.6) and to a response (§16.7) it forwards.
 
-// SetRequestURI replaces the Request-URI, written as AppendURI does.
+// SetRequestURI replaces the Request-URI, written by AppendURI.
 func (e *Edits) SetRequestURI(m *Message, uri []byte) {
 	e.Replace(int(m.uri.start), int(m.uri.end))
 	e.Text = AppendURI(e.Text, uri)
 }
 
-// StampVia writes received and rport into the topmost Via as a server that received the request from source does
-// (RFC 3261 §18.2.1).
+// StampVia adds received and rport to the topmost Via, as a server does that received the request
+// from source (RFC 3261 §18.2.1, RFC 3581 §4). It replaces those that the message has.
 func (e *Edits) StampVia(m *Message, source netip.AddrPort) {
 	e.Replace(m.Via.Span())
 	e.Text = m.appendTopVia(e.Text, source)
 }
 
-// PushHeader starts an edit that adds a line above the field's present lines, or above all other lines when there are none.
-// The caller appends the line to Text, its line end included.
+// PushHeader starts an edit that adds a line above those of the field, or above all lines if there
+// are none, as a proxy does with Via and Record-Route. The caller appends the line to Text, its
+// CRLF included.
 func (e *Edits) PushHeader(m *Message, id HeaderID) {
 	if i := m.first[id]; i != 0 {
 		e.Insert(int(m.headers[i-1].name.start))
@@ -34,7 +35,9 @@ func (m *Message) headersStart() int {
 	return int(m.headers[0].name.start)
 }
 
-// DecrementMaxForwards writes one less than the message has, or 70 when it has none (RFC 3261 §16.6 step 3).
+// DecrementMaxForwards lowers Max-Forwards by one, or adds "Max-Forwards: 70" when there is none
+// (RFC 3261 §16.6 step 3). It does not lower 0: such a request must not be forwarded (§16.3 step
+// 3).
 func (e *Edits) DecrementMaxForwards(m *Message) {
 	if m.MaxForwards < 0 {
 		e.Insert(m.headersStart())
@@ -46,7 +49,8 @@ func (e *Edits) DecrementMaxForwards(m *Message) {
 	e.Text = appendUint(e.Text, uint64(max(m.MaxForwards-1, 0)))
 }
 
-// EnsureContentLength adds the field when there is none, as a stream needs it (RFC 3261 §18.3).
+// EnsureContentLength adds Content-Length when there is none. A message needs one on a stream (RFC
+// 3261 §18.3).
 func (e *Edits) EnsureContentLength(m *Message) {
 	if m.contentLength < 0 {
 		e.Insert(m.headerEnd())
@@ -56,7 +60,8 @@ func (e *Edits) EnsureContentLength(m *Message) {
 	}
 }
 
-// PopValue removes the first value of a field that is a list, with its whole line when it stands alone on it.
+// PopValue removes the first value of a field that is a list, and its whole line when there is no
+// other value on it. A proxy removes its own Route and Via with it (RFC 3261 §16.4, §16.7 step 3).
 func (e *Edits) PopValue(m *Message, id HeaderID) {
 	it := m.Values(id)
 	if it.Next() {
@@ -64,7 +69,9 @@ func (e *Edits) PopValue(m *Message, id HeaderID) {
 	}
 }
 
-// PopLastValue removes the last value of a field that is a list.
+// PopLastValue removes the last value of a field that is a list, and its whole line when there is
+// no other value on it. A proxy does so with the Route where a strict router has left the
+// Request-URI (RFC 3261 §16.4).
 func (e *Edits) PopLastValue(m *Message, id HeaderID) {
 	it := m.Values(id)
 	if !it.Next() {
@@ -78,7 +85,8 @@ func (e *Edits) PopLastValue(m *Message, id HeaderID) {
 	}
 }
 
-// deleteValue removes the first or the last value of a line, with what separates it from the others.
+// deleteValue removes the iterator's current value, which must be the first or the last of its
+// line, with the separators next to it, or the whole line when there is no other value on it.
 func (e *Edits) deleteValue(m *Message, it *Values) {
 	v := m.headers[it.line-1].value
 	start, end := it.Span()
@@ -96,18 +104,21 @@ func (e *Edits) deleteValue(m *Message, it *Values) {
 
 func isSeparator(c byte) bool { return c == ',' || isLWS(c) }
 
-// AppendACK appends the ACK to a final response other than 2xx, for the INVITE that was sent (RFC 3261 §17.1.1.3). response is what it
-// acknowledges: To is taken from there.
+// AppendACK appends the ACK for a final response other than 2xx to m, an INVITE as it was sent (RFC
+// 3261 §17.1.1.3). The ACK has the To of the response. The server's transactions send it; handlers
+// need not.
 func (m *Message) AppendACK(dst []byte, response *Message) []byte {
 	return m.appendDerived(dst, "ACK", response.Header(To))
 }
 
-// AppendCANCEL appends the CANCEL of the request that was sent (RFC 3261 §9.1).
+// AppendCANCEL appends the CANCEL of m, a request as it was sent (RFC 3261 §9.1). The server's
+// transactions send it; handlers need not.
 func (m *Message) AppendCANCEL(dst []byte) []byte {
 	return m.appendDerived(dst, "CANCEL", m.Header(To))
 }
 
-// appendDerived appends a request with the sent one's Request-URI, topmost Via, Route, From, Call-ID and CSeq number.
+// appendDerived appends a request with m's Request-URI, topmost Via, Route, From, Call-ID and CSeq
+// number.
 func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
@@ -119,7 +130,7 @@ func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
 	dst = m.appendLines(dst, Route)
 	dst = m.appendLine(dst, From, nil)
 	dst = append(dst, "To: "...)
-	dst = append(dst, to...) // byte for byte, control characters that were quoted included
+	dst = append(dst, to...) // byte for byte, also control characters in quoted pairs
 	dst = append(dst, '\r', '\n')
 	dst = m.appendLine(dst, CallID, nil)
 	dst = append(dst, "CSeq: "...)

@@ -22,7 +22,7 @@ func FuzzEdits(f *testing.F) {
 			return
 		}
 		checkLines(t, m)
-		if !IsToken(name) || essential(name) || m.Response {
+		if !IsToken(name) || essential(name) || m.IsResponse {
 			return
 		}
 		before := bytes.Clone(m.Raw)

@@ -50,7 +50,7 @@ func checkParse(t *testing.T, reused *Message, raw []byte) {
 	if len(m.headers) > MaxHeaders-8 || len(m.Raw) > MaxSize-1000 || bytes.Count(m.Raw[:m.body], []byte{';'}) > MaxParams-4 {
 		return
 	}
-	if m.Response {
+	if m.IsResponse {
 		checkRelay(t, m)
 		return
 	}
@@ -341,7 +341,7 @@ func FuzzParseVia(f *testing.F) {
 			return
 		}
 		if len(v.Transport) == 0 || len(v.Host) == 0 || v.HasRPort != (v.rport.end > 0) || v.HasRPort && b[v.rport.start] != ';' ||
-			v.receive.end > 0 && b[v.receive.start] != ';' {
+			v.received.end > 0 && b[v.received.start] != ';' {
 			t.Fatalf("%+v", v)
 		}
 		for name, want := range map[string][]byte{"branch": v.Branch, "received": v.Received, "rport": v.RPort, "maddr": v.MAddr} {

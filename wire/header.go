@@ -1,9 +1,11 @@
 package wire
 
-// HeaderID names a header field that the server itself reads. Every other field is OtherHeader and is found by name.
+// HeaderID identifies a header field that the server itself reads; such a field is found without a
+// search. Every other field is OtherHeader and is found by name (Message.HeaderNamed,
+// Message.Lines). The values may change from version to version: don't store them.
 type HeaderID uint8
 
-// The header fields the server reads, in no particular order.
+// The header fields that have a HeaderID, in no particular order.
 const (
 	OtherHeader HeaderID = iota
 	Via
@@ -31,7 +33,8 @@ const (
 	numHeaderIDs
 )
 
-// headerNames holds each field's canonical name and, where RFC 3261 §7.3.3 or an extension defines one, its compact form.
+// headerNames holds each field's canonical name and its compact form, if it has one in RFC 3261
+// §7.3.3 or in an extension.
 var headerNames = [numHeaderIDs]struct {
 	long    string
 	compact byte
@@ -65,12 +68,14 @@ var otherCompact = [...]struct {
 	long    string
 	compact byte
 }{
-	{"Accept-Contact", 'a'}, {"Referred-By", 'b'}, {"Request-Disposition", 'd'}, {"Content-Encoding", 'e'},
-	{"Reject-Contact", 'j'}, {"Identity-Info", 'n'}, {"Refer-To", 'r'}, {"Subject", 's'}, {"Allow-Events", 'u'},
+	{"Accept-Contact", 'a'}, {"Referred-By", 'b'}, {"Request-Disposition", 'd'},
+	{"Content-Encoding", 'e'}, {"Reject-Contact", 'j'}, {"Identity-Info", 'n'}, {"Refer-To", 'r'},
+	{"Subject", 's'}, {"Allow-Events", 'u'},
 	{"Session-Expires", 'x'}, {"Identity", 'y'},
 }
 
-// String returns the field's canonical long name.
+// String returns the canonical long name of the field, such as "Call-ID". It is empty for
+// OtherHeader.
 func (id HeaderID) String() string { return headerNames[id].long }
 
 var (
@@ -97,9 +102,11 @@ func nameHash(name []byte) uint8 {
 	return uint8(len(name))*37 + lower(name[0])*7 + lower(name[len(name)-1])*3
 }
 
-// LookupHeader returns the HeaderID of a field name in its long or compact form, whatever its case.
+// LookupHeader returns the HeaderID of a field name, which may be the long or the compact form, in
+// any case. It returns OtherHeader for a field that has none.
 func LookupHeader(name []byte) HeaderID {
-	// What most messages have, as nearly all write it: the compiler makes a few comparisons of whole words of this.
+	// The fields of most messages, in the spelling of nearly all: the compiler turns this into a
+	// few comparisons of whole words.
 	switch string(name) {
 	case "Via":
 		return Via
@@ -148,7 +155,8 @@ func LookupHeader(name []byte) HeaderID {
 	return OtherHeader
 }
 
-// CanonicalHeader returns the long name for a compact form, and the name itself otherwise.
+// CanonicalHeader returns the canonical name of a field: the long form of a compact form, and the
+// spelling of the RFC for a field that has a HeaderID. Any other name is returned as it is.
 func CanonicalHeader(name string) string {
 	if id := LookupHeader([]byte(name)); id != OtherHeader {
 		return id.String()

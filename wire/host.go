@@ -6,7 +6,8 @@ import (
 	"unsafe"
 )
 
-// splitHostPort splits "host", "host:port", "[v6]" and "[v6]:port"; white space around the colon is allowed, as it is in Via.
+// splitHostPort splits "host", "host:port", "[v6]" and "[v6]:port". White space around the colon is
+// allowed, as it is in Via.
 func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
 	b = trim(b)
 	rest := b
@@ -47,8 +48,9 @@ func validHost(h []byte) bool {
 	return true
 }
 
-// HostAddr returns the address a host names, if it is written as an address and not as a name. An IPv6 address may stand without its
-// brackets, as it does in received.
+// HostAddr returns the address that a host is written as, and false if the host is a name. An IPv6
+// address may have brackets or, as in received, none; a zone is not allowed. An IPv4 address in
+// IPv6 form is returned as IPv4.
 func HostAddr(host []byte) (netip.Addr, bool) {
 	if len(host) == 0 {
 		return netip.Addr{}, false
@@ -66,7 +68,8 @@ func HostAddr(host []byte) (netip.Addr, bool) {
 	}
 	addr, ok := parseAddr(host)
 	if !ok {
-		// The grammar of RFC 3261 has a third colon before an embedded IPv4 address. RFC 5118 §4.10 says to read it.
+		// The grammar of RFC 3261 puts a third colon before an embedded IPv4 address. RFC 5118
+		// §4.10 says to accept it.
 		i := bytes.Index(host, []byte(":::"))
 		if i < 0 || bytes.IndexByte(host, '.') < 0 || bytes.IndexByte(host[i+3:], ':') >= 0 {
 			return netip.Addr{}, false
@@ -76,7 +79,8 @@ func HostAddr(host []byte) (netip.Addr, bool) {
 	return addr.Unmap(), ok
 }
 
-// parseAddr reads an address without zone. It saves the copy that netip would need for the text of its error, which is dropped here.
+// parseAddr reads an address without a zone. It avoids the copy of the text that netip would need
+// for its error, which is dropped here.
 func parseAddr(b []byte) (netip.Addr, bool) {
 	if bytes.IndexByte(b, '%') >= 0 {
 		return netip.Addr{}, false
@@ -85,7 +89,8 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 	return addr, err == nil
 }
 
-// AppendHost appends an address as a SIP host: IPv6 in brackets (RFC 3261 §25.1).
+// AppendHost appends an address as the host of a URI or a Via: IPv6 in brackets (RFC 3261 §25.1),
+// without a zone.
 func AppendHost(dst []byte, addr netip.Addr) []byte {
 	if addr.Is6() && !addr.Is4In6() {
 		dst = append(dst, '[')
@@ -95,7 +100,7 @@ func AppendHost(dst []byte, addr netip.Addr) []byte {
 	return addr.Unmap().AppendTo(dst)
 }
 
-// AppendHostPort appends host:port, the host as AppendHost writes it.
+// AppendHostPort appends "host:port", the host written by AppendHost.
 func AppendHostPort(dst []byte, ap netip.AddrPort) []byte {
 	dst = AppendHost(dst, ap.Addr())
 	dst = append(dst, ':')

@@ -1,6 +1,7 @@
 package wire
 
-// IsToken tells whether s is a token, as methods and header field names are (RFC 3261 §25.1).
+// IsToken reports whether s is a token, as methods and header field names are: one or more letters,
+// digits and some punctuation (RFC 3261 §25.1).
 func IsToken[T ~string | ~[]byte](s T) bool {
 	for i := range len(s) {
 		if charClass[s[i]]&tokenChar == 0 {
@@ -10,8 +11,9 @@ func IsToken[T ~string | ~[]byte](s T) bool {
 	return len(s) > 0
 }
 
-// CutValue returns the first of the comma-separated values in a header field's line, and what follows its comma. Commas in quotes and angle
-// brackets do not separate.
+// CutValue cuts a header field value at the first comma that separates values, and returns what is
+// before it, without white space around it, and what is behind it. A comma in quotes or in angle
+// brackets does not separate. Without a comma, rest is nil. Values does this for a whole field.
 func CutValue(line []byte) (value, rest []byte) {
 	i := nextComma(line)
 	if i < len(line) {

@@ -1,25 +1,25 @@
-// Package wire reads one received SIP message as a view over its bytes, edits those bytes for forwarding, and writes responses
-// and the requests that transactions make by themselves (ACK, CANCEL).
-//
-// Nothing is copied and, once a Message is there to be reused, nothing is allocated: a Message holds offsets into the bytes it was
-// given, and a value is decoded when it is asked for.
 package wire
 
 import "slices"
 
-// MaxSize is the largest message, in bytes. Offsets are kept in 16 bits.
+// MaxSize is the size of the largest message that Parse accepts, in bytes. Positions in a message
+// are kept in 16 bits.
 const MaxSize = 65535
 
-// MaxHeaders is the largest number of header field lines in a message. Their places are kept in a byte.
+// MaxHeaders is the largest number of header field lines in a message. Line numbers are kept in a
+// byte.
 const MaxHeaders = 250
 
-// DefaultHeaders is how many of them are taken from the network where nothing else is said. It leaves room for those that a proxy adds.
-const DefaultHeaders = 128
+// DefaultMaxHeaders is how many header field lines the server accepts from the network unless it is
+// configured otherwise. It is lower than MaxHeaders, which leaves room for the lines that a proxy
+// adds.
+const DefaultMaxHeaders = 128
 
-// usualHeaders is how many lines a message has room for at first.
-const usualHeaders = 32
+// initialHeaders is the number of header field lines that a Message has room for at first.
+const initialHeaders = 32
 
-// MaxParams is the largest number of parameters, and of headers of URIs, in the Request-URI and in one header field line.
+// MaxParams is the largest number of parameters in the Request-URI and in one header field line. It
+// is also the largest number of headers in the URIs of one line.
 const MaxParams = 64
 
 type span struct{ start, end uint16 }
@@ -29,48 +29,54 @@ type header struct {
 	name  span
 	value span // without the white space around it
 	id    HeaderID
-	next  uint8 // the next line with the same id, plus one
+	next  uint8 // index of the next line with the same id, plus one; 0: none
 }
 
-// Message is a view of one SIP message. Slices that its methods return are parts of Raw: they live as long as Raw does.
+// Message is a view of one SIP message. The zero value is ready for Parse, and a Message can be
+// parsed into again and again. Slices that its methods return are parts of Raw: they are valid as
+// long as Raw is, and must not be written to.
 type Message struct {
-	// Raw is the message, from the start line to the end of the body. Folded header lines have been unfolded in place: the line
-	// break became spaces, which RFC 3261 §7.3.1 says is the same.
+	// Raw is the message, from the start line to the end of the body. Folded header field lines
+	// have been unfolded in place: the line break has become spaces, which RFC 3261 §7.3.1 calls
+	// equivalent.
 	Raw []byte
 
-	// Response tells that the start line is a status line.
-	Response bool
+	// IsResponse reports whether the start line is a status line, that is, whether the message is a
+	// response.
+	IsResponse bool
 
-	// Method is the request's method or, in a response, the method in CSeq.
+	// Method is the method of a request; of a response, the method in its CSeq.
 	Method Method
 
-	// Status is a response's status code.
+	// Status is the status code of a response, 100 to 699; 0 in a request.
 	Status int
 
-	// CSeq is the sequence number.
+	// CSeq is the sequence number, without the method (RFC 3261 §20.16).
 	CSeq uint32
 
-	// MaxForwards is the field's value, or -1 when the message has none.
+	// MaxForwards is the value of Max-Forwards, or -1 when the message has none. It can be larger
+	// than 255, which RFC 3261 §20.22 does not allow.
 	MaxForwards int
 
-	// Via is the topmost Via.
+	// Via is the topmost Via value, that of the previous hop.
 	Via ViaValue
 
 	method, uri, reason span
 	fromTag, toTag      span
 	cseqMethod          span
 	headers             []header
-	first, last         [numHeaderIDs]uint8 // place of a field's first and last line, plus one
+	first, last         [numHeaderIDs]uint8 // indexes of a field's first and last line, plus one
 	headersMax          uint8
-	repeats             bool // a field that has a HeaderID is there more than once
-	bareLF              bool // a line of the header ends in LF alone
-	suspicious          bool // there may be control characters in the header
-	body                uint16
-	contentLength       int // -1: none
+	repeats             bool   // some field that has a HeaderID has more than one line
+	bareLF              bool   // a line before the body ends in LF alone
+	mayHaveControl      bool   // there may be control characters before the body
+	body                uint16 // where the body starts
+	contentLength       int    // -1: none
 }
 
-// Clone makes dst a view of its own copy of the message, to be kept after the memory of Raw is used again. It takes no more memory
-// than the message needs.
+// Clone makes dst a copy of the message with bytes of its own, which stays valid when the memory of
+// Raw is used again. The copy takes no more memory than the message needs. Clone overwrites dst
+// without using its memory.
 func (m *Message) Clone(dst *Message) {
 	*dst = *m
 	dst.headers = slices.Clone(m.headers)
@@ -81,27 +87,31 @@ func (m *Message) Clone(dst *Message) {
 
 func (m *Message) bytes(s span) []byte { return m.Raw[s.start:s.end:s.end] }
 
-// MethodName returns the method as it is written.
+// MethodName returns the method as it is written in the message, also when it is one that Method
+// has no constant for; of a response, the method in its CSeq.
 func (m *Message) MethodName() []byte {
-	if m.Response {
+	if m.IsResponse {
 		return m.bytes(m.cseqMethod)
 	}
 	return m.bytes(m.method)
 }
 
-// RequestURI returns the Request-URI as it is written.
+// RequestURI returns the Request-URI as it is written; ParseURI decodes it. It is empty in a
+// response.
 func (m *Message) RequestURI() []byte { return m.bytes(m.uri) }
 
-// Reason returns a response's reason phrase.
+// Reason returns the reason phrase of a response, as it is written. It is empty in a request.
 func (m *Message) Reason() []byte { return m.bytes(m.reason) }
 
-// Body returns the body.
+// Body returns the body: what follows the empty line, no longer than Content-Length says. It is
+// empty, not nil, when there is none.
 func (m *Message) Body() []byte { return m.Raw[m.body:len(m.Raw):len(m.Raw)] }
 
-// FromTag returns From's tag, nil when there is none.
+// FromTag returns the tag of From, or nil when it has none.
 func (m *Message) FromTag() []byte { return m.optional(m.fromTag) }
 
-// ToTag returns To's tag, nil when there is none.
+// ToTag returns the tag of To, or nil when it has none. A request with a To tag belongs to a dialog
+// (RFC 3261 §12.2).
 func (m *Message) ToTag() []byte { return m.optional(m.toTag) }
 
 func (m *Message) optional(s span) []byte {
@@ -111,10 +121,11 @@ func (m *Message) optional(s span) []byte {
 	return m.bytes(s)
 }
 
-// Has tells whether the field is there.
+// Has reports whether the message has the field.
 func (m *Message) Has(id HeaderID) bool { return m.first[id] != 0 }
 
-// Header returns the value of the field's first line, nil when there is none.
+// Header returns the value of the field's first line, without the white space around it. It is nil
+// when there is no such line, and empty but not nil when the line has no value.
 func (m *Message) Header(id HeaderID) []byte {
 	i := m.first[id]
 	if i == 0 {
@@ -123,7 +134,9 @@ func (m *Message) Header(id HeaderID) []byte {
 	return m.bytes(m.headers[i-1].value)
 }
 
-// HeaderNamed returns the value of the first line of the field with that name, in its long or compact form, whatever its case.
+// HeaderNamed returns the value of the first line of the field with that name, and whether there is
+// one. The name may be the long or the compact form, in any case. Header is faster for fields that
+// have a HeaderID.
 func (m *Message) HeaderNamed(name string) ([]byte, bool) {
 	it := m.Lines(name)
 	if !it.Next() {
@@ -132,17 +145,25 @@ func (m *Message) HeaderNamed(name string) ([]byte, bool) {
 	return it.Value(), true
 }
 
-// Lines walks through the lines of one field.
+// Lines iterates over the lines of one field; Message.Lines makes one. Call Next before the first
+// Value.
 type Lines struct {
 	m       *Message
 	name    string
 	compact byte
 	id      HeaderID
-	next    int // place of the next candidate, plus one; 0: none
+	next    int // index of the next line, plus one; 0: none
 	at      int
 }
 
-// Lines starts a walk through the field with that name, in its long or compact form, whatever its case.
+// Lines returns an iterator over the lines of the field with that name, which may be the long or
+// the compact form, in any case:
+//
+//	for it := m.Lines("Via"); it.Next(); {
+//		use(it.Value())
+//	}
+//
+// A line with several comma-separated values counts once; Values takes them apart.
 func (m *Message) Lines(name string) Lines {
 	it := Lines{m: m, name: CanonicalHeader(name)}
 	if it.id = LookupHeader([]byte(it.name)); it.id != OtherHeader {
@@ -165,14 +186,15 @@ func (it *Lines) search(from int) int {
 			continue
 		}
 		name := it.m.bytes(h.name)
-		if EqualFold(name, it.name) || len(name) == 1 && it.compact != 0 && lower(name[0]) == it.compact {
+		compact := len(name) == 1 && it.compact != 0 && lower(name[0]) == it.compact
+		if compact || EqualFold(name, it.name) {
 			return i + 1
 		}
 	}
 	return 0
 }
 
-// Next moves to the next line.
+// Next advances to the next line and reports whether there is one.
 func (it *Lines) Next() bool {
 	if it.next == 0 {
 		return false
@@ -186,10 +208,11 @@ func (it *Lines) Next() bool {
 	return true
 }
 
-// Value returns the line's value.
+// Value returns the value of the current line, without the white space around it.
 func (it *Lines) Value() []byte { return it.m.bytes(it.m.headers[it.at].value) }
 
-// Span returns where the line starts and ends in Raw, line end included.
+// Span returns where the current line starts and ends in Raw, its line end included, as
+// Edits.Replace takes it.
 func (it *Lines) Span() (start, end int) { return it.m.lineSpan(it.at) }
 
 func (m *Message) lineSpan(i int) (start, end int) {
@@ -199,7 +222,8 @@ func (m *Message) lineSpan(i int) (start, end int) {
 	return start, end + 1
 }
 
-// All calls f with each header field line in order, until f returns false.
+// All calls f with each header field line in order, until f returns false. For a field without a
+// HeaderID, id is OtherHeader. The name is as it is written, which may be a compact form.
 func (m *Message) All(f func(id HeaderID, name, value []byte) bool) {
 	for i := range m.headers {
 		h := &m.headers[i]
@@ -209,15 +233,23 @@ func (m *Message) All(f func(id HeaderID, name, value []byte) bool) {
 	}
 }
 
-// Values walks through the comma-separated values of a field, over all its lines.
+// Values iterates over the comma-separated values of a field, over all its lines (RFC 3261 §7.3.1);
+// Message.Values makes one. Call Next before the first Value.
 type Values struct {
 	m    *Message
-	line uint8 // place of the current line, plus one
+	line uint8 // index of the current line, plus one; 0: no more lines
 	pos  int   // where the next value of the current line starts
 	span span
 }
 
-// Values starts a walk.
+// Values returns an iterator over the values of a field that is a list, such as Contact, Route or
+// Via:
+//
+//	for it := m.Values(wire.Contact); it.Next(); {
+//		contact, err := wire.ParseNameAddr(it.Value())
+//	}
+//
+// Authorization and its like are no lists in this sense (RFC 3261 §7.3.1): use Lines for them.
 func (m *Message) Values(id HeaderID) Values {
 	v := Values{m: m, line: m.first[id]}
 	if v.line != 0 {
@@ -226,7 +258,7 @@ func (m *Message) Values(id HeaderID) Values {
 	return v
 }
 
-// Next moves to the next value. Empty values are passed over.
+// Next advances to the next value and reports whether there is one. Empty values are skipped.
 func (v *Values) Next() bool {
 	for v.line != 0 {
 		h := &v.m.headers[v.line-1]
@@ -253,14 +285,14 @@ func (v *Values) Next() bool {
 	return false
 }
 
-// Value returns the current value.
+// Value returns the current value, without the white space around it.
 func (v *Values) Value() []byte { return v.m.bytes(v.span) }
 
-// Span returns where the current value starts and ends in Raw.
+// Span returns where the current value starts and ends in Raw, as Edits.Replace takes it.
 func (v *Values) Span() (start, end int) { return int(v.span.start), int(v.span.end) }
 
-// Expires returns the Expires field in seconds and whether it is there and a number.
-// A number too large counts as 2^32-1 (RFC 3261 §20.19).
+// Expires returns the value of the Expires field in seconds, and whether the message has that field
+// with a valid number. A number too large counts as 2^32-1 (RFC 3261 §20.19).
 func (m *Message) Expires() (uint32, bool) {
 	if !m.Has(Expires) {
 		return 0, false
@@ -268,7 +300,8 @@ func (m *Message) Expires() (uint32, bool) {
 	return ParseExpires(m.Header(Expires))
 }
 
-// ParseExpires reads delta-seconds; what is larger than 2^32-1 counts as that.
+// ParseExpires reads a number of seconds, as in Expires and in the expires parameter of a Contact,
+// and reports whether b is one. A number larger than 2^32-1 counts as that (RFC 3261 §20.19).
 func ParseExpires(b []byte) (uint32, bool) {
 	if len(b) == 0 {
 		return 0, false
@@ -285,5 +318,7 @@ func ParseExpires(b []byte) (uint32, bool) {
 	return uint32(n), true
 }
 
-// Address reads From, To or the first Contact of the message.
+// Address parses the first line of From or To, or of another field that has a single address in its
+// first line. A field that may have several, such as Contact or Route, is read with Values and
+// ParseNameAddr. The error is that of ParseNameAddr; it is also returned when the field is missing.
 func (m *Message) Address(id HeaderID) (NameAddr, error) { return ParseNameAddr(m.Header(id)) }

@@ -1,9 +1,11 @@
 package wire
 
-// Method is a request method. Methods are case-sensitive (RFC 3261 §7.1).
+// Method identifies a request method. Methods are case-sensitive (RFC 3261 §7.1). The values may
+// change from version to version: don't store them.
 type Method uint8
 
-// The methods the server tells apart; any other is OtherMethod.
+// The methods that have a constant; any other is OtherMethod, and Message.MethodName returns its
+// name. NumMethods is the number of constants, for arrays indexed by Method.
 const (
 	OtherMethod Method = iota
 	INVITE
@@ -28,10 +30,10 @@ var methodNames = [NumMethods]string{
 	"NOTIFY", "SUBSCRIBE", "PUBLISH", "INFO", "REFER", "UPDATE", "PRACK",
 }
 
-// String returns the method's name, or "OTHER".
+// String returns the method's name, or "OTHER" for OtherMethod.
 func (m Method) String() string { return methodNames[m] }
 
-// LookupMethod returns the Method of a method name.
+// LookupMethod returns the Method with that name, or OtherMethod. "invite" is not INVITE.
 func LookupMethod(name []byte) Method {
 	if len(name) < 3 {
 		return OtherMethod

@@ -5,11 +5,12 @@ import (
 	"errors"
 )
 
-// NameAddr is a view of one value of From, To, Contact, Route, Record-Route or Path.
+// NameAddr is a view of one value of From, To, Contact, Route, Record-Route or Path: an address
+// with an optional display name and parameters (RFC 3261 §20.10).
 type NameAddr struct {
-	Display []byte // as written; a quoted name keeps its quotes
-	URI     []byte // without angle brackets
-	Params  []byte // the header parameters, from the first semicolon
+	Display []byte // the display name, as written; a quoted one keeps its quotes (see Unquote)
+	URI     []byte // without the angle brackets; ParseURI decodes it
+	Params  []byte // the header parameters, with the first semicolon (see Param)
 }
 
 var (
@@ -20,8 +21,11 @@ var (
 	errTrailing = errors.New("text after the address")
 )
 
-// ParseNameAddr reads `"Name" <uri>;params`, `<uri>;params` or `uri;params` (RFC 3261 §20.10). Without brackets the parameters
-// belong to the header, not to the URI. White space just inside the brackets is forgiven (RFC 4475 §3.1.2.15).
+// ParseNameAddr reads `"Name" <uri>;params`, `<uri>;params` or `uri;params` (RFC 3261 §20.10).
+// Without angle brackets, the parameters belong to the header field, not to the URI. White space
+// just inside the brackets is accepted (RFC 4475 §3.1.2.14). The URI itself is not checked: that is
+// left to ParseURI. The contact "*" is returned as the URI "*". It is an error if there is no URI,
+// quotes or brackets are not balanced, or something other than parameters follows the address.
 func ParseNameAddr(v []byte) (NameAddr, error) {
 	var a NameAddr
 	v = trim(v)
@@ -36,7 +40,7 @@ func ParseNameAddr(v []byte) (NameAddr, error) {
 		}
 		a.Display, v = v[:n], rest
 	} else if i := bytes.IndexByte(v, '<'); i > 0 && bytes.IndexByte(v[:i], ';') < 0 {
-		// After a semicolon the bracket would be a part of a parameter.
+		// After a semicolon the bracket is part of a parameter.
 		a.Display, v = trim(v[:i]), v[i:]
 		if bytes.IndexByte(a.Display, '"') >= 0 {
 			return a, errQuote
@@ -84,7 +88,7 @@ func unbalanced(b []byte) bool {
 	}
 }
 
-// nextComma returns the place of the first comma outside quotes and angle brackets, or len(b).
+// nextComma returns the index of the first comma outside quotes and angle brackets, or len(b).
 func nextComma(b []byte) int {
 	if bytes.IndexByte(b, ',') < 0 {
 		return len(b)

@@ -2,18 +2,22 @@ package wire
 
 import "bytes"
 
-// Params walks through ";name=value" parameters, quoted values and white space around the separators included.
+// Params iterates over parameters as in ";name=value;flag"; ParamsOf makes one. Call Next before
+// reading Name and Value. White space around the separators is skipped, and a semicolon in a quoted
+// value does not separate.
 type Params struct {
-	Name  []byte
-	Value []byte // as written: a quoted value keeps its quotes; nil when there is no "="
+	Name  []byte // as written; compare with EqualFold
+	Value []byte // as written: a quoted value keeps its quotes (see Unquote); nil without "="
 	rest  []byte
-	empty bool // a parameter without a name was passed over
+	empty bool // a parameter without a name was skipped
 }
 
-// ParamsOf starts a walk through b, which begins with a semicolon (or is empty).
+// ParamsOf returns an iterator over the parameters in b, which begins with a semicolon or is empty,
+// like NameAddr.Params, URI.Params and ViaValue.Params.
 func ParamsOf(b []byte) Params { return Params{rest: b} }
 
-// Next moves to the next parameter. Those without a name are passed over.
+// Next advances to the next parameter and reports whether there is one. Parameters without a name
+// are skipped.
 func (p *Params) Next() bool {
 	for {
 		i, semicolons := 0, 0
@@ -46,9 +50,11 @@ func (p *Params) Next() bool {
 	}
 }
 
-// Param returns the value of the named parameter in ";a=b;c" and whether it is there. Names have no case.
-func Param(params []byte, name string) ([]byte, bool) {
-	for it := (Params{rest: params}); it.Next(); {
+// Param returns the value of the first parameter with that name in b, which is like ";a=b;c", and
+// whether there is one. Case does not count in names. The value is nil for a parameter without "=".
+// URI.Param is for the parameters of a URI, where escapes are allowed in names.
+func Param(b []byte, name string) ([]byte, bool) {
+	for it := (Params{rest: b}); it.Next(); {
 		if EqualFold(it.Name, name) {
 			return it.Value, true
 		}
@@ -56,8 +62,9 @@ func Param(params []byte, name string) ([]byte, bool) {
 	return nil, false
 }
 
-// Unquote returns a quoted string's text with its escapes decoded, and anything else as it is. It allocates only when there are
-// escapes.
+// Unquote returns the text of a quoted string, without the quotes and with its backslash escapes
+// decoded (RFC 3261 §25.1 quoted-string). What is not quoted is returned as it is. Only a string
+// with escapes is copied.
 func Unquote(b []byte) []byte {
 	if len(b) < 2 || b[0] != '"' || b[len(b)-1] != '"' {
 		return b
@@ -76,7 +83,7 @@ func Unquote(b []byte) []byte {
 	return out
 }
 
-// indexUnquoted returns the place of the first c outside quoted strings, or len(b).
+// indexUnquoted returns the index of the first c outside quoted strings, or len(b).
 func indexUnquoted(b []byte, c byte) int {
 	end := bytes.IndexByte(b, c)
 	if end < 0 {
@@ -100,7 +107,7 @@ func indexUnquoted(b []byte, c byte) int {
 	return len(b)
 }
 
-// quotedLen returns the length of the quoted string b starts with, or 0 when it has no end.
+// quotedLen returns the length of the quoted string that b starts with, or 0 if it is not closed.
 func quotedLen(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		switch b[i] {

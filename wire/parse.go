@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// ParseError tells why a message is refused. For a request the Message holds whatever could be read, so that AppendResponse can
-// answer it with Status if Answerable says so.
+// ParseError is the error of Parse: why a message is refused. Of a request the Message holds
+// whatever could be read, so that it can be answered with Status and Reason (AppendResponse) if
+// Answerable allows it.
 type ParseError struct {
 	Status int    // 400, 413 or 505
 	Reason string // the reason phrase: what is wrong with the message
@@ -35,16 +36,23 @@ var (
 	errDuplicate  = &ParseError{400, "Duplicate Header"}
 )
 
-// ErrTooManyHeaders is what Parse and ParseWithin return when the lines are more than they take.
+// ErrTooManyHeaders is the error of Parse and ParseWithin for a message with more header field
+// lines than they accept. Lines beyond that number have not been read.
 var ErrTooManyHeaders = &ParseError{400, "Too Many Headers"}
 
-// Parse reads raw, which it may change in place (folded lines are unfolded), into m. Lines that end in LF alone are read as well, but then Raw is a
-// copy in which they end in CRLF: for somebody further on they might be no lines. A body longer than Content-Length says is cut
-// off, a shorter one is an error (RFC 3261 §18.3). The error is a *ParseError; Parse goes on after the first one as far as it can, so that a
-// refusal reaches the client.
+// Parse makes m a view of the message in raw, and keeps raw. The bytes may be changed in place:
+// folded lines are unfolded. Line ends before the start line are skipped (RFC 3261 §7.5).
+//
+// A message with lines that end in LF alone is accepted, but then Raw is a copy in which they end
+// in CRLF: another implementation further on might not take them for lines. A body longer than
+// Content-Length is cut off, a shorter one is an error (RFC 3261 §18.3).
+//
+// The error, if any, is a *ParseError with the first thing that is wrong. Parse reads on behind it
+// as far as it can, so that the refusal reaches the client.
 func (m *Message) Parse(raw []byte) error { return m.ParseWithin(raw, MaxHeaders) }
 
-// ParseWithin is Parse for a message that may have no more than so many header field lines.
+// ParseWithin is Parse with a lower limit than MaxHeaders on the number of header field lines. The
+// server uses it for what comes from the network.
 func (m *Message) ParseWithin(raw []byte, headers int) error {
 	m.headersMax = uint8(min(headers, MaxHeaders))
 	for len(raw) > 0 && (raw[0] == '\r' || raw[0] == '\n') {
@@ -70,7 +78,7 @@ func (m *Message) ParseWithin(raw []byte, headers int) error {
 	return nil
 }
 
-// endLines parses the message anew, with CRLF at the end of each line of the header.
+// endLines parses the message again from a copy in which each line before the body ends in CRLF.
 func (m *Message) endLines() *ParseError {
 	head, body := m.Raw[:m.body], m.Raw[m.body:]
 	raw := make([]byte, 0, len(m.Raw)+bytes.Count(head, []byte{'\n'}))
@@ -85,17 +93,18 @@ func (m *Message) endLines() *ParseError {
 	return m.parse()
 }
 
-// reset leaves the header lines of the message before as they are; n says that there are none.
+// reset forgets the previous message but keeps the memory of its header lines.
 func (m *Message) reset(raw []byte) {
 	m.Raw = raw
-	m.Response, m.Method, m.Status, m.CSeq, m.MaxForwards = false, OtherMethod, 0, 0, -1
+	m.IsResponse, m.Method, m.Status, m.CSeq, m.MaxForwards = false, OtherMethod, 0, 0, -1
 	m.Via = ViaValue{}
-	m.method, m.uri, m.reason, m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}, span{}, span{}, span{}
+	m.method, m.uri, m.reason = span{}, span{}, span{}
+	m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}
 	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
 	m.headers, m.repeats, m.bareLF, m.body, m.contentLength = m.headers[:0], false, false, 0, -1
 }
 
-// parse returns the first error.
+// parse reads the whole message and returns the first error.
 func (m *Message) parse() *ParseError {
 	eol := bytes.IndexByte(m.Raw, '\n')
 	if eol < 0 {
@@ -103,12 +112,12 @@ func (m *Message) parse() *ParseError {
 	}
 	end := lineEnd(m.Raw, 0, eol)
 	m.bareLF = end == eol
-	m.suspicious = suspicious(m.Raw, 0, end)
+	m.mayHaveControl = mayHaveControl(m.Raw, 0, end)
 	first := m.startLine(m.Raw[:end])
 	if err := m.headerLines(eol + 1); err != nil && first == nil {
 		first = err
 	}
-	if err := m.core(); err != nil && first == nil {
+	if err := m.mandatory(); err != nil && first == nil {
 		first = err
 	}
 	if first == nil {
@@ -117,7 +126,7 @@ func (m *Message) parse() *ParseError {
 	return first
 }
 
-// lineEnd returns the end of the line whose newline is at eol, without its carriage return.
+// lineEnd returns where the line whose newline is at eol ends, without its carriage return.
 func lineEnd(raw []byte, start, eol int) int {
 	if eol > start && raw[eol-1] == '\r' {
 		return eol - 1
@@ -131,7 +140,7 @@ func (m *Message) startLine(line []byte) *ParseError {
 		return errStartLine
 	}
 	if len(line) > 4 && EqualFold(line[:4], "SIP/") {
-		m.Response = true
+		m.IsResponse = true
 		rest := line[sp+1:]
 		if len(rest) < 3 || len(rest) > 3 && rest[3] != ' ' {
 			return errStartLine
@@ -167,7 +176,8 @@ func (m *Message) startLine(line []byte) *ParseError {
 	return nil
 }
 
-// headerLines records each header field line, from pos to the empty line.
+// headerLines records each header field line, from pos to the empty line. It returns the first
+// error, and reads on behind it.
 func (m *Message) headerLines(pos int) (first *ParseError) {
 	raw := m.Raw
 	for {
@@ -181,8 +191,9 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 		if end == pos {
 			m.body = uint16(eol + 1)
 			m.bareLF = m.bareLF || end == eol
-			// Every parameter has a semicolon and every header of a URI an ampersand, so counting those bounds the work of whoever reads them.
-			if first == nil && crowded(raw[:eol]) && m.crowded() {
+			// Every parameter has a semicolon and every header of a URI an ampersand, so counting
+			// those bounds the work of whoever reads them.
+			if first == nil && tooManyParams(raw[:eol]) && m.tooManyParams() {
 				return errParams
 			}
 			return first
@@ -206,7 +217,7 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 		if err != nil && first == nil {
 			first = err
 		}
-		if err == ErrTooManyHeaders { // what follows isn't read: it may be thousands of lines
+		if err == ErrTooManyHeaders { // don't read the rest, it may be thousands of lines
 			m.body = uint16(eol + 1)
 			return first
 		}
@@ -214,24 +225,25 @@ func (m *Message) headerLines(pos int) (first *ParseError) {
 	}
 }
 
-// crowded tells whether the Request-URI or a header line has too many parameters.
-func (m *Message) crowded() bool {
-	if crowded(m.bytes(m.uri)) {
+// tooManyParams reports whether the Request-URI or some header line has more than MaxParams
+// parameters.
+func (m *Message) tooManyParams() bool {
+	if tooManyParams(m.bytes(m.uri)) {
 		return true
 	}
 	for i := range m.headers {
-		if crowded(m.bytes(m.headers[i].value)) {
+		if tooManyParams(m.bytes(m.headers[i].value)) {
 			return true
 		}
 	}
 	return false
 }
 
-func crowded(b []byte) bool {
+func tooManyParams(b []byte) bool {
 	return bytes.Count(b, []byte{';'}) > MaxParams || bytes.Count(b, []byte{'&'}) > MaxParams
 }
 
-// addLine records the line from start up to end, where its line end begins.
+// addLine records the header field line in raw[start:end]; its line end begins at end.
 func (m *Message) addLine(start, end int) *ParseError {
 	raw := m.Raw
 	name := bytes.IndexByte(raw[start:end], ':')
@@ -241,7 +253,7 @@ func (m *Message) addLine(start, end int) *ParseError {
 	name += start
 	value := name + 1
 	for isLWS(raw[value]) {
-		value++ // the line end is no white space
+		value++ // stops at the line end, which is not LWS
 	}
 	for name > start && isLWS(raw[name-1]) {
 		name--
@@ -259,7 +271,7 @@ func (m *Message) addLine(start, end int) *ParseError {
 	}
 	n := len(m.headers)
 	if n == cap(m.headers) {
-		m.headers = slices.Grow(m.headers, usualHeaders)
+		m.headers = slices.Grow(m.headers, initialHeaders)
 	}
 	m.headers = m.headers[:n+1]
 	m.headers[n] = header{
@@ -276,8 +288,8 @@ func (m *Message) addLine(start, end int) *ParseError {
 		}
 		m.last[id] = uint8(n + 1)
 	}
-	if suspicious(raw, value, stop) {
-		m.suspicious = true
+	if mayHaveControl(raw, value, stop) {
+		m.mayHaveControl = true
 	}
 	return nil
 }

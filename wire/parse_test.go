@@ -55,7 +55,7 @@ func mustParse(t testing.TB, raw []byte) *Message {
 
 func TestParse(t *testing.T) {
 	m := mustParse(t, request())
-	if m.Response || m.Method != OPTIONS || string(m.MethodName()) != "OPTIONS" || string(m.RequestURI()) != "sip:example.com" ||
+	if m.IsResponse || m.Method != OPTIONS || string(m.MethodName()) != "OPTIONS" || string(m.RequestURI()) != "sip:example.com" ||
 		m.CSeq != 1 || m.MaxForwards != 70 || m.Status != 0 || len(m.Reason()) != 0 {
 		t.Errorf("%+v", m)
 	}
@@ -66,7 +66,7 @@ func TestParse(t *testing.T) {
 	if err := m.Parse(res); err != nil {
 		t.Fatal(err)
 	}
-	if !m.Response || m.Method != OPTIONS || string(m.MethodName()) != "OPTIONS" || m.Status != 486 || string(m.Reason()) != "Busy Here" ||
+	if !m.IsResponse || m.Method != OPTIONS || string(m.MethodName()) != "OPTIONS" || m.Status != 486 || string(m.Reason()) != "Busy Here" ||
 		m.MaxForwards != -1 || string(m.ToTag()) != "b" || len(m.RequestURI()) != 0 || m.Answerable() {
 		t.Errorf("%+v", m)
 	}

@@ -2,8 +2,9 @@ package wire
 
 import "slices"
 
-// WithoutPassword returns a URI as it is written, without password and headers, which may have credentials too. Of one that cannot be read it
-// returns nothing: nobody knows where a password would be.
+// WithoutPassword returns a URI without its password and its headers, which may have credentials
+// too, for logs and for storage. It returns nil for a URI that cannot be parsed: nobody knows where
+// a password is in it.
 func WithoutPassword(raw []byte) []byte {
 	u, err := ParseURI(raw)
 	if err != nil {
@@ -15,7 +16,8 @@ func WithoutPassword(raw []byte) []byte {
 	if u.Password == nil {
 		return raw
 	}
-	// User is a part of raw: its place follows from how much of the memory is behind it.
+	// The capacity of raw and of User ends at the same byte, which gives the index of the end of
+	// User.
 	user := cap(raw) - cap(u.User) + len(u.User)
 	return slices.Concat(raw[:user], raw[user+1+len(u.Password):])
 }

@@ -1,30 +1,32 @@
 package wire
 
-// RequestFields says what a request is made of that the server sends by itself. Method, URI, Transport, SentBy, Branch, From, FromTag, To,
-// CallID and CSeq must be set.
+// RequestFields is what AppendRequest composes a request from. Method, URI, Transport, SentBy,
+// Branch, From, FromTag, To, CallID and CSeq are required.
 type RequestFields struct {
 	Method string
 	URI    []byte // the Request-URI
 
-	Transport string // of the Via: "UDP", "TCP", "TLS", "WS" or "WSS"
-	SentBy    []byte // of the Via: host and port, as AppendHostPort writes them
-	Branch    []byte // of the Via, magic cookie included
+	Transport string // in Via: "UDP", "TCP", "TLS", "WS" or "WSS"
+	SentBy    []byte // in Via: host and port, as AppendHostPort writes them
+	Branch    []byte // in Via: begins with MagicCookie
 
-	From    []byte // a URI
+	From    []byte // a URI, without angle brackets
 	FromTag []byte
-	To      []byte // the value of the field: a URI in angle brackets, and a tag within a dialog
+	To      []byte // the whole value: a URI in angle brackets, and within a dialog a tag
 	CallID  []byte
 	CSeq    uint32
 
-	Contact     []byte   // a URI; nil: no Contact
-	Route       [][]byte // the values of Route, a line for each
-	Header      []byte   // further header lines, each with its line end, as AppendHeader writes them
+	Contact     []byte   // a URI, without angle brackets; nil: no Contact
+	Route       [][]byte // the values of Route; each gets a line of its own
+	Header      []byte   // further header lines, each with its CRLF, as AppendHeader writes them
 	ContentType string   // empty: no body
 	Body        []byte
 }
 
-// AppendRequest appends the request. Control characters in the values become spaces and those in URIs are escaped: whatever the fields
-// hold, there are no other header lines than theirs.
+// AppendRequest appends the request, with ";rport" in Via (RFC 3581 §3) and Max-Forwards 70.
+// Control characters in the values become spaces and those in URIs are escaped: whatever the fields
+// hold, they add no other header lines. Header is the exception: it is appended as it is. Handlers
+// send requests with module.App.Send, which fills in the fields and runs the transaction.
 func AppendRequest(dst []byte, f *RequestFields) []byte {
 	dst = AppendClean(dst, f.Method)
 	dst = append(dst, ' ')
@@ -66,7 +68,7 @@ func AppendRequest(dst []byte, f *RequestFields) []byte {
 	return appendBody(dst, body)
 }
 
-// appendBody appends Content-Length, the end of the header and the body.
+// appendBody appends Content-Length, the empty line that ends the header, and the body.
 func appendBody(dst, body []byte) []byte {
 	dst = append(dst, "Content-Length: "...)
 	dst = appendUint(dst, uint64(len(body)))

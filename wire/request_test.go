@@ -40,7 +40,7 @@ c=on
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	m := mustParse(t, got)
-	if m.Method != MESSAGE || m.CSeq != 1 || string(m.FromTag()) != "f1" || string(m.Body()) != "k=2\r\nc=on\r\n" || !m.Via.RFC3261() || !m.Via.HasRPort {
+	if m.Method != MESSAGE || m.CSeq != 1 || string(m.FromTag()) != "f1" || string(m.Body()) != "k=2\r\nc=on\r\n" || !m.Via.HasMagicCookie() || !m.Via.HasRPort {
 		t.Errorf("%+v", m)
 	}
 	buf := make([]byte, 0, 2048)

@@ -2,17 +2,24 @@ package wire
 
 import "net/netip"
 
-// ResponseOptions says what a response has beyond what every response has.
+// ResponseOptions is what a response has beyond what AppendResponse copies from the request. The
+// zero value adds nothing.
 type ResponseOptions struct {
-	ToTag       []byte // added to To when the request's To has none
-	RecordRoute bool   // copies Record-Route: for responses that make a dialog (RFC 3261 §12.1.1)
-	Header      []byte // further header lines, each with its line end
-	ContentType string
+	ToTag       []byte // the tag to add to To if the request's To has none; without it, none
+	RecordRoute bool   // copy Record-Route, for a response that creates a dialog (RFC 3261 §12.1.1)
+	Header      []byte // further header lines, each with its CRLF, as AppendHeader writes them
+	ContentType string // of Body; empty: no Content-Type
 	Body        []byte
 }
 
-// AppendResponse appends a response to the request m, which came from source (RFC 3261 §8.2.6, §18.2.1; RFC 3581 §4).
-func (m *Message) AppendResponse(dst []byte, status int, reason string, source netip.AddrPort, o *ResponseOptions) []byte {
+// AppendResponse appends the response to the request m, which came from source. It copies Via,
+// From, To, Call-ID and CSeq, in a 100 also Timestamp (RFC 3261 §8.2.6), and writes received and
+// rport into the topmost Via (§18.2.1; RFC 3581 §4). Content-Length is always written. m may be a
+// request that Parse has refused, if it is Answerable; what could not be read is left out. o must
+// not be nil.
+func (m *Message) AppendResponse(
+	dst []byte, status int, reason string, source netip.AddrPort, o *ResponseOptions,
+) []byte {
 	dst = append(dst, "SIP/2.0 "...)
 	dst = appendUint(dst, uint64(status))
 	dst = append(dst, ' ')
@@ -46,12 +53,12 @@ func (m *Message) AppendResponse(dst []byte, status int, reason string, source n
 	return appendBody(dst, o.Body)
 }
 
-// appendTopVia appends the topmost Via with received and rport as the source says.
+// appendTopVia appends the topmost Via, with the received and rport of a request from source.
 func (m *Message) appendTopVia(dst []byte, source netip.AddrPort) []byte {
 	v := &m.Via
 	start, end := v.Span()
-	// What the client wrote there itself is not to be believed.
-	first, second := v.receive, v.rport
+	// Don't believe those that the client wrote itself.
+	first, second := v.received, v.rport
 	if first.start > second.start {
 		first, second = second, first
 	}
@@ -102,8 +109,9 @@ func (m *Message) appendLines(dst []byte, id HeaderID) []byte {
 	return dst
 }
 
-// ResponseAddr returns where a response to the request m, which came over UDP from source, is sent (RFC 3261 §18.2.2, RFC 3581 §4). maddr is
-// not obeyed: it would let anybody point our responses at others.
+// ResponseAddr returns where to send a response to the request m, which came over UDP from source
+// (RFC 3261 §18.2.2, RFC 3581 §4). It ignores maddr, with which anybody could direct our responses
+// at others.
 func (m *Message) ResponseAddr(source netip.AddrPort) netip.AddrPort {
 	if m.Via.HasRPort {
 		return source

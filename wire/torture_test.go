@@ -138,7 +138,7 @@ func TestTorture(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			if !m.Response {
+			if !m.IsResponse {
 				if _, err := ParseURI(m.RequestURI()); (err != nil) != want.badURI {
 					t.Errorf("%s: ParseURI: %v", name, err)
 				}
@@ -197,7 +197,7 @@ func TestTortureWsinv(t *testing.T) {
 	if len(vias) != 3 || vias[0] != want[0] || vias[1] != want[1] || vias[2] != want[2] {
 		t.Errorf("Via %v", vias)
 	}
-	if m.Via.RFC3261() {
+	if m.Via.HasMagicCookie() {
 		t.Error("a branch without the cookie taken for one with it")
 	}
 	contact, err := m.Address(Contact)
@@ -309,11 +309,11 @@ func TestTortureValues(t *testing.T) {
 		t.Errorf("scheme %v %v", u.Scheme, err)
 	}
 	parseFile(t, &m, "rfc4475/inv2543.dat")
-	if m.FromTag() != nil || m.Via.Branch != nil || m.Via.RFC3261() {
+	if m.FromTag() != nil || m.Via.Branch != nil || m.Via.HasMagicCookie() {
 		t.Errorf("tag %q branch %q", m.FromTag(), m.Via.Branch)
 	}
 	parseFile(t, &m, "rfc4475/badbranch.dat")
-	if m.Via.RFC3261() {
+	if m.Via.HasMagicCookie() {
 		t.Error("a branch that is nothing but the cookie identifies no transaction")
 	}
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// Scheme is a URI's scheme.
+// Scheme identifies the scheme of a URI.
 type Scheme uint8
 
-// The schemes the server tells apart.
+// The schemes that have a constant; any other is OtherScheme.
 const (
 	OtherScheme Scheme = iota
 	SIP
@@ -16,16 +16,18 @@ const (
 	TEL
 )
 
-// URI is a view of a URI. For schemes other than sip and sips only Scheme, Raw and, for tel, User are set.
+// URI is a view of a URI (RFC 3261 §19.1): its fields are parts of what ParseURI was given. Of a
+// tel URI only Raw, Scheme, User (the number) and Params are set; of a URI with OtherScheme only
+// Raw.
 type URI struct {
-	Raw      []byte
+	Raw      []byte // the whole URI
 	Scheme   Scheme
-	User     []byte // as written, escapes and user parameters included
-	Password []byte
-	Host     []byte // an IPv6 reference keeps its brackets
-	Port     uint16 // 0: none written
-	Params   []byte // ";transport=tcp;lr", with the first semicolon
-	Headers  []byte // "subject=x", without the question mark
+	User     []byte // as written, with escapes (see AppendUnescaped) and user parameters
+	Password []byte // nil: none
+	Host     []byte // a name or an address; an IPv6 address keeps its brackets (see HostAddr)
+	Port     uint16 // 0: none
+	Params   []byte // such as ";transport=tcp;lr", with the first semicolon
+	Headers  []byte // such as "subject=x", without the question mark; nil: none
 }
 
 var (
@@ -37,7 +39,9 @@ var (
 	errPort     = errors.New("uri has no valid port")
 )
 
-// ParseURI reads a URI (RFC 3261 §19.1).
+// ParseURI reads a URI (RFC 3261 §19.1). It is an error if there is no scheme, a character that no
+// URI may have, more than one "@", an empty user part before one, or no valid host or port. The
+// parts of a URI with a scheme other than sip and sips are not checked.
 func ParseURI(b []byte) (URI, error) {
 	u := URI{Raw: b}
 	colon := bytes.IndexByte(b, ':')
@@ -47,7 +51,8 @@ func ParseURI(b []byte) (URI, error) {
 	scheme := b[:colon]
 	for i, c := range scheme {
 		c = lower(c)
-		if !('a' <= c && c <= 'z') && (i == 0 || !('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.')) {
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || !('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.')) {
 			return u, errScheme
 		}
 	}
@@ -75,7 +80,7 @@ func ParseURI(b []byte) (URI, error) {
 	if at := bytes.IndexByte(rest, '@'); at >= 0 {
 		info := rest[:at]
 		rest = rest[at+1:]
-		// An @ is legal nowhere else; two would let two readers see two hosts.
+		// An @ is legal nowhere else. With two, two implementations could see two different hosts.
 		if bytes.IndexByte(rest, '@') >= 0 {
 			return u, errUserinfo
 		}
@@ -103,8 +108,9 @@ func ParseURI(b []byte) (URI, error) {
 	return u, nil
 }
 
-// Param returns a URI parameter's value (empty when it has none) and whether it is there. Escapes in the parameter's name count as
-// what they stand for, those in the value are left in it.
+// Param returns the value of the URI parameter with that name, and whether there is one. Case does
+// not count in names, and an escape in a name counts as what it stands for; escapes in the value
+// stay. The value is nil for a parameter without "=", such as lr.
 func (u *URI) Param(name string) ([]byte, bool) { return uriParam(u.Params, name) }
 
 func uriParam[T ~string | ~[]byte](params []byte, name T) ([]byte, bool) {
@@ -116,7 +122,8 @@ func uriParam[T ~string | ~[]byte](params []byte, name T) ([]byte, bool) {
 	return nil, false
 }
 
-// Target returns the host that requests to the URI are sent to: that of maddr if there is one (RFC 3263 §4).
+// Target returns the host that requests to the URI are sent to: maddr if it has one, otherwise the
+// host (RFC 3263 §4).
 func (u *URI) Target() []byte {
 	if maddr, _ := u.Param("maddr"); len(maddr) > 0 {
 		return maddr
@@ -124,8 +131,9 @@ func (u *URI) Target() []byte {
 	return u.Host
 }
 
-// AppendAOR appends the URI's canonical address-of-record, user@host: escapes decoded, host in lower case and an IPv6 address in its
-// shortest form, port and parameters left away (RFC 3261 §10.3 step 5).
+// AppendAOR appends the canonical address-of-record of a sip or sips URI, such as
+// "alice@example.com": escapes decoded, the host in lower case, an IPv6 address in its shortest
+// form, without port and parameters (RFC 3261 §10.3 step 5).
 func (u *URI) AppendAOR(dst []byte) []byte {
 	dst = AppendUnescaped(dst, u.User)
 	dst = append(dst, '@')
@@ -140,8 +148,8 @@ func (u *URI) AppendAOR(dst []byte) []byte {
 	return dst
 }
 
-// AppendURI appends a URI, with the characters escaped that no URI may have, so that it cannot end a request line or leave the
-// brackets of a header field.
+// AppendURI appends a URI, and escapes the characters that no URI may have, so that it can neither
+// end a request line nor leave the angle brackets of a header field.
 func AppendURI[T ~string | ~[]byte](dst []byte, uri T) []byte {
 	const hex = "0123456789ABCDEF"
 	done := 0

@@ -7,38 +7,42 @@ import (
 	"slices"
 )
 
-// URIForm is a URI as it is compared with others (RFC 3261 §19.1.4, RFC 5954 §4.2): worked out once, a comparison takes no longer
-// than to walk through the parameters. It refers to no part of the URI. Its memory is used again by Set.
+// URIFingerprint is what of a URI decides whether it is equal to another one (RFC 3261 §19.1.4, RFC
+// 5954 §4.2), as hashes, for those who compare one URI with many: comparing two fingerprints takes
+// no longer than going through their parameters. EqualURI compares two URIs once. A fingerprint
+// refers to no part of the URI, and Set uses its memory again.
 //
-// It consists of hashes with a seed that nobody outside knows.
-type URIForm struct {
-	core   uint64      // of what must be the same: all but params
-	params []formParam // what must not differ when both URIs have it, sorted by name
+// The hashes have a random seed, so that nobody outside can look for two URIs with the same ones.
+// It is a different seed in each process: don't store fingerprints.
+type URIFingerprint struct {
+	base   uint64      // hash of what must be the same: all but params
+	params []paramHash // parameters that must not differ when both URIs have them, sorted by name
 }
 
-// maxFormParams bounds the work. URIs with more parameters than that, which nobody has, must have the same ones to be equal, in any order.
-const maxFormParams = 16
+// maxFingerprintParams bounds the work. URIs with more parameters than that, which nobody has, are
+// equal only if they have the same ones, in any order.
+const maxFingerprintParams = 16
 
-type formParam struct{ name, value uint64 }
+type paramHash struct{ name, value uint64 }
 
-var formSeed = maphash.MakeSeed()
+var fingerprintSeed = maphash.MakeSeed()
 
-// Set makes f the form of a URI.
-func (f *URIForm) Set(u *URI) {
+// Set makes f the fingerprint of u.
+func (f *URIFingerprint) Set(u *URI) {
 	f.params = f.params[:0]
 	if u.Scheme != SIP && u.Scheme != SIPS {
-		f.core = maphash.Bytes(formSeed, u.Raw) // such URIs are equal when they are written alike
+		f.base = maphash.Bytes(fingerprintSeed, u.Raw) // equal only when written alike
 		return
 	}
-	var room [256]byte
-	b := append(room[:0], byte(u.Scheme), byte(u.Port>>8), byte(u.Port), presence(u.User))
+	var buf [256]byte
+	b := append(buf[:0], byte(u.Scheme), byte(u.Port>>8), byte(u.Port), presence(u.User))
 	b = appendPart(b, u.User)
 	b = appendPart(b, u.Password)
 	b = appendHostPart(b, u.Host)
 	b = binary.LittleEndian.AppendUint64(b, headersHash(u.Headers))
-	var known [len(mustMatch)]formParam
+	var known [len(mustMatch)]paramHash
 	for rest := u.Params; len(rest) > 0; {
-		var p formParam
+		var p paramHash
 		var name, value int
 		p.name, name = partHash(rest[1:], '=')
 		if rest = rest[1+name:]; len(rest) > 0 && rest[0] == '=' {
@@ -51,14 +55,14 @@ func (f *URIForm) Set(u *URI) {
 		if i := slices.Index(mustMatchHashes[:], p.name); i < 0 {
 			f.params = append(f.params, p)
 		} else if known[i].name == 0 {
-			known[i] = formParam{1, p.value}
+			known[i] = paramHash{1, p.value}
 		}
 	}
 	for _, p := range known {
 		b = append(b, byte(p.name))
 		b = binary.LittleEndian.AppendUint64(b, p.value)
 	}
-	if len(f.params) > maxFormParams {
+	if len(f.params) > maxFingerprintParams {
 		var sum uint64
 		for _, p := range f.params {
 			sum += (p.name ^ p.value>>7) * partPrime
@@ -66,10 +70,10 @@ func (f *URIForm) Set(u *URI) {
 		b = binary.LittleEndian.AppendUint64(append(b, 1), sum)
 		f.params = f.params[:0]
 	}
-	f.core = maphash.Bytes(formSeed, b)
+	f.base = maphash.Bytes(fingerprintSeed, b)
 	if len(f.params) > 1 {
-		// Of a parameter that is there twice, which is not allowed, one counts.
-		slices.SortFunc(f.params, func(a, b formParam) int {
+		// A parameter must not be there twice. If it is, one of its values counts.
+		slices.SortFunc(f.params, func(a, b paramHash) int {
 			switch {
 			case a.name < b.name || a.name == b.name && a.value < b.value:
 				return -1
@@ -78,13 +82,13 @@ func (f *URIForm) Set(u *URI) {
 			}
 			return 1
 		})
-		f.params = slices.CompactFunc(f.params, func(a, b formParam) bool { return a.name == b.name })
+		f.params = slices.CompactFunc(f.params, func(a, b paramHash) bool { return a.name == b.name })
 	}
 }
 
-// Equal reports whether two URIs are equal.
-func (f *URIForm) Equal(g *URIForm) bool {
-	if f.core != g.core {
+// Equal reports whether the URIs of the two fingerprints are equal.
+func (f *URIFingerprint) Equal(g *URIFingerprint) bool {
+	if f.base != g.base {
 		return false
 	}
 	a, b := f.params, g.params
@@ -103,16 +107,17 @@ func (f *URIForm) Equal(g *URIForm) bool {
 	return true
 }
 
-// EqualURI compares two URIs as RFC 3261 §19.1.4 and RFC 5954 §4.2 do. URIs of other schemes than sip and sips are equal when they are
-// written alike. Whoever compares many of them makes their forms.
+// EqualURI reports whether two URIs are equal by RFC 3261 §19.1.4 and RFC 5954 §4.2. URIs with a
+// scheme other than sip and sips are equal when they are written alike. To compare one URI with
+// many, use URIFingerprint.
 func EqualURI(a, b *URI) bool {
-	var f, g URIForm
+	var f, g URIFingerprint
 	f.Set(a)
 	g.Set(b)
 	return f.Equal(&g)
 }
 
-// mustMatch are the parameters that make URIs differ even when only one of them has it.
+// mustMatch are the parameters that make two URIs differ even when only one of them has it.
 var mustMatch = [...]string{"user", "ttl", "method", "maddr", "transport"}
 
 var mustMatchHashes = func() (hashes [len(mustMatch)]uint64) {
@@ -122,18 +127,18 @@ var mustMatchHashes = func() (hashes [len(mustMatch)]uint64) {
 	return hashes
 }()
 
-// headersHash is the same for the same headers in any order.
+// headersHash returns a hash of the headers of a URI that does not depend on their order.
 func headersHash(headers []byte) (sum uint64) {
 	if len(headers) == 0 {
 		return 0
 	}
 	for part := range bytes.SplitSeq(headers, []byte("&")) {
-		var room [64]byte
-		text := appendPart(room[:0], part)
+		var buf [64]byte
+		text := appendPart(buf[:0], part)
 		for i, c := range text {
 			text[i] = lower(c)
 		}
-		sum += maphash.Bytes(formSeed, text) | 1 // never nothing
+		sum += maphash.Bytes(fingerprintSeed, text) | 1 // never 0
 	}
 	return sum
 }
@@ -145,8 +150,9 @@ func presence(b []byte) byte {
 	return 1
 }
 
-// partHash returns the hash of what comes before the next semicolon or end, and how long that is. It is the same for texts that differ in case
-// and escapes alone. It is made to be fast: who finds two texts with the same hash can have nothing but contacts of his own taken for one.
+// partHash returns the hash of what is before the next semicolon or end, and its length. Texts that
+// differ only in case and escapes have the same hash. It is made to be fast: whoever finds two
+// texts with the same hash can only have contacts of his own taken for one.
 func partHash(b []byte, end byte) (h uint64, n int) {
 	h = partSeed
 	for i := 0; i < len(b); i++ {
@@ -158,7 +164,7 @@ func partHash(b []byte, end byte) (h uint64, n int) {
 			var n int
 			if c, n = unescape(b[i:]); n > 1 {
 				if charClass[c]&reserved != 0 {
-					h = (h ^ 256) * partPrime // the escape of a reserved character equals only itself
+					h = (h ^ 256) * partPrime // an escaped reserved character equals only itself
 				}
 				i += n - 1
 			}
@@ -171,12 +177,13 @@ func partHash(b []byte, end byte) (h uint64, n int) {
 	return h, len(b)
 }
 
-// of FNV-1a
+// partPrime is the prime of FNV-1a.
 const partPrime = 1099511628211
 
-var partSeed = maphash.String(formSeed, "parts")
+var partSeed = maphash.String(fingerprintSeed, "parts")
 
-// appendPart appends a part of a URI with its escapes decoded, and how long that is. The escape of a reserved character equals only itself.
+// appendPart appends a part of a URI with its escapes decoded, and its length. An escaped reserved
+// character equals only itself.
 func appendPart(dst, b []byte) []byte {
 	start := len(dst)
 	for i := 0; i < len(b); {
@@ -194,7 +201,8 @@ func appendPart(dst, b []byte) []byte {
 	return binary.LittleEndian.AppendUint16(dst, uint16(len(dst)-start))
 }
 
-// appendHostPart appends a host; an IPv6 address may be written in several ways (RFC 5954 §4.2).
+// appendHostPart appends a host in canonical form: an IPv6 address may be written in several ways
+// (RFC 5954 §4.2).
 func appendHostPart(dst, host []byte) []byte {
 	if len(host) > 0 && host[0] == '[' {
 		if addr, ok := HostAddr(host); ok {
@@ -209,7 +217,8 @@ func appendHostPart(dst, host []byte) []byte {
 	return binary.LittleEndian.AppendUint16(dst, uint16(len(dst)-start))
 }
 
-// equalUnescaped compares two texts with their escapes decoded. The escape of a reserved character equals only itself.
+// equalUnescaped reports whether two texts are equal with their escapes decoded. An escaped
+// reserved character equals only itself.
 func equalUnescaped[T ~string | ~[]byte](a []byte, b T, fold bool) bool {
 	i, j := 0, 0
 	for i < len(a) && j < len(b) {
@@ -223,7 +232,7 @@ func equalUnescaped[T ~string | ~[]byte](a []byte, b T, fold bool) bool {
 	return i == len(a) && j == len(b)
 }
 
-// unescape returns the first character of b and how many bytes it is written with.
+// unescape returns the first character of b, decoded, and how many bytes of b it takes.
 func unescape[T ~string | ~[]byte](b T) (byte, int) {
 	if b[0] == '%' && len(b) > 2 {
 		hi, ok1 := unhex(b[1])

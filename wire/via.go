@@ -5,38 +5,40 @@ import (
 	"errors"
 )
 
-// ViaValue is a view of one Via value.
+// ViaValue is a view of one Via value (RFC 3261 §20.42).
 type ViaValue struct {
-	Transport []byte // "UDP"
-	Host      []byte // sent-by; an IPv6 reference keeps its brackets
-	Port      uint16 // sent-by; 0: none written
-	Params    []byte
-	Branch    []byte
-	Received  []byte
-	RPort     []byte // rport's value; empty and HasRPort when the client only asks for it
-	HasRPort  bool
-	MAddr     []byte
+	Transport []byte // such as "UDP", in any case
+	Host      []byte // of sent-by; an IPv6 address keeps its brackets (see HostAddr)
+	Port      uint16 // of sent-by; 0: none
+	Params    []byte // all parameters, with the first semicolon (see Param)
+	Branch    []byte // the parameter's value; nil: none
+	Received  []byte // the parameter's value; nil: none
+	RPort     []byte // the parameter's value; empty if the client only asks for rport
+	HasRPort  bool   // whether there is an rport parameter, with or without a value (RFC 3581)
+	MAddr     []byte // the parameter's value; nil: none
 
-	span    span // the value in Raw
-	rport   span // the whole parameter with its semicolon
-	receive span
+	span     span // the value in Raw
+	rport    span // the whole rport parameter in Raw, with its semicolon
+	received span // the whole received parameter in Raw, with its semicolon
 }
 
-// MagicCookie starts every branch made by RFC 3261 elements (§8.1.1.7).
+// MagicCookie begins each branch of an implementation of RFC 3261 (§8.1.1.7).
 const MagicCookie = "z9hG4bK"
 
-// RFC3261 tells whether the branch identifies the transaction by itself.
-func (v *ViaValue) RFC3261() bool {
+// HasMagicCookie reports whether the branch begins with MagicCookie, so that it identifies the
+// transaction by itself (RFC 3261 §17.2.3).
+func (v *ViaValue) HasMagicCookie() bool {
 	return len(v.Branch) > len(MagicCookie) && string(v.Branch[:len(MagicCookie)]) == MagicCookie
 }
 
-// Span returns where the value starts and ends in the message's Raw.
+// Span returns where the value starts and ends in the message's Raw, as Edits.Replace takes it.
 func (v *ViaValue) Span() (start, end int) { return int(v.span.start), int(v.span.end) }
 
 var errVia = errors.New("malformed Via")
 
-// parse reads the Via value in raw[s.start:s.end] (RFC 3261 §20.42): white space is allowed around the slashes, the colon, and the
-// separators of parameters. After an error v holds what could be read, which may be enough to answer.
+// parse reads the Via value in raw[s.start:s.end] (RFC 3261 §20.42). White space is allowed around
+// the slashes, the colon, and the separators of parameters. After an error v holds what could be
+// read, which may be enough to answer.
 func (v *ViaValue) parse(raw []byte, s span) (err error) {
 	*v = ViaValue{span: s}
 	rest := raw[s.start:s.end:s.end]
@@ -80,7 +82,8 @@ func (v *ViaValue) parse(raw []byte, s span) (err error) {
 	return err
 }
 
-// params reads the parameters. None may be there twice (RFC 3261 §7.3.1): another reader could take the other.
+// params reads the parameters. None may be there twice (RFC 3261 §7.3.1): one implementation could
+// take the first, another the last.
 func (v *ViaValue) params(raw []byte) bool {
 	seen := 0
 	it := Params{rest: v.Params}
@@ -95,7 +98,7 @@ func (v *ViaValue) params(raw []byte) bool {
 			v.rport = paramSpan(raw, v.span, &it)
 		case EqualFold(it.Name, "received"):
 			bit, v.Received = 4, it.Value
-			v.receive = paramSpan(raw, v.span, &it)
+			v.received = paramSpan(raw, v.span, &it)
 		case EqualFold(it.Name, "maddr"):
 			bit, v.MAddr = 8, it.Value
 		}
@@ -109,7 +112,9 @@ func (v *ViaValue) params(raw []byte) bool {
 
 // move makes v a view of raw, which is a copy of what it was a view of.
 func (v *ViaValue) move(raw []byte) {
-	for _, b := range [...]*[]byte{&v.Transport, &v.Host, &v.Params, &v.Branch, &v.Received, &v.RPort, &v.MAddr} {
+	for _, b := range [...]*[]byte{
+		&v.Transport, &v.Host, &v.Params, &v.Branch, &v.Received, &v.RPort, &v.MAddr,
+	} {
 		if *b != nil {
 			start := int(v.span.end) - cap(*b) // see paramSpan
 			*b = raw[start : start+len(*b) : v.span.end]
@@ -117,8 +122,9 @@ func (v *ViaValue) move(raw []byte) {
 	}
 }
 
-// paramSpan returns the place in raw of the walk's current parameter, its semicolon included. All slices end where the value does, so
-// their capacity tells how far from the end they start.
+// paramSpan returns the position in raw of the iterator's current parameter, its semicolon
+// included. The capacity of all slices ends where the value does, so it says how far before the end
+// they start.
 func paramSpan(raw []byte, s span, it *Params) span {
 	start := int(s.end) - cap(it.Name)
 	for raw[start] != ';' {
@@ -135,7 +141,9 @@ func cutToken(b []byte, sep byte) (token, rest []byte, ok bool) {
 	return trim(b[:i]), b[i+1:], true
 }
 
-// ParseVia reads a Via value that stands by itself, of at most MaxSize bytes.
+// ParseVia reads a Via value that is not part of a parsed message, of at most MaxSize bytes (RFC
+// 3261 §20.42). Message.Via is the topmost Via of a message, already parsed. The error only says
+// that the value is malformed.
 func ParseVia(b []byte) (v ViaValue, err error) {
 	if len(b) > MaxSize {
 		return v, errVia

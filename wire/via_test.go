@@ -36,7 +36,7 @@ func TestParseVia(t *testing.T) {
 		}
 		if string(v.Transport) != test.transport || string(v.Host) != test.host || v.Port != test.port ||
 			string(v.Branch) != test.branch || string(v.Received) != test.received || string(v.MAddr) != test.maddr ||
-			string(v.RPort) != test.rport || v.HasRPort != test.hasRPort || v.RFC3261() != test.rfc3261 {
+			string(v.RPort) != test.rport || v.HasRPort != test.hasRPort || v.HasMagicCookie() != test.rfc3261 {
 			t.Errorf("%s: %q %q %d, branch %q received %q maddr %q rport %q", test.in, v.Transport, v.Host, v.Port, v.Branch, v.Received, v.MAddr, v.RPort)
 		}
 		if start, end := v.Span(); start != 0 || end != len(test.in) {

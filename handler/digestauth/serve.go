@@ -164,8 +164,8 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	h.in.Engine.MarkAuthenticated(r.Source().Addr(), user)
 	if !h.mayBe(user, r) {
 		outcomes.forbidden.Inc()
-		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.Logged(addressOf(r, wire.From))),
-			zap.String("to", wire.Logged(addressOf(r, wire.To))))
+		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.ForLog(addressOf(r, wire.From))),
+			zap.String("to", wire.ForLog(addressOf(r, wire.To))))
 		return module.Error(403, nil)
 	}
 	outcomes.accepted.Inc()
@@ -230,7 +230,7 @@ func (h *DigestAuth) guessed(r *module.Request, user string) bool {
 func (h *DigestAuth) malformed(r *module.Request, err error) error {
 	outcomes.malformed.Inc()
 	if c := h.logger.Check(zap.DebugLevel, "malformed credentials"); c != nil {
-		c.Write(zap.String("error", wire.Logged(err.Error())), zap.Stringer("source", r.Source()))
+		c.Write(zap.String("error", wire.ForLog(err.Error())), zap.Stringer("source", r.Source()))
 	}
 	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
 }
@@ -244,8 +244,8 @@ func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Fi
 	}
 	h.logged.Set(addr, what, time.Minute)
 	if c := h.logger.Check(zap.InfoLevel, why); c != nil {
-		c.Write(append(more, zap.String("user", wire.Logged(user)), zap.Stringer("source", r.Source()),
-			zap.String("transport", r.Transport()), zap.String("method", wire.Logged(r.Method())))...)
+		c.Write(append(more, zap.String("user", wire.ForLog(user)), zap.Stringer("source", r.Source()),
+			zap.String("transport", r.Transport()), zap.String("method", wire.ForLog(r.Method())))...)
 	}
 }
 

@@ -79,9 +79,9 @@ func (b *branch) reach(out *transport.Outbox) {
 
 // unreachable takes note that there is no way to the place: as if it had answered with that status (RFC 3261 §16.9).
 func (b *branch) unreachable(status int, err error, out *transport.Outbox) {
-	b.c.p.logger.Debug("a target cannot be reached", zap.String("uri", wire.Logged(b.target.uri)),
-		zap.String("name", wire.Logged(b.target.name)), zap.Stringer("address", b.at.Addr),
-		zap.String("error", wire.Logged(err.Error())))
+	b.c.p.logger.Debug("a target cannot be reached", zap.String("uri", wire.ForLog(b.target.uri)),
+		zap.String("name", wire.ForLog(b.target.name)), zap.Stringer("address", b.at.Addr),
+		zap.String("error", wire.ForLog(err.Error())))
 	b.failed(nil, status, out)
 }
 

@@ -37,9 +37,9 @@ func (p *Proxy) denies(addr netip.Addr) (kind string) {
 // denied gives up a place that the request may not name.
 func (b *branch) denied(kind string) {
 	p, r := b.c.p, b.c.r
-	p.deniedLog.Log(p.logger, zap.InfoLevel, "a request was not relayed to the address that it names", zap.String("uri", wire.Logged(b.target.uri)),
-		zap.String("name", wire.Logged(b.target.name)), zap.Stringer("address", b.at.Addr), zap.String("kind", kind),
-		zap.String("user", wire.Logged(r.AuthUser())), zap.Stringer("source", r.Source()), zap.Error(errPrivate))
+	p.deniedLog.Log(p.logger, zap.InfoLevel, "a request was not relayed to the address that it names", zap.String("uri", wire.ForLog(b.target.uri)),
+		zap.String("name", wire.ForLog(b.target.name)), zap.Stringer("address", b.at.Addr), zap.String("kind", kind),
+		zap.String("user", wire.ForLog(r.AuthUser())), zap.Stringer("source", r.Source()), zap.Error(errPrivate))
 	b.c.denied = true
 }
 

@@ -202,7 +202,7 @@ func (p *Proxy) refuse(m *wire.Message, err error) error {
 	if m.Method != wire.ACK {
 		return err
 	}
-	p.logger.Debug("an ACK is not relayed", zap.String("error", wire.Logged(err.Error())))
+	p.logger.Debug("an ACK is not relayed", zap.String("error", wire.ForLog(err.Error())))
 	return nil
 }
 

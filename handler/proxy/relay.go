@@ -188,7 +188,7 @@ func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
 	in.Outbox = nil
 	if err != nil {
 		c.p.logger.Debug("a response could not be relayed", zap.Int("status", res.Status),
-			zap.String("error", wire.Logged(err.Error())))
+			zap.String("error", wire.ForLog(err.Error())))
 	}
 }
 

@@ -38,7 +38,7 @@ func describe(r *module.Request, id *zoneID, more uint64) []zap.Field {
 		zap.Int("events", id.events), zap.Duration("window", id.window),
 	}
 	if id.key != sourceKey {
-		fields = append(fields, zap.String("key", wire.Logged(r.Replace(id.key))))
+		fields = append(fields, zap.String("key", wire.ForLog(r.Replace(id.key))))
 	}
 	return append(fields, ratelog.Suppressed(more))
 }

@@ -246,7 +246,7 @@ func (e *Engine) recovered(p any) {
 func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 	headers := in.Flow.Limits().Headers
 	if headers == 0 {
-		headers = wire.DefaultHeaders
+		headers = wire.DefaultMaxHeaders
 	}
 	err := m.ParseWithin(in.Data, headers)
 	if in.Err != nil {
@@ -256,7 +256,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		e.refuse(in, m, err)
 		return
 	}
-	if m.Response {
+	if m.IsResponse {
 		if !e.Transactions.Response(m, in.Flow, in.Outbox) {
 			droppedStray.Inc()
 		}

@@ -30,11 +30,11 @@ func (e *Engine) publish(typ string, b *location.Binding, reason string) {
 		d.expires = 0
 	}
 	var room [3 * events.MaxText]byte
-	text := wire.AppendShown(room[:0], b.AOR(), events.MaxText)
+	text := wire.AppendPrintable(room[:0], b.AOR(), events.MaxText)
 	d.ends[0] = uint16(len(text))
-	text = wire.AppendShown(text, wire.WithoutPassword([]byte(b.Contact())), events.MaxText)
+	text = wire.AppendPrintable(text, wire.WithoutPassword([]byte(b.Contact())), events.MaxText)
 	d.ends[1] = uint16(len(text))
-	text = wire.AppendShown(text, b.UserAgent(), events.MaxText)
+	text = wire.AppendPrintable(text, b.UserAgent(), events.MaxText)
 	d.text = string(text)
 	e.Events.PublishDescriber(typ, d)
 }

@@ -116,7 +116,7 @@ func New(b *budget.Budget) *Bus {
 func (b *Bus) Publish(typ string, data map[string]any) {
 	for name, value := range data {
 		if text, ok := value.(string); ok {
-			data[name] = wire.Shown(text, MaxText)
+			data[name] = wire.Printable(text, MaxText)
 		}
 	}
 	b.PublishDescriber(typ, fields(data))

@@ -12,10 +12,10 @@ import (
 // A Contact that is bound as it is written, as in every refresh, is compared with nothing else: no other binding has an equal
 // URI, or one of the two would have taken the other's place.
 type matching struct {
-	contacts []wire.URIForm // of the update
+	contacts []wire.URIFingerprint // of the update
 	known    []*Binding     // those that there were
-	forms    []wire.URIForm // of known
-	bound    []*wire.URIForm
+	forms    []wire.URIFingerprint // of known
+	bound    []*wire.URIFingerprint
 }
 
 // flows reports whether both are flows. A phone with several registers them all with the same URI, so that between two flows only
@@ -63,7 +63,7 @@ func (m *matching) prepare(u *Update, list []*Binding) {
 	}
 }
 
-func (b *Binding) form(f *wire.URIForm) {
+func (b *Binding) form(f *wire.URIFingerprint) {
 	var room [256]byte
 	u, _ := wire.ParseURI(append(room[:0], b.Contact()...)) // it was read before
 	f.Set(&u)
@@ -72,7 +72,7 @@ func (b *Binding) form(f *wire.URIForm) {
 // begin takes the forms of the bindings in the list, in its order, as far as they are worked out.
 func (m *matching) begin(list []*Binding) {
 	for _, b := range list {
-		var f *wire.URIForm
+		var f *wire.URIFingerprint
 		if i := slices.Index(m.known, b); i >= 0 {
 			f = &m.forms[i]
 		}
@@ -82,7 +82,7 @@ func (m *matching) begin(list []*Binding) {
 
 // insert takes the form of the update's i-th Contact for the binding that it has made.
 func (m *matching) insert(at, i int) {
-	var f *wire.URIForm
+	var f *wire.URIFingerprint
 	if len(m.contacts) > 0 {
 		f = &m.contacts[i]
 	}
@@ -112,7 +112,7 @@ func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool)
 		m.prepare(u, nil)
 	}
 	if m.bound[j] == nil {
-		m.bound[j] = new(wire.URIForm)
+		m.bound[j] = new(wire.URIFingerprint)
 		b.form(m.bound[j])
 	}
 	return m.contacts[i].Equal(m.bound[j])

@@ -258,7 +258,7 @@ func parseAnswer(t *testing.T, text string) *wire.Message {
 	t.Helper()
 	m := new(wire.Message)
 	_ = m.Parse([]byte(text))
-	if !m.Response || len(m.Body()) != 0 {
+	if !m.IsResponse || len(m.Body()) != 0 {
 		t.Fatalf("no answer:\n%s", text)
 	}
 	return m

@@ -153,7 +153,7 @@ func contactOf(bindings []*location.Binding, uri *wire.URI) *location.Binding {
 			return b
 		}
 	}
-	var want, have wire.URIForm
+	var want, have wire.URIFingerprint
 	want.Set(uri)
 	for _, b := range bindings {
 		if u, err := wire.ParseURI([]byte(b.Contact())); err == nil {

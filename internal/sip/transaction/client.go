@@ -70,10 +70,10 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 		return nil, fmt.Errorf("reading the request to send: %w", err)
 	}
 	defer release(m)
-	if m.Response || m.Method == wire.ACK {
+	if m.IsResponse || m.Method == wire.ACK {
 		return nil, errors.New("only a request other than ACK has a client transaction")
 	}
-	if !m.Via.RFC3261() {
+	if !m.Via.HasMagicCookie() {
 		return nil, errBranch
 	}
 	var room [keyRoom]byte

@@ -24,7 +24,7 @@ func appendServerKey(dst []byte, m *wire.Message) []byte {
 	if method == wire.ACK || method == wire.CANCEL {
 		method = wire.INVITE
 	}
-	if !m.Via.RFC3261() {
+	if !m.Via.HasMagicCookie() {
 		return appendRFC2543Key(dst, m, method)
 	}
 	dst = append(dst, serverKey, byte(method))

@@ -149,7 +149,7 @@ func FuzzTable(f *testing.F) {
 		if m.Parse(raw) != nil {
 			return
 		}
-		if m.Response {
+		if m.IsResponse {
 			table.Response(m, benchFlow, nil)
 			return
 		}

@@ -46,7 +46,7 @@ const UnprovenRetransmits = 3
 // Whoever makes one answers it. A request that is no INVITE and has no final response after 64*T1 ends with
 // ErrTimeout: its client has given up by then (RFC 4320 §4.2). An INVITE may ring as long as it takes.
 func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPort, toTag []byte, h ServerHandler) (*Server, error) {
-	if m.Response || m.Method == wire.ACK || m.Method == wire.CANCEL {
+	if m.IsResponse || m.Method == wire.ACK || m.Method == wire.CANCEL {
 		return nil, fmt.Errorf("%s has no server transaction of its own", m.MethodName())
 	}
 	var room [keyRoom]byte

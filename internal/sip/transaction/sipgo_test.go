@@ -25,7 +25,7 @@ type handler struct {
 
 func (h handler) HandleMessage(in *transport.Inbound) {
 	m := view(h.t, in.Data)
-	if !m.Response {
+	if !m.IsResponse {
 		h.t.Errorf("got a request: %s", in.Data)
 		return
 	}

@@ -81,7 +81,7 @@ func BenchmarkPush(b *testing.B) {
 	for i := range b.N/keys + 1 {
 		d.benchRegister(b, i)
 	}
-	ok := &wire.Message{Response: true, Status: 200}
+	ok := &wire.Message{IsResponse: true, Status: 200}
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
@@ -121,7 +121,7 @@ func BenchmarkRest(b *testing.B) {
 		d.ready = true
 		d.mu.Unlock()
 		d.awake()
-		ok := &wire.Message{Response: true, Status: 200}
+		ok := &wire.Message{IsResponse: true, Status: 200}
 		for range phones * keys {
 			(<-client.replies).OnResponse(nil, ok, nil)
 		}

@@ -63,7 +63,7 @@ func (f *fleet) run() {
 			continue
 		}
 		f.mu.Lock()
-		if m.Response {
+		if m.IsResponse {
 			if m.Status == 200 {
 				f.registered[string(m.Header(wire.CallID))] = true
 			}
@@ -75,7 +75,7 @@ func (f *fleet) run() {
 			f.got[string(user)+" "+key] = doc
 		}
 		f.mu.Unlock()
-		if !m.Response {
+		if !m.IsResponse {
 			_, _ = f.conn.WriteToUDPAddrPort(m.AppendResponse(nil, 200, "OK", from, &wire.ResponseOptions{ToTag: []byte("t")}), from)
 		}
 		select {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestShown(t *testing.T) {
+func TestPrintable(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{"", ""},
 		{"sip:101@x", "sip:101@x"},
@@ -24,20 +24,20 @@ func TestShown(t *testing.T) {
 		{strings.Repeat("\x00", 11), "???????…"},
 		{"\u009b\u009b\u009b\u009b\u009b", "?????"},
 	} {
-		if got := Shown(tc.text, 10); got != tc.want {
+		if got := Printable(tc.text, 10); got != tc.want {
 			t.Errorf("%q is shown as %q, want %q", tc.text, got, tc.want)
 		}
-		if got := string(AppendShown([]byte("x"), []byte(tc.text), 10)); got != "x"+tc.want {
+		if got := string(AppendPrintable([]byte("x"), []byte(tc.text), 10)); got != "x"+tc.want {
 			t.Errorf("%q is appended as %q, want %q", tc.text, got, "x"+tc.want)
 		}
 	}
 }
 
-func FuzzShown(f *testing.F) {
+func FuzzPrintable(f *testing.F) {
 	f.Add("sip:101@x\x00\xff\u009b", 7)
 	f.Fuzz(func(t *testing.T, text string, most int) {
-		most = max(most&0xfff, len(cut))
-		got := Shown(text, most)
+		most = max(most&0xfff, len(ellipsis))
+		got := Printable(text, most)
 		if len(got) > most || !utf8.ValidString(got) {
 			t.Errorf("%q is shown as %q", text, got)
 		}
@@ -53,10 +53,10 @@ func FuzzShown(f *testing.F) {
 	})
 }
 
-func BenchmarkShown(b *testing.B) {
+func BenchmarkPrintable(b *testing.B) {
 	text := []byte("sip:101@192.168.100.200:5060;line=ab12cd34")
 	b.ReportAllocs()
 	for b.Loop() {
-		Logged(text)
+		ForLog(text)
 	}
 }

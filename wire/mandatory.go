@@ -1,7 +1,8 @@
 package wire
 
-// core reads what every message must have and the server always needs (RFC 3261 §8.1.1), and cuts the body to its length.
-func (m *Message) core() (first *ParseError) {
+// mandatory reads the fields that every message must have (RFC 3261 §8.1.1) and cuts the body to
+// Content-Length. It returns the first error and reads on behind it.
+func (m *Message) mandatory() (first *ParseError) {
 	note := func(err *ParseError) {
 		if first == nil {
 			first = err
@@ -23,7 +24,7 @@ func (m *Message) core() (first *ParseError) {
 		note(err)
 	}
 	if m.Has(MaxForwards) {
-		// RFC 3261 §20.22 allows 0-255, but a larger one is only strange.
+		// RFC 3261 §20.22 allows 0 to 255, but a larger number does no harm.
 		n, ok := ParseUint(m.Header(MaxForwards), 1<<31-1)
 		if !ok {
 			note(errBadMF)
@@ -31,7 +32,8 @@ func (m *Message) core() (first *ParseError) {
 			m.MaxForwards = int(n)
 		}
 	}
-	// Two readers that take different ones of two values see two messages: refuse (RFC 4475 §3.3.8).
+	// Of two values one implementation takes the first, another the last: they would see different
+	// messages. Refuse (RFC 4475 §3.3.8).
 	if m.repeats {
 		for _, id := range [...]HeaderID{From, To, CallID, CSeq, MaxForwards, ContentLength} {
 			if m.first[id] != m.last[id] {
@@ -52,7 +54,8 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 	}
 	value := m.headers[i-1].value
 	a, err := ParseNameAddr(m.bytes(value))
-	// A comma outside quotes and brackets would make two values of it for some readers. It must not be forwarded (RFC 4475 §3.1.2.15).
+	// A comma outside quotes and brackets makes two values of it for some implementations. Such a
+	// message must not be forwarded (RFC 4475 §3.1.2.15).
 	if err != nil || nextComma(m.bytes(value)) < int(value.end-value.start) {
 		return false
 	}
@@ -60,11 +63,12 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 		if !EqualFold(it.Name, "tag") {
 			continue
 		}
-		// Without a value, or with two, it would not be clear which dialog is meant.
+		// With an empty tag, or with two, it would not be clear which dialog is meant.
 		if len(it.Value) == 0 || tag.end != 0 {
 			return false
 		}
-		// The tag is a part of the value: its place follows from how much of the value is behind it.
+		// The tag is a part of the value, and the capacity of all parts ends where the value does.
+		// So the capacity says where in Raw the tag starts.
 		start := int(value.end) - cap(it.Value)
 		*tag = span{uint16(start), uint16(start + len(it.Value))}
 	}
@@ -94,10 +98,10 @@ func (m *Message) cseq() *ParseError {
 	method := b[start:]
 	m.cseqMethod = span{v.start + uint16(start), v.end}
 	switch {
-	case !m.Response && m.method.end > 0 && string(method) == string(m.bytes(m.method)):
+	case !m.IsResponse && m.method.end > 0 && string(method) == string(m.bytes(m.method)):
 	case !IsToken(method):
 		return errBadCSeq
-	case !m.Response:
+	case !m.IsResponse:
 		return errCSeqMethod
 	default:
 		m.Method = LookupMethod(method)
@@ -121,8 +125,9 @@ func (m *Message) cutBody() *ParseError {
 	return nil
 }
 
-// Answerable tells whether a request that could not be read whole can be answered all the same: it has a Via to send the answer to,
-// and is no ACK, which nothing answers (RFC 3261 §17.1.1.3).
+// Answerable reports whether a request that Parse has refused can be answered all the same: it has
+// a Via to send the response to, and it is not an ACK, to which there is never a response (RFC 3261
+// §17.1.1.3).
 func (m *Message) Answerable() bool {
-	return !m.Response && len(m.Via.Host) > 0 && m.method.end > 0 && m.Method != ACK
+	return !m.IsResponse && len(m.Via.Host) > 0 && m.method.end > 0 && m.Method != ACK
 }
