@@ -10,7 +10,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// BenchmarkRegister renews registrations without a storage and with a file, whose writing goes on beside it.
+// BenchmarkRegister renews registrations without a storage and with a file, whose writing goes on
+// beside it.
 func BenchmarkRegister(b *testing.B) {
 	const users = 10_000
 	for _, name := range []string{"nowhere", "bolt"} {

@@ -12,9 +12,13 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-var keyPushes = metrics.Counters("key_pushes_total", "Messages that set keys of phones, by outcome.", "outcome")
+var keyPushes = metrics.Counters(
+	"key_pushes_total",
+	"Messages that set keys of phones, by outcome.",
+	"outcome",
+)
 
-// newDelivery makes what brings the keys to the phones.
+// newDelivery returns what delivers the keys to the phones.
 func (e *Engine) newDelivery() *delivery.Delivery {
 	return delivery.New(delivery.Options{
 		Budget:   e.Budget,
@@ -38,11 +42,15 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 	})
 }
 
-// FlowToPhone returns the flow that a phone registered over, and the address by which it reaches us. ok is false when its connection has gone.
-func (e *Engine) FlowToPhone(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool) {
+// FlowToPhone returns the flow that a phone registered over, and the address at which it can reach
+// us, for Via and Contact. ok is false when its connection has closed, or when no configuration is
+// in force. It opens no connection.
+func (e *Engine) FlowToPhone(b *location.Binding) (
+	f transport.Flow, sentBy netip.AddrPort, ok bool,
+) {
 	g := e.current.Load()
 	if g == nil {
-		return f, sentBy, false // there is nobody to send it
+		return f, sentBy, false // no listener to send from
 	}
 	f = b.Flow()
 	switch {
@@ -51,8 +59,12 @@ func (e *Engine) FlowToPhone(b *location.Binding) (f transport.Flow, sentBy neti
 	case f.Listener != nil && slices.Contains(g.Listeners, f.Listener):
 		ok = true
 	default:
-		// It was restored, or its listener has gone. The listener that covers the address which the phone registered at is where its NAT lets answers in.
-		i := slices.IndexFunc(g.Listeners, func(l *transport.Listener) bool { return l.Network() == f.Network && l.Covers(f.Local) })
+		// The binding was restored from the storage, or its listener has closed. The listener that
+		// covers the address which the phone registered at is the one whose answers its NAT lets
+		// in.
+		i := slices.IndexFunc(g.Listeners, func(l *transport.Listener) bool {
+			return l.Network() == f.Network && l.Covers(f.Local)
+		})
 		var preferred *transport.Listener
 		if i >= 0 {
 			preferred = g.Listeners[i]
@@ -62,7 +74,8 @@ func (e *Engine) FlowToPhone(b *location.Binding) (f transport.Flow, sentBy neti
 	return f, g.SentBy(f), ok
 }
 
-// useDelivery puts what g says about the delivery of keys in force. It comes last: whatever a phone lacks by then is sent. The caller holds the lock.
+// useDelivery applies what g says about the delivery of keys. It comes last: whatever a phone lacks
+// by then is sent. The caller holds e.mu.
 func (e *Engine) useDelivery(g *Generation) {
 	if g == nil {
 		e.Delivery.Use(nil)

@@ -1,5 +1,3 @@
-// Package engine holds what outlives a configuration: sockets and connections, transactions, and the stores. There is one engine a
-// process; configurations attach to it as generations, and a reload swaps one pointer.
 package engine
 
 import (
@@ -30,14 +28,15 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Dispatcher is what a generation of configuration does with new requests. It is called on the goroutine that reads the socket and must not block.
+// Dispatcher is what a generation does with new requests. It is called on the goroutine that reads
+// the socket and must not block.
 type Dispatcher interface {
-	// ServeRequest handles a request that belongs to no transaction. m and in are valid until it returns. False means that the generation
-	// has no listener where the request came.
+	// ServeRequest handles a request that belongs to no transaction. m and in are valid until it
+	// returns. It returns false when the generation has no listener where the request arrived.
 	ServeRequest(in *transport.Inbound, m *wire.Message) bool
 }
 
-// Address is a listener that a generation wants.
+// Address is where a generation wants a listener.
 type Address struct {
 	Network transport.Network
 	Addr    netip.AddrPort
@@ -50,25 +49,26 @@ type Generation struct {
 	Dispatcher Dispatcher
 	Listen     []Address
 	Logger     *zap.Logger
-	Limits     []*transport.Limits // of each of Listen, in this order; nil, or a nil one: the defaults
-	Memory     int64               // how many bytes the process may take; 0: a share of the machine's
-	Storage    storage.Storage     // where registrations and keys are kept; nil: nowhere
-	Grace      time.Duration       // how long listeners that this generation removes go on
+	Limits     []*transport.Limits // parallel to Listen; nil, or a nil element: the defaults
+	Memory     int64               // bytes the process may use; 0: half of the machine's
+	Storage    storage.Storage     // where registrations and keys are saved; nil: nowhere
+	Grace      time.Duration       // how long listeners that this generation removes are drained
 
-	Edges ipset.Set // the proxies whose Path is followed
+	Edges ipset.Set // the edge proxies whose Path is followed (RFC 3327)
 
-	Profiles []keys.ProfileConfig // of keys
-	Models   snom.Models          // of phones, beside those known
-	Delivery delivery.Settings    // how phones are told their keys
+	Profiles []keys.ProfileConfig // key profiles
+	Models   snom.Models          // phone models, besides the built-in ones
+	Delivery delivery.Settings    // how phones are told what their keys show
 
-	// Listeners are the open sockets, in the order of Listen. Attach sets it.
+	// Listeners are the open sockets, parallel to Listen. Attach sets them.
 	Listeners []*transport.Listener
 
 	storage  storage.Engine
-	restored bool // all registrations are from there
+	restored bool // all registrations in memory were read from storage
 }
 
-// Engine is the process's one engine.
+// Engine is what all configurations of a process share. Its exported fields are set by New and safe
+// for concurrent use.
 type Engine struct {
 	Transactions *transaction.Table
 	Location     *location.Store
@@ -81,42 +81,53 @@ type Engine struct {
 	Calls        *routetoken.Calls
 
 	current       atomic.Pointer[Generation]
-	detaching       atomic.Pointer[Generation] // the one that is being detached: what goes wrong at the end has somewhere to be logged
-	draining       atomic.Pointer[map[*transport.Listener]*Generation]
+	detaching     atomic.Pointer[Generation] // Logger uses it: what fails at the end is logged
+	draining      atomic.Pointer[map[*transport.Listener]*Generation]
 	messages      sync.Pool
 	recent        recent
 	validated     validatedTable
-	authenticated *ban.Marks  // users with a right password, and where they are
-	starting      atomic.Bool // the first generation is being attached
+	authenticated *ban.Marks  // users with the right password, and where they are
+	starting      atomic.Bool // Attach is attaching the first generation
 
-	registrations *store.WriteBehind // writes Location to the storage
+	registrations *store.WriteBehind // saves Location
 	garbage       garbage
 
 	mu        sync.Mutex
 	stack     []*Generation
 	listeners map[Address]*listener
-	stores    map[string]storage.Engine // by identity
+	stores    map[string]storage.Engine // open storages, by identity
 }
 
-// Network is where an engine that New makes opens its sockets; nil is the operating system. Tests that run a whole server on
-// a network in memory set it.
+// Network is where engines made by New open their sockets; nil is the operating system. Tests that
+// run a whole server on an in-memory network set it.
 var Network transport.Net
 
-// New makes an engine that listens nowhere yet.
+// New returns an engine that listens nowhere yet. It must be closed with Destruct.
 func New() *Engine {
-	e := &Engine{Budget: new(budget.Budget), Calls: routetoken.NewCalls(), listeners: make(map[Address]*listener), stores: make(map[string]storage.Engine)}
+	e := &Engine{
+		Budget:    new(budget.Budget),
+		Calls:     routetoken.NewCalls(),
+		listeners: make(map[Address]*listener),
+		stores:    make(map[string]storage.Engine),
+	}
 	e.validated.start = time.Now()
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{
-		Proven: e.Validated, Prove: e.MarkValidated, Budget: e.Budget, Count: countTransaction, Recovered: e.recovered,
+		Proven:    e.Validated,
+		Prove:     e.MarkValidated,
+		Budget:    e.Budget,
+		Count:     countTransaction,
+		Recovered: e.recovered,
 	})
 	e.registrations = store.NewWriteBehind(e.source())
 	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())
 	e.Keys = e.newKeys()
 	e.Delivery = e.newDelivery()
-	e.Bans = ban.New(ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }})
+	e.Bans = ban.New(
+		ban.Options{OnBan: func(source netip.Prefix) { e.Transport.CloseFrom(source) }},
+	)
 	e.Transport = transport.NewManager(e, transport.Options{
 		Net:     Network,
 		Limits:  transport.Limits{Message: wire.MaxSize},
@@ -128,7 +139,8 @@ func New() *Engine {
 	return e
 }
 
-// Destruct closes everything. It implements caddy.Destructor.
+// Destruct closes all listeners and connections, saves what is pending, and closes the storages. It
+// implements caddy.Destructor.
 func (e *Engine) Destruct() error {
 	err := e.Transport.Close()
 	e.Delivery.Close()
@@ -137,7 +149,7 @@ func (e *Engine) Destruct() error {
 	e.registrations.Close()
 	e.Keys.Close()
 	e.Events.Close()
-	e.garbage.limit(0)
+	e.garbage.setBindings(0)
 	e.garbage.limitMemory(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -146,7 +158,7 @@ func (e *Engine) Destruct() error {
 	return err
 }
 
-// Logger returns the logger of the configuration in force.
+// Logger returns the logger of the generation in force, or a no-op logger if there is none.
 func (e *Engine) Logger() *zap.Logger {
 	g := e.current.Load()
 	if g == nil {
@@ -158,12 +170,13 @@ func (e *Engine) Logger() *zap.Logger {
 	return zap.NewNop()
 }
 
-// Attach opens the storage and the listeners that g wants and are not open yet, and puts g in force. When one cannot be opened, what was just
-// opened is closed again and what was in force stays in force.
+// Attach opens the storage and the listeners that g wants and that are not open yet, and puts g in
+// force. If one of them cannot be opened, Attach closes what it has just opened and returns the
+// error; the generation in force before stays in force.
 func (e *Engine) Attach(g *Generation) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	// Before a packet can come, the registrations are there.
+	// The registrations are in memory before a packet can arrive.
 	if err := e.openStorage(g); err != nil {
 		return fmt.Errorf("opening the storage: %w", err)
 	}
@@ -176,13 +189,13 @@ func (e *Engine) Attach(g *Generation) error {
 		e.closeStorage()
 		return err
 	}
-	e.starting.Store(len(e.stack) == 0) // what was said before the server started has not changed
+	e.starting.Store(len(e.stack) == 0) // what was saved before the start is no change
 	loaded()
 	e.Keys.SetProfiles(g.Profiles, g.Models)
 	e.starting.Store(false)
-	e.useStorage(g) // what the first packet changes is written there
+	e.useStorage(g) // before the first packet changes anything
 	e.undrain(g)
-	g.limit()
+	g.applyLimits()
 	e.limitMemory(g)
 	e.stack = append(e.stack, g)
 	e.publishDraining()
@@ -191,8 +204,9 @@ func (e *Engine) Attach(g *Generation) error {
 	return nil
 }
 
-// Detach takes g out of force: the generation attached last before it is in force again, listeners that no generation wants leave, and such
-// storages are closed. Detaching twice does nothing.
+// Detach takes g out of force. The generation attached last before it is in force again, listeners
+// that no generation wants any more are drained or closed, and storages that none wants are closed.
+// Detaching twice does nothing.
 func (e *Engine) Detach(g *Generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -210,7 +224,7 @@ func (e *Engine) Detach(g *Generation) {
 	defer e.detaching.Store(nil)
 	e.current.Store(top)
 	if top != nil {
-		top.limit()
+		top.applyLimits()
 		e.limitMemory(top)
 	}
 	e.releaseListeners(g, rollback)
@@ -221,7 +235,7 @@ func (e *Engine) Detach(g *Generation) {
 	e.closeStorage()
 }
 
-// HandleMessage implements transport.Handler.
+// HandleMessage handles one message from the network. It implements transport.Handler.
 func (e *Engine) HandleMessage(in *transport.Inbound) {
 	if e.Bans.Banned(in.Flow.Remote.Addr()) {
 		droppedBanned.Inc()
@@ -230,17 +244,19 @@ func (e *Engine) HandleMessage(in *transport.Inbound) {
 	m := e.messages.Get().(*wire.Message)
 	defer func() {
 		if p := recover(); p != nil {
-			e.recovered(p) // m may be in any state: it is not used again
+			e.recovered(p) // m may be in any state: it does not go back into the pool
 		}
 	}()
 	e.handle(in, m)
 	e.messages.Put(m)
 }
 
-// recovered reports a panic. One bad message must not end the process, whatever is wrong with us.
+// recovered counts and logs a panic. One bad message must not end the process, whatever bug it
+// meets.
 func (e *Engine) recovered(p any) {
 	panics.Inc()
-	e.Logger().Error("panic while handling a message", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+	e.Logger().Error("panic while handling a message",
+		zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 }
 
 func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
@@ -265,7 +281,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 	if e.Transactions.Request(m, in.Flow, in.Outbox) {
 		return
 	}
-	if acknowledgesStateless(m) {
+	if isStatelessACK(m) {
 		return
 	}
 	g := e.current.Load()
@@ -273,7 +289,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		droppedIdle.Inc()
 		return
 	}
-	if begins(m) && !e.admit(in, m) {
+	if sheddable(m) && !e.admit(in, m) {
 		return
 	}
 	if g.Dispatcher.ServeRequest(in, m) || e.serveDraining(in, m) {
@@ -281,14 +297,14 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 	}
 	droppedRetired.Inc()
 	if in.Flow.Conn != nil {
-		in.Flow.Conn.Close() // the client connects anew, to where somebody listens
+		in.Flow.Conn.Close() // the client reconnects, to a listener that is in force
 	}
 }
 
-// refuse answers a request that cannot be read, statelessly, if it can be answered at all.
+// refuse answers a request that cannot be parsed, statelessly, if it has what a response needs.
 func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
 	switch {
-	case in.Err != nil: // the transport has counted it
+	case in.Err != nil: // counted by the transport
 	case err == wire.ErrTooManyHeaders:
 		droppedHeaders.Inc()
 	default:
@@ -299,11 +315,14 @@ func (e *Engine) refuse(in *transport.Inbound, m *wire.Message, err error) {
 		return
 	}
 	f := ResponseFlow(m, in.Flow)
-	b := m.AppendResponse(in.Outbox.Buffer(), perr.Status, perr.Reason, in.Flow.Remote, &wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
+	b := m.AppendResponse(in.Outbox.Buffer(), perr.Status, perr.Reason, in.Flow.Remote,
+		&wire.ResponseOptions{ToTag: StatelessTag(nil, m)})
 	_ = in.Outbox.Send(f, b)
 }
 
-// frameError returns what to answer to a message that its stream was given up for. What is wrong with the message itself may say more.
+// frameError returns what to answer to the message that a stream is closed for. err is from the
+// transport, parsed from parsing what arrived of the message: unless the message was too large,
+// that error says more.
 func frameError(err, parsed error) error {
 	var frame *transport.FrameError
 	if !errors.As(err, &frame) {
@@ -320,10 +339,12 @@ func frameError(err, parsed error) error {
 	return &wire.ParseError{Status: 400, Reason: "Malformed Message"}
 }
 
-// ConnClosed implements transport.Handler.
+// ConnClosed ends the transactions of a connection that has closed. It implements
+// transport.Handler.
 func (e *Engine) ConnClosed(c *transport.Conn, err error) { e.Transactions.ConnClosed(c, err) }
 
-// ResponseFlow returns where the response to a request is sent (RFC 3261 §18.2.2).
+// ResponseFlow returns the flow that the response to m is sent over, given the flow that m came
+// over (RFC 3261 §18.2.2, RFC 3581 §4).
 func ResponseFlow(m *wire.Message, f transport.Flow) transport.Flow {
 	if !f.Network.Reliable() {
 		f.Remote = m.ResponseAddr(f.Remote)

@@ -14,7 +14,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// answering is a dispatcher that answers everything that comes to its listeners with one reason phrase.
+// answering is a dispatcher that answers everything that comes to its listeners with one reason
+// phrase.
 type answering struct {
 	*Generation
 	reason string

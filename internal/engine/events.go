@@ -13,19 +13,25 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// bindingEvent is a binding that came or went, as events have it: no more of the binding than they tell.
+// bindingEvent describes a binding that was added or removed. It copies what the event shows, and
+// so keeps no binding in memory.
 type bindingEvent struct {
-	text    string // AOR, Contact and User-Agent, one after the other
-	ends    [2]uint16
+	text    string    // AOR, Contact and User-Agent, one after the other
+	ends    [2]uint16 // where AOR and Contact end in text
 	network transport.Network
 	source  netip.AddrPort
-	expires int64  // seconds since 1970; 0 when that is no longer of interest
-	reason  string // why it has gone
+	expires int64  // seconds since 1970; 0: not shown
+	reason  string // why it was removed; empty: it was added
 }
 
-// publish tells of a binding.
+// publish publishes an event about a binding. reason is why it was removed, empty if it was added.
 func (e *Engine) publish(typ string, b *location.Binding, reason string) {
-	d := &bindingEvent{network: b.Network(), source: b.Source(), expires: b.Expires().Unix(), reason: reason}
+	d := &bindingEvent{
+		network: b.Network(),
+		source:  b.Source(),
+		expires: b.Expires().Unix(),
+		reason:  reason,
+	}
 	if reason == removed {
 		d.expires = 0
 	}
@@ -39,13 +45,13 @@ func (e *Engine) publish(typ string, b *location.Binding, reason string) {
 	e.Events.PublishDescriber(typ, d)
 }
 
-// Why a binding has gone.
+// Reasons why a binding was removed.
 const (
 	removed = "removed"
 	expired = "expired"
 )
 
-// Describe implements events.Describer. It names things as the admin API does.
+// Describe implements events.Describer. It names the fields as the admin API does.
 func (d *bindingEvent) Describe() map[string]any {
 	m := map[string]any{
 		"aor":       d.text[:d.ends[0]],
@@ -71,7 +77,8 @@ func (d *bindingEvent) Describe() map[string]any {
 // Size implements events.Describer.
 func (d *bindingEvent) Size() int { return int(unsafe.Sizeof(*d)) + len(d.text) }
 
-// changedKeys is a user whose keys have changed. The event has what they are to show when it is read.
+// changedKeys is the event that the keys of a user have changed. It shows what the keys show when
+// the event is read, not when it was published.
 type changedKeys struct {
 	store *keys.Store
 	aor   string
@@ -89,7 +96,8 @@ func (c *changedKeys) Describe() map[string]any {
 // Size implements events.Describer.
 func (c *changedKeys) Size() int { return int(unsafe.Sizeof(*c)) + len(c.aor) }
 
-// locationOptions are the hooks of the registrations.
+// locationOptions returns the hooks through which the registrations are saved, published as events,
+// and followed by the delivery of keys.
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
 		Budget:   e.Budget,

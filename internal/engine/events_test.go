@@ -67,8 +67,8 @@ func TestRegistrationEvents(t *testing.T) {
 	})
 }
 
-// TestEventsKeepNoBinding registers a phone with long texts and removes it: its events tell of it, and keep nothing of it
-// but what they tell.
+// TestEventsKeepNoBinding registers a phone with long texts and removes it: its events tell of it,
+// and keep nothing of it but what they tell.
 func TestEventsKeepNoBinding(t *testing.T) {
 	e := newEngine(t)
 	sub := e.Events.Subscribe(0)

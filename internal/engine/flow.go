@@ -7,8 +7,9 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// SentBy returns the address by which we can be reached over a flow, for Via and Record-Route: of a connection that we made ourselves, the
-// port that we listen on, not the one the connection has.
+// SentBy returns the address at which we can be reached over a flow, for Via and Record-Route. For
+// a connection that we opened ourselves that is the port we listen on, not the connection's local
+// port.
 func (g *Generation) SentBy(f transport.Flow) netip.AddrPort {
 	if f.Listener != nil {
 		return netip.AddrPortFrom(f.Local.Addr(), f.Listener.Addr().Port())
@@ -21,9 +22,12 @@ func (g *Generation) SentBy(f transport.Flow) netip.AddrPort {
 	return f.Local
 }
 
-// FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of the generation's and fits, else from any that fits, or down a
-// connection that exists. ok is false when a connection would have to be made.
-func (e *Engine) FlowTo(g *Generation, network transport.Network, remote netip.AddrPort, preferred *transport.Listener) (f transport.Flow, ok bool) {
+// FlowTo returns a flow to an address without waiting. On UDP it is from the preferred listener, if
+// that belongs to g and can reach the address, else from the first listener that can; on a stream
+// it is an open connection. ok is false if there is none and a connection would have to be opened.
+func (e *Engine) FlowTo(
+	g *Generation, network transport.Network, remote netip.AddrPort, preferred *transport.Listener,
+) (f transport.Flow, ok bool) {
 	if network.Reliable() {
 		c, ok := e.Transport.Conn(network, remote)
 		if !ok {
@@ -31,19 +35,21 @@ func (e *Engine) FlowTo(g *Generation, network transport.Network, remote netip.A
 		}
 		return c.Flow(), true
 	}
-	if preferred != nil && slices.Contains(g.Listeners, preferred) && fits(preferred, remote.Addr()) {
+	if preferred != nil && slices.Contains(g.Listeners, preferred) &&
+		canReach(preferred, remote.Addr()) {
 		return preferred.Flow(remote), true
 	}
 	for _, l := range g.Listeners {
-		if fits(l, remote.Addr()) {
+		if canReach(l, remote.Addr()) {
 			return l.Flow(remote), true
 		}
 	}
 	return transport.Flow{}, false
 }
 
-// fits tells whether a listener can send UDP to an address: same IP version, and a socket bound to a loopback address reaches only those.
-func fits(l *transport.Listener, remote netip.Addr) bool {
+// canReach reports whether a listener can send UDP to an address: both are of one IP version, and a
+// socket bound to a loopback address reaches only loopback addresses.
+func canReach(l *transport.Listener, remote netip.Addr) bool {
 	local := l.Addr().Addr()
 	switch {
 	case l.Network() != transport.UDP:

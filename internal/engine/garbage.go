@@ -6,44 +6,48 @@ import (
 	"sync"
 )
 
-// With a million registrations 300 MB of memory live as long as the process. Go lets garbage grow to the same size before it collects it, for nothing: the
-// little that writing registrations down leaves behind can be collected when it is half of that.
+// With a million registrations 300 MB of memory live as long as the process. By default Go lets
+// garbage grow to the same size before it collects, for nothing: what saving registrations leaves
+// behind is little, and can be collected when it has reached half of that.
 const (
 	manyBindings = 100_000
 	gcPercent    = 50
 )
 
-// garbage holds what is set for the process.
+// garbage changes the garbage collector's settings, which belong to the process, and restores what
+// they were before.
 type garbage struct {
-	mu     sync.Mutex
-	set    bool
-	before int
+	mu              sync.Mutex
+	percentSet      bool
+	previousPercent int // meaningful if percentSet
 
-	memorySet    bool
-	memoryBefore int64
+	memorySet      bool
+	previousMemory int64 // meaningful if memorySet
 }
 
-// limit sets how much garbage there may be, unless the GOGC environment variable does.
-func (g *garbage) limit(bindings int) {
+// setBindings says how many bindings there are: from manyBindings on, gcPercent is in force. The
+// GOGC environment variable, if set, takes precedence.
+func (g *garbage) setBindings(bindings int) {
 	many := bindings >= manyBindings
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if many == g.set || os.Getenv("GOGC") != "" {
+	if many == g.percentSet || os.Getenv("GOGC") != "" {
 		return
 	}
-	g.set = many
+	g.percentSet = many
 	if !many {
-		debug.SetGCPercent(g.before)
+		debug.SetGCPercent(g.previousPercent)
 		return
 	}
-	g.before = debug.SetGCPercent(gcPercent)
-	if g.before < gcPercent { // off, or tighter already
-		debug.SetGCPercent(g.before)
+	g.previousPercent = debug.SetGCPercent(gcPercent)
+	if g.previousPercent < gcPercent { // off (negative), or tighter already
+		debug.SetGCPercent(g.previousPercent)
 	}
 }
 
-// limitMemory sets how many bytes the Go runtime may take before it collects garbage as often as it can, unless the GOMEMLIMIT environment variable does. 0 is
-// what it was before.
+// limitMemory sets how many bytes the Go runtime may take before it collects garbage as often as it
+// can; 0 restores what it was before. The GOMEMLIMIT environment variable, if set, takes
+// precedence.
 func (g *garbage) limitMemory(limit int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -51,10 +55,10 @@ func (g *garbage) limitMemory(limit int64) {
 	case os.Getenv("GOMEMLIMIT") != "":
 	case limit > 0:
 		if before := debug.SetMemoryLimit(limit); !g.memorySet {
-			g.memorySet, g.memoryBefore = true, before
+			g.memorySet, g.previousMemory = true, before
 		}
 	case g.memorySet:
 		g.memorySet = false
-		debug.SetMemoryLimit(g.memoryBefore)
+		debug.SetMemoryLimit(g.previousMemory)
 	}
 }

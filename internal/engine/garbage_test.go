@@ -22,7 +22,7 @@ func TestGarbage(t *testing.T) {
 		for _, step := range []struct{ bindings, want int }{
 			{manyBindings - 1, before}, {manyBindings, min(before, gcPercent)}, {10 * manyBindings, min(before, gcPercent)}, {0, before}, {0, before},
 		} {
-			g.limit(step.bindings)
+			g.setBindings(step.bindings)
 			if got := percent(); got != step.want {
 				t.Errorf("with %d before and %d bindings it is %d, want %d", before, step.bindings, got, step.want)
 			}
@@ -33,7 +33,7 @@ func TestGarbage(t *testing.T) {
 	var g garbage
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	g.limit(manyBindings)
+	g.setBindings(manyBindings)
 	if got := debug.SetGCPercent(100); got != 100 {
 		t.Errorf("GOGC says 100, it is %d", got)
 	}

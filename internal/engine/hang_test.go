@@ -29,19 +29,20 @@ func (h hanging) Close() error {
 	return h.Memory.Close()
 }
 
-// TestStorageThatHangs: neither a stop nor a reload waits for ever, and the log says what is missing.
+// TestStorageThatHangs: neither a stop nor a reload waits for ever, and the log says what is
+// missing.
 func TestStorageThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hanging{store.NewMemory(), make(chan struct{})}
 		core, logs := observer.New(zap.ErrorLevel)
 		e := newEngine(t)
-		g := stored(&place{name: "hanging", open: func() (storage.Engine, error) { return h, nil }})
+		g := stored(&countingStorage{name: "hanging", open: func() (storage.Engine, error) { return h, nil }})
 		g.Logger = zap.New(core)
 		mustAttach(t, e, g)
 		for _, user := range []string{"alice", "bob", "carol"} {
 			register(t, e, user, 1, time.Hour)
 		}
-		other := stored(&place{name: "other", open: func() (storage.Engine, error) { return hanging{store.NewMemory(), h.hold}, nil }})
+		other := stored(&countingStorage{name: "other", open: func() (storage.Engine, error) { return hanging{store.NewMemory(), h.hold}, nil }})
 		other.Logger = g.Logger
 		start := time.Now()
 		mustAttach(t, e, other)

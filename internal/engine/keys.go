@@ -8,12 +8,18 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-// newKeys makes the store of what keys should show.
+// newKeys returns the store of what the keys of each user should show.
 func (e *Engine) newKeys() *keys.Store {
-	return keys.New(keys.Options{Budget: e.Budget, OnChange: e.keysChanged, Registered: e.eachRegistered, Logger: e.Logger})
+	return keys.New(keys.Options{
+		Budget:     e.Budget,
+		OnChange:   e.keysChanged,
+		Registered: e.eachRegistered,
+		Logger:     e.Logger,
+	})
 }
 
-// keysChanged is told that what the keys of an address-of-record should show may have changed. It must not block.
+// keysChanged is called when what the keys of an address-of-record should show may have changed. It
+// must not block.
 func (e *Engine) keysChanged(aor string) {
 	if !e.starting.Load() {
 		e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
@@ -21,6 +27,7 @@ func (e *Engine) keysChanged(aor string) {
 	e.Delivery.Changed(aor)
 }
 
+// eachRegistered calls f with every address-of-record that has a binding.
 func (e *Engine) eachRegistered(f func(aor string)) {
 	e.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
 		f(aor)
@@ -28,7 +35,8 @@ func (e *Engine) eachRegistered(f func(aor string)) {
 	})
 }
 
-// useKeys puts what g says about keys in force. What can't be read is in memory as it was. The caller holds the lock.
+// useKeys applies what g says about keys: their storage and their profiles. If the storage cannot
+// be read, the keys in memory stay as they are. The caller holds e.mu.
 func (e *Engine) useKeys(g *Generation) {
 	if g == nil {
 		_ = e.Keys.SwitchTo(nil)
@@ -41,7 +49,7 @@ func (e *Engine) useKeys(g *Generation) {
 	e.Keys.SetProfiles(g.Profiles, g.Models)
 }
 
-// SetProfiles changes the profiles of a generation.
+// SetProfiles changes the key profiles of a generation, at once if it is in force.
 func (e *Engine) SetProfiles(g *Generation, list []keys.ProfileConfig) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

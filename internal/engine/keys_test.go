@@ -74,7 +74,8 @@ func TestKeysAreThoseOfTheStorage(t *testing.T) {
 	mustAttach(t, e, g)
 	set(t, e, keys.Admin, 1, "one", 0)
 
-	// A configuration that another app makes fail is detached before the one that it was to replace.
+	// A configuration that another app makes fail is detached before the one that it was to
+	// replace.
 	failing := stored(two)
 	failing.Profiles = profile("second")
 	mustAttach(t, e, failing)
@@ -142,7 +143,7 @@ func TestKeysOfAHangingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
 		h := hanging{store.NewMemory(), make(chan struct{})}
-		g := mustAttach(t, e, stored(&place{name: "hanging", open: func() (storage.Engine, error) { return h, nil }}))
+		g := mustAttach(t, e, stored(&countingStorage{name: "hanging", open: func() (storage.Engine, error) { return h, nil }}))
 		start := time.Now()
 		err := e.Keys.Apply(t.Context(), []keys.Change{{AOR: alice, Layer: keys.Admin, Record: &keys.Record{Key: 1}}})
 		if !errors.Is(err, keys.ErrHangs) {
@@ -157,7 +158,8 @@ func TestKeysOfAHangingDisk(t *testing.T) {
 	})
 }
 
-// TestProfilesReachTheRegistered: a configuration that changes profiles tells of those who have a phone, and only if it does.
+// TestProfilesReachTheRegistered: a configuration that changes profiles tells of those who have a
+// phone, and only if it does.
 func TestProfilesReachTheRegistered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)

@@ -18,7 +18,8 @@ import (
 // killFile names the file of the process that is to be killed.
 const killFile = "CADDYSIP_TEST_KILL_FILE"
 
-// TestKill kills a server with SIGKILL in the middle of its work. Each registration that it said to be in the file is there, and the file can be used.
+// TestKill kills a server with SIGKILL in the middle of its work. Each registration that it said to
+// be in the file is there, and the file can be used.
 func TestKill(t *testing.T) {
 	if path := os.Getenv(killFile); path != "" {
 		registerForEver(t, path)

@@ -11,19 +11,21 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// DefaultGrace is how long a listener that was removed goes on: the longest that a transaction lives (RFC 3261 §17.1.1.2, 64*T1).
+// DefaultGrace is how long a removed listener is drained: as long as a transaction can live, 64*T1
+// (RFC 3261 §17.1.1.2).
 const DefaultGrace = 32 * time.Second
 
-// listener is an open listener. One that no generation wants any more is draining: what is under way there, and what is still sent there, is
-// served for the grace period by the generation that had it last.
+// listener is an open listener. One that no generation wants any more drains: for the grace period
+// the generation that had it last serves what is under way there and what still arrives.
 type listener struct {
 	*transport.Listener
-	last  *Generation // whose it was; nil if it has always been wanted
-	timer *time.Timer // ends the grace period; nil while a generation wants it
+	last  *Generation // the generation that serves it while it drains; nil: none wanted it to drain
+	timer *time.Timer // ends the grace period; nil unless it drains
 }
 
-// openListeners opens what g wants and is not open yet. An address may overlap with one that only other generations want: a listener
-// that is moved from all addresses to one, or the other way, changes without a gap. The caller holds the lock.
+// openListeners opens the listeners that g wants and that are not open yet. An address may overlap
+// with that of a listener which only other generations want: a listener that moves from all
+// addresses to one, or back, changes without a gap. The caller holds e.mu.
 func (e *Engine) openListeners(g *Generation) error {
 	var others []*transport.Listener
 	for a, l := range e.listeners {
@@ -52,8 +54,8 @@ func (e *Engine) openListeners(g *Generation) error {
 	return nil
 }
 
-// limit puts the limits of g in force on its listeners. The caller holds the lock.
-func (g *Generation) limit() {
+// applyLimits puts the limits of g in force on its listeners. The caller holds the engine's lock.
+func (g *Generation) applyLimits() {
 	for i, l := range g.Listeners {
 		var limits *transport.Limits
 		if g.Limits != nil {
@@ -63,7 +65,7 @@ func (g *Generation) limit() {
 	}
 }
 
-// undrain ends the grace period of those listeners that g wants again. The caller holds the lock.
+// undrain stops the draining of those listeners that g wants again. The caller holds e.mu.
 func (e *Engine) undrain(g *Generation) {
 	for _, a := range g.Listen {
 		if l := e.listeners[a]; l.timer != nil {
@@ -73,8 +75,10 @@ func (e *Engine) undrain(g *Generation) {
 	}
 }
 
-// releaseListeners lets go of the listeners that no generation wants now that g has gone. When g has been in force they leave in peace; what a
-// load that failed has opened is closed at once, and so is everything when nothing is left. The caller holds the lock.
+// releaseListeners drains or closes the listeners that no generation wants, now that g is off the
+// stack. If g was in force they drain. If g was a configuration that failed to load (rollback),
+// what it opened is closed at once. When the stack is empty everything is closed. The caller holds
+// e.mu.
 func (e *Engine) releaseListeners(g *Generation, rollback bool) {
 	for a, l := range e.listeners {
 		switch wanted := e.wants(a); {
@@ -94,11 +98,14 @@ func (e *Engine) releaseListeners(g *Generation, rollback bool) {
 	}
 }
 
+// wants reports whether any generation on the stack wants a listener at a.
 func (e *Engine) wants(a Address) bool {
-	return slices.ContainsFunc(e.stack, func(g *Generation) bool { return slices.Contains(g.Listen, a) })
+	return slices.ContainsFunc(e.stack, func(g *Generation) bool {
+		return slices.Contains(g.Listen, a)
+	})
 }
 
-// drain begins the grace period of a listener.
+// drain starts the grace period of a listener. The caller holds e.mu.
 func (e *Engine) drain(a Address, l *listener) {
 	grace := e.stack[len(e.stack)-1].Grace
 	var timer *time.Timer
@@ -106,7 +113,7 @@ func (e *Engine) drain(a Address, l *listener) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if l.timer != timer {
-			return // somebody wants it again, or it is closed
+			return // a generation wants it again, or it is closed
 		}
 		l.timer = nil
 		if !e.covered(a) {
@@ -117,18 +124,22 @@ func (e *Engine) drain(a Address, l *listener) {
 	})
 	l.timer = timer
 	if !e.covered(a) {
-		e.Logger().Info("a listener was removed: what is under way there has time to end", zap.Stringer("address", a), zap.Duration("grace_period", grace))
+		e.Logger().Info("a listener was removed: what is under way there has time to end",
+			zap.Stringer("address", a), zap.Duration("grace_period", grace))
 	}
 }
 
-// covered tells whether a listener in force takes what is sent to an address, as one on all addresses does. Such an address is not closed: there is no way
-// to do that without losing what just arrives.
+// covered reports whether a listener in force also takes what is sent to an address, as one on all
+// addresses does. A listener at such an address is not closed: the kernel would lose what is queued
+// on its socket.
 func (e *Engine) covered(a Address) bool {
 	g := e.current.Load()
-	return g != nil && slices.ContainsFunc(g.Listeners, func(l *transport.Listener) bool { return l.Network() == a.Network && l.Covers(a.Addr) })
+	return g != nil && slices.ContainsFunc(g.Listeners, func(l *transport.Listener) bool {
+		return l.Network() == a.Network && l.Covers(a.Addr)
+	})
 }
 
-// closeListener closes a listener at once, with its connections. The caller holds the lock.
+// closeListener closes a listener at once, and its connections. The caller holds e.mu.
 func (e *Engine) closeListener(a Address) {
 	l := e.listeners[a]
 	delete(e.listeners, a)
@@ -142,7 +153,8 @@ func (e *Engine) closeListener(a Address) {
 	e.Transport.CloseOrphans()
 }
 
-// publishDraining publishes which generation serves the listeners that the one in force doesn't have. The caller holds the lock.
+// publishDraining publishes, for the path of packets, which generation serves each listener that
+// the one in force does not have. The caller holds e.mu.
 func (e *Engine) publishDraining() {
 	draining := make(map[*transport.Listener]*Generation)
 	for _, l := range e.listeners {
@@ -158,7 +170,8 @@ func (e *Engine) publishDraining() {
 	e.draining.Store(&draining)
 }
 
-// serveDraining gives a request to the generation that had its listener last. False means that nobody has it.
+// serveDraining gives a request to the generation that had its listener last, and returns false if
+// there is none.
 func (e *Engine) serveDraining(in *transport.Inbound, m *wire.Message) bool {
 	draining := e.draining.Load()
 	if draining == nil {

@@ -66,7 +66,8 @@ func TestGracePeriod(t *testing.T) {
 	wantOpen(t, e, 2)
 }
 
-// TestMove moves a listener to all addresses and back. The one that was there first stays open, as closing it could lose what has just come.
+// TestMove moves a listener to all addresses and back. The one that was there first stays open, as
+// closing it could lose what has just come.
 func TestMove(t *testing.T) {
 	e := New()
 	defer e.Destruct()

@@ -8,9 +8,10 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// TrustsPath reports whether a Path is followed: the REGISTER came from one of the edge proxies, and the first of its
-// values, which says where requests are sent, is at one of them. A name is looked up for nobody else; what it leads to is held
-// against edges when it is known.
+// TrustsPath reports whether a Path is followed: the REGISTER came from one of the edge proxies,
+// and the first value of Path, which says where requests are sent, points at one of them. If that
+// is a host name, it is looked up later, for nobody but them, and the addresses it resolves to are
+// checked against edges then.
 func TrustsPath(edges ipset.Set, source netip.Addr, path []byte) bool {
 	if len(path) == 0 || !edges.Contains(source) {
 		return false
@@ -28,9 +29,10 @@ func TrustsPath(edges ipset.Set, source netip.Addr, path []byte) bool {
 	return !literal || edges.Contains(addr)
 }
 
-// PathTo returns the Path by which requests reach a phone (RFC 3327), nil when there is none, and the edge proxies, one of which
-// its first value must lead to. What the configuration in force does not believe is none: it may have been registered under
-// another one, or before the last restart.
+// PathTo returns the Path by which requests reach a phone (RFC 3327), and the edge proxies, one of
+// which its first value must resolve to. It returns nil when there is no Path, and also for a Path
+// that the generation in force does not trust: the phone may have registered under another
+// configuration, or before the last restart.
 func (e *Engine) PathTo(b *location.Binding) (path []byte, edges ipset.Set) {
 	text := b.Path()
 	if text == "" {

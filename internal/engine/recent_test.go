@@ -34,7 +34,7 @@ Content-Length: 0
 func TestRecent(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		start time.Duration // since the halves were turned
+		start time.Duration // since the halves were rotated
 		after time.Duration
 		want  bool
 	}{
@@ -78,7 +78,7 @@ func TestRecentUnderLoad(t *testing.T) {
 			if i >= 32 && !c.remember(i-32) {
 				t.Fatalf("%d has been seen 32 s ago", i-32)
 			}
-			if n := len(c.now) + len(c.old); n > 3*int(recentTime/time.Second) {
+			if n := len(c.current) + len(c.previous); n > 3*int(recentTime/time.Second) {
 				t.Fatalf("%d are remembered", n)
 			}
 			time.Sleep(time.Second)
@@ -91,7 +91,7 @@ func TestRecentIsBounded(t *testing.T) {
 	for i := range uint64(2*recentMax + 10) {
 		c.remember(i)
 	}
-	if n := len(c.now) + len(c.old); n > 2*recentMax {
+	if n := len(c.current) + len(c.previous); n > 2*recentMax {
 		t.Errorf("%d are remembered", n)
 	}
 	if !c.remember(2*recentMax) || !c.remember(recentMax+100) {

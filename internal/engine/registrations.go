@@ -13,10 +13,10 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// bucketRegistrations has a key for each address-of-record that has bindings.
+// bucketRegistrations is the bucket that holds a key for each address-of-record that has bindings.
 const bucketRegistrations = "registrations"
 
-// Storage returns the storage of the configuration in force, nil if there is none.
+// Storage returns the storage of the generation in force, nil if there is none.
 func (e *Engine) Storage() storage.Engine {
 	if g := e.current.Load(); g != nil {
 		return g.storage
@@ -24,8 +24,9 @@ func (e *Engine) Storage() storage.Engine {
 	return nil
 }
 
-// openStorage opens the storage that g wants, unless it is open, and restores the registrations that are in it. Those that are in memory stay: a
-// phone that is registered now knows better. The caller holds the lock.
+// openStorage opens the storage that g wants, unless it is open, and restores the registrations in
+// it. A binding that is in memory is not replaced: a phone that is registered now knows better. The
+// caller holds e.mu.
 func (e *Engine) openStorage(g *Generation) error {
 	if g.Storage == nil {
 		return nil
@@ -48,40 +49,54 @@ func (e *Engine) openStorage(g *Generation) error {
 	return nil
 }
 
-// restore puts back the registrations that are stored.
+// restore reads the stored registrations into memory. One that cannot be read is logged and
+// skipped.
 func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	start := time.Now()
 	n := 0
-	_, err := s.Range(context.Background(), bucketRegistrations, "", func(entry storage.Entry) error {
-		records, err := location.ParseStored(entry.Key, entry.Value)
-		for i := range records {
-			e.markRestored(records[i].Source.Addr(), records[i].AOR)
-		}
-		err = cmp.Or(err, e.Location.Restore(records...))
-		if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
-			e.limitGarbage()
-		}
-		if err != nil {
-			logger.Error("a stored registration is lost", zap.Error(err)) // the others are not
-		}
-		return nil
-	})
+	_, err := s.Range(
+		context.Background(),
+		bucketRegistrations,
+		"",
+		func(entry storage.Entry) error {
+			records, err := location.ParseStored(entry.Key, entry.Value)
+			for i := range records {
+				e.markRestored(records[i].Source.Addr(), records[i].AOR)
+			}
+			err = cmp.Or(err, e.Location.Restore(records...))
+			if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
+				e.limitGarbage()
+			}
+			if err != nil {
+				logger.Error(
+					"a stored registration is lost",
+					zap.Error(err),
+				) // the others are restored
+			}
+			return nil
+		},
+	)
 	if err != nil {
 		_ = s.Close()
 		return err
 	}
 	if n > 0 {
-		logger.Info("registrations restored", zap.Int("contacts", n), zap.Duration("took", time.Since(start)))
+		logger.Info(
+			"registrations restored",
+			zap.Int("contacts", n),
+			zap.Duration("took", time.Since(start)),
+		)
 	}
 	return nil
 }
 
+// limitGarbage adapts the garbage collector to the number of bindings.
 func (e *Engine) limitGarbage() {
 	_, n := e.Location.Len()
-	e.garbage.limit(n)
+	e.garbage.setBindings(n)
 }
 
-// useStorage makes the storage of g the one that registrations are written to. The caller holds the lock.
+// useStorage directs the writing of registrations to the storage of g. The caller holds e.mu.
 func (e *Engine) useStorage(g *Generation) {
 	if g == nil {
 		e.registrations.SwitchTo(nil, false)
@@ -89,13 +104,13 @@ func (e *Engine) useStorage(g *Generation) {
 	}
 	s := g.storage
 	if _, ok := s.(*store.Memory); ok {
-		s = nil // what would be kept there is in memory anyway
+		s = nil // what would be saved there is in memory anyway
 	}
 	e.registrations.SwitchTo(s, g.restored)
 	g.restored = false
 }
 
-// closeStorage closes the engines that no generation wants. The caller holds the lock.
+// closeStorage closes the storages that no generation wants. The caller holds e.mu.
 func (e *Engine) closeStorage() {
 	for identity, s := range e.stores {
 		if e.wantsStorage(s) {
@@ -112,7 +127,8 @@ func (e *Engine) closeStorage() {
 // closeTime is how long a storage may take to close.
 const closeTime = 10 * time.Second
 
-// closeInTime closes a storage. One whose disk does not answer is left as it is: neither a stop nor a reload waits for it for ever.
+// closeInTime closes a storage. One whose disk does not answer within closeTime is abandoned, so
+// that neither a stop nor a reload waits for it for ever.
 func closeInTime(s storage.Engine) error {
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
@@ -126,6 +142,7 @@ func closeInTime(s storage.Engine) error {
 	}
 }
 
+// wantsStorage reports whether any generation on the stack uses s.
 func (e *Engine) wantsStorage(s storage.Engine) bool {
 	for _, g := range e.stack {
 		if g.storage == s {
@@ -135,7 +152,7 @@ func (e *Engine) wantsStorage(s storage.Engine) bool {
 	return false
 }
 
-// source is how the registrations are written down.
+// source returns how the registrations are read for saving.
 func (e *Engine) source() store.Source {
 	return store.Source{
 		Bucket: bucketRegistrations,

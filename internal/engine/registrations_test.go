@@ -22,22 +22,22 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// place is a storage that counts how often it is opened.
-type place struct {
+// countingStorage is a storage that counts how often it is opened.
+type countingStorage struct {
 	name   string
 	open   func() (storage.Engine, error)
 	opened int
 }
 
-func (p *place) Identity() string { return p.name }
+func (p *countingStorage) Identity() string { return p.name }
 
-func (p *place) Open(context.Context) (storage.Engine, error) {
+func (p *countingStorage) Open(context.Context) (storage.Engine, error) {
 	p.opened++
 	return p.open()
 }
 
-func file(path string) *place {
-	return &place{name: "bolt:" + path, open: func() (storage.Engine, error) {
+func file(path string) *countingStorage {
+	return &countingStorage{name: "bolt:" + path, open: func() (storage.Engine, error) {
 		b, err := store.OpenBolt(path)
 		if err != nil {
 			return nil, err
@@ -216,7 +216,8 @@ func TestReloadKeepsTheStorageOpen(t *testing.T) {
 	}
 }
 
-// TestRollbackWritesWhereItWasBefore: a configuration that another app makes fail is detached before the one that it was to replace.
+// TestRollbackWritesWhereItWasBefore: a configuration that another app makes fail is detached
+// before the one that it was to replace.
 func TestRollbackWritesWhereItWasBefore(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.db"), filepath.Join(dir, "two.db")
@@ -235,7 +236,7 @@ func TestRollbackWritesWhereItWasBefore(t *testing.T) {
 
 func TestMemoryIsNotWrittenTwice(t *testing.T) {
 	e := newEngine(t)
-	m := &place{name: "memory", open: func() (storage.Engine, error) { return store.NewMemory(), nil }}
+	m := &countingStorage{name: "memory", open: func() (storage.Engine, error) { return store.NewMemory(), nil }}
 	g := mustAttach(t, e, stored(m))
 	register(t, e, "alice", 1, time.Hour)
 	path := filepath.Join(t.TempDir(), "sip.db")
@@ -252,11 +253,11 @@ func TestStorageThatCannotBeOpened(t *testing.T) {
 	g := mustAttach(t, e, stored(file(filepath.Join(dir, "sip.db"))))
 	register(t, e, "alice", 1, time.Hour)
 	open := e.Storage()
-	failing := &place{name: "failing", open: func() (storage.Engine, error) { return nil, errors.New("no such luck") }}
+	failing := &countingStorage{name: "failing", open: func() (storage.Engine, error) { return nil, errors.New("no such luck") }}
 	if err := e.Attach(stored(failing)); err == nil || !strings.Contains(err.Error(), "no such luck") {
 		t.Fatalf("error is %v", err)
 	}
-	unreadable := &place{name: "unreadable", open: func() (storage.Engine, error) {
+	unreadable := &countingStorage{name: "unreadable", open: func() (storage.Engine, error) {
 		m := store.NewMemory()
 		return m, m.Close()
 	}}
@@ -309,7 +310,8 @@ func TestOneDamagedRecord(t *testing.T) {
 	wantUsers(t, e, "bob")
 }
 
-// TestManyRegistrations: all are there again, each once, though more are changed than one batch holds.
+// TestManyRegistrations: all are there again, each once, though more are changed than one batch
+// holds.
 func TestManyRegistrations(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sip.db")
 	e := newEngine(t)

@@ -7,10 +7,11 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// seed makes the tags and branches of this process unguessable.
+// seed makes the tags and branches of this process unpredictable to others.
 var seed = maphash.MakeSeed()
 
-// StatelessTag appends the To tag for a response to m: the same for a retransmission, as RFC 3261 §8.2.7 asks of a stateless UAS.
+// StatelessTag appends the To tag for a response to m: the same one for a retransmission, as RFC
+// 3261 §8.2.7 demands of a stateless UAS.
 func StatelessTag(dst []byte, m *wire.Message) []byte {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -22,8 +23,9 @@ func StatelessTag(dst []byte, m *wire.Message) []byte {
 	return AppendHex(dst, h.Sum64())
 }
 
-// acknowledgesStateless tells whether m is the ACK to a final response that we sent without a transaction: its To tag is the one we gave.
-func acknowledgesStateless(m *wire.Message) bool {
+// isStatelessACK reports whether m is the ACK to a final response that we sent without a
+// transaction: its To tag is the one we gave.
+func isStatelessACK(m *wire.Message) bool {
 	if m.Method != wire.ACK || len(m.ToTag()) != 16 {
 		return false
 	}
@@ -31,13 +33,16 @@ func acknowledgesStateless(m *wire.Message) bool {
 	return string(m.ToTag()) == string(StatelessTag(buf[:0], m))
 }
 
-// LoopHash returns a hash of what decides how a request is routed, for the branch of the Via that a proxy adds (RFC 3261 §16.6 step 8): a
-// request that comes back with the same hash is a loop, with another one a spiral.
+// LoopHash returns a hash of everything that decides how a request is routed, for the branch of the
+// Via that a proxy adds (RFC 3261 §16.6 step 8): a request that comes back with the same hash is a
+// loop, one with another hash a spiral.
 func LoopHash(m *wire.Message) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	h.Write(m.RequestURI())
-	for _, id := range [...]wire.HeaderID{wire.From, wire.To, wire.CallID, wire.Route, wire.ProxyRequire} {
+	for _, id := range [...]wire.HeaderID{
+		wire.From, wire.To, wire.CallID, wire.Route, wire.ProxyRequire,
+	} {
 		h.WriteByte(0)
 		for v := m.Values(id); v.Next(); {
 			h.Write(v.Value())
@@ -51,7 +56,8 @@ func LoopHash(m *wire.Message) uint64 {
 	return h.Sum64()
 }
 
-// StatelessBranch returns the number for the branch of a request that is forwarded statelessly: the same for a retransmission (RFC 3261 §16.11).
+// StatelessBranch returns the number for the branch of a request that is forwarded statelessly: the
+// same one for a retransmission (RFC 3261 §16.11).
 func StatelessBranch(m *wire.Message) uint64 {
 	return maphash.Bytes(seed, m.Via.Branch)
 }

@@ -26,7 +26,7 @@ func TestStatelessTag(t *testing.T) {
 
 	ack := func(edits ...string) bool {
 		text := strings.NewReplacer("INVITE", "ACK", "To: <sip:bob@example.com>", "To: <sip:bob@example.com>;tag="+tag).Replace(invite)
-		return acknowledgesStateless(message(t, strings.NewReplacer(edits...).Replace(text)))
+		return isStatelessACK(message(t, strings.NewReplacer(edits...).Replace(text)))
 	}
 	if !ack() {
 		t.Error("the ACK is not recognised")

@@ -58,7 +58,8 @@ func TestValidated(t *testing.T) {
 	})
 }
 
-// TestValidatedFull proves many more than there is room for: the memory stays what it is, and nobody is proven who has not shown it.
+// TestValidatedFull proves many more than there is room for: the memory stays what it is, and
+// nobody is proven who has not shown it.
 func TestValidatedFull(t *testing.T) {
 	e := newEngineForValidation()
 	const n = 4 * validatedSets * validatedWays
