@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/internal/directive"
-	"github.com/caddysip/caddysip/module"
+	"github.com/caddysip/caddysip/module/keyprofile"
 )
 
 // keys reads what function keys show.
@@ -39,7 +39,7 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 	if err := directive.NoArgs(d); err != nil {
 		return err
 	}
-	k := new(module.Keys)
+	k := new(keyprofile.Config)
 	a.Keys = k
 	return directive.Block(d, "keys", directive.Options{
 		"profile": func(d *caddyfile.Dispenser) error {
@@ -64,14 +64,14 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 
 // parseCredentials reads what phones are answered with. A user and a password on the line, which are the same for all
 // phones, load and answer nothing. No error has a word of them.
-func parseCredentials(d *caddyfile.Dispenser) (*module.KeyCredentials, error) {
+func parseCredentials(d *caddyfile.Dispenser) (*keyprofile.Credentials, error) {
 	if args := d.RemainingArgs(); len(args) > 0 {
 		if len(args) != 2 {
 			return nil, d.Err("credentials are a block with realm, username and password")
 		}
-		return &module.KeyCredentials{Username: args[0], Password: args[1]}, directive.NoBlock(d, "credentials")
+		return &keyprofile.Credentials{Username: args[0], Password: args[1]}, directive.NoBlock(d, "credentials")
 	}
-	c := new(module.KeyCredentials)
+	c := new(keyprofile.Credentials)
 	err := directive.Block(d, "credentials", directive.Options{
 		"realm":    directive.Text(&c.Realm),
 		"username": directive.Text(&c.Username),
@@ -99,11 +99,11 @@ func parseCredentials(d *caddyfile.Dispenser) (*module.KeyCredentials, error) {
 //	}
 //
 // Lines of the same name add up, except for members.
-func parseProfile(d *caddyfile.Dispenser) (*module.KeyProfile, error) {
+func parseProfile(d *caddyfile.Dispenser) (*keyprofile.Profile, error) {
 	if !d.NextArg() {
 		return nil, d.Err("profile needs a name")
 	}
-	p := &module.KeyProfile{Name: d.Val()}
+	p := &keyprofile.Profile{Name: d.Val()}
 	if d.NextArg() {
 		return nil, d.Errf("profile has one name: found '%s' behind it", d.Val())
 	}
@@ -142,11 +142,11 @@ func parseProfile(d *caddyfile.Dispenser) (*module.KeyProfile, error) {
 //		action invite|message
 //		locked
 //	}
-func parseKey(d *caddyfile.Dispenser) (*module.ProfileKey, error) {
+func parseKey(d *caddyfile.Dispenser) (*keyprofile.Key, error) {
 	if !d.NextArg() {
 		return nil, d.Err("key needs the number of the key, as in key 1")
 	}
-	k := new(module.ProfileKey)
+	k := new(keyprofile.Key)
 	var err error
 	if k.Key, err = strconv.Atoi(d.Val()); err != nil {
 		return nil, d.Errf("the key '%s' is no number", d.Val())
@@ -214,7 +214,7 @@ func properties(d *caddyfile.Dispenser) (list [][]string) {
 }
 
 // setProperty sets a property of a key.
-func setProperty(d *caddyfile.Dispenser, k *module.ProfileKey, words []string) error {
+func setProperty(d *caddyfile.Dispenser, k *keyprofile.Key, words []string) error {
 	name := words[0]
 	fields := map[string]*string{"label": &k.Label, "number": &k.Number, "light": &k.Light, "color": &k.Color, "action": &k.Action}
 	switch {
@@ -234,11 +234,11 @@ func setProperty(d *caddyfile.Dispenser, k *module.ProfileKey, words []string) e
 }
 
 // parsePhoneModel reads a model of phones.
-func parsePhoneModel(d *caddyfile.Dispenser) (*module.PhoneModel, error) {
+func parsePhoneModel(d *caddyfile.Dispenser) (*keyprofile.Model, error) {
 	if !d.NextArg() {
 		return nil, d.Err("model needs a name, as in model D785")
 	}
-	m := &module.PhoneModel{Name: d.Val()}
+	m := &keyprofile.Model{Name: d.Val()}
 	if d.NextArg() {
 		return nil, d.Errf("model has one name: found '%s' behind it", d.Val())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/metrics"
+	"github.com/caddysip/caddysip/module/keyprofile"
 	_ "github.com/caddysip/caddysip/module/storage" // the default
 	"github.com/caddysip/caddysip/storage"
 )
@@ -59,7 +60,7 @@ type App struct {
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sip.storage inline_key=module"`
 
 	// What function keys of Snom phones show, and how they are told.
-	Keys *Keys `json:"keys,omitempty"`
+	Keys *keyprofile.Config `json:"keys,omitempty"`
 
 	// How long a listener that a new configuration removes goes on, with the routes it had: calls that are being set up there, and requests
 	// that are on their way, have that time to end. After it its connections are closed. Default: 32 seconds, which no transaction

@@ -1,4 +1,4 @@
-package module_test
+package keyprofile_test
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	_ "github.com/caddysip/caddysip/handler/respond"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
@@ -81,7 +82,7 @@ func TestKeyProfiles(t *testing.T) {
 			}
 		}
 		%s {
-			act tell one
+			respond 404
 		}
 	}
 }

@@ -1,0 +1,103 @@
+package keyprofile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
+)
+
+// Profile gives keys to users and phones. It is for those of whom all that it says is true; one that
+// says nothing is for everybody.
+//
+// Users and MembersFile both name users: with both, being in one of them is enough. UserAgents and
+// Models then say on which of the users' phones the keys are.
+type Profile struct {
+	// The name, for whoever reads the configuration and the log.
+	Name string `json:"name"`
+
+	// Users, by the user part of their address-of-record: one of these globs must match. * stands
+	// for any text, ? for a character.
+	Users []string `json:"users,omitempty"`
+
+	// A file with more users; ParseMembers says what is in it. The file is read again when it
+	// changes. Placeholders are allowed.
+	MembersFile string `json:"members_file,omitempty"`
+
+	// Phones, by their User-Agent: one of these globs must match. Case does not matter.
+	UserAgents []string `json:"user_agents,omitempty"`
+
+	// Phones, by their model, such as 370 or D785. Case and the D do not matter.
+	Models []string `json:"models,omitempty"`
+
+	// The keys.
+	Keys []*Key `json:"keys,omitempty"`
+}
+
+// Validate returns what is wrong with the profile.
+func (p *Profile) Validate() error {
+	if p.Name == "" {
+		return errors.New("it needs a name")
+	}
+	if slices.Contains(p.Users, "") || slices.Contains(p.UserAgents, "") {
+		return errors.New("an empty glob matches nobody")
+	}
+	for _, name := range p.Models {
+		if err := checkModel(name); err != nil {
+			return fmt.Errorf("model %w", err)
+		}
+	}
+	for i, k := range p.Keys {
+		if err := k.Validate(); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(p.Keys[:i], func(o *Key) bool { return o.Key == k.Key }) {
+			return fmt.Errorf("key %d is there twice", k.Key)
+		}
+	}
+	return nil
+}
+
+// Key is what a profile says about a key of a phone. It is sent as a whole: what is left out has its
+// default, whatever the phone showed before.
+type Key struct {
+	// The number of the key, 1 to 999. On the phone it is a key of the type Button, with this
+	// number.
+	Key int `json:"key"`
+
+	// The lamp: on, off, hold, park, pickup, message, offline, seized, record or error. Default:
+	// off.
+	Light string `json:"light,omitempty"`
+
+	// The colour of the lamp: red, green, orange, local or remote. Default: the phone's own.
+	Color string `json:"color,omitempty"`
+
+	// The text beside the key, at most 255 bytes.
+	Label string `json:"label,omitempty"`
+
+	// What the key dials, at most 255 bytes. Default: pressing it does nothing.
+	Number string `json:"number,omitempty"`
+
+	// What pressing the key sends: invite or message. Default: invite.
+	Action string `json:"action,omitempty"`
+
+	// Whether users can't change it.
+	Locked bool `json:"locked,omitempty"`
+}
+
+// Validate returns what is wrong with the key.
+func (k *Key) Validate() error {
+	r := keys.Record{
+		Key:    k.Key,
+		Light:  k.Light,
+		Color:  k.Color,
+		Label:  k.Label,
+		Number: k.Number,
+		Action: k.Action,
+	}
+	if err := r.Validate(); err != nil {
+		return fmt.Errorf("key %d: %w", k.Key, err)
+	}
+	return nil
+}
