@@ -33,29 +33,34 @@ func (r *Request) Hold() (release func(), ok bool) {
 	return func() { b.Give(budget.Waiting, n) }, true
 }
 
-// Go keeps the request and runs f on another goroutine, where it may block; an error that f returns goes the way of every
-// handler's error. pool names what f waits for, as PoolHTTP or a name of the handler's own: what is slow in one pool does
-// not hold up another, and what is slow for one user leaves room for others. When too much is waiting in the pool already
-// the request is answered 503 with Retry-After instead.
+// Go keeps the request and runs f on another goroutine, where it may block; an error that f returns
+// goes the way of every handler's error. pool names what f waits for, as PoolHTTP or a name of the
+// handler's own: what is slow in one pool does not hold up another, and what is slow for one user
+// leaves room for others. When too much is waiting in the pool already the request is answered 503
+// with Retry-After instead.
 func (r *Request) Go(w ResponseWriter, pool string, f func() error) {
-	p := r.server.app.workers.pool(pool)
-	who := r.Payer()
-	release, ok := r.Hold()
-	if ok {
-		ok = p.run(who, func() {
-			defer release()
-			if err := guard(w, r, func(ResponseWriter, *Request) error { return f() }); err != nil {
-				r.server.fail(w, r, err)
-			}
-		})
-		if !ok {
-			release()
+	if !r.Background(pool, func() {
+		if err := guard(w, r, func(ResponseWriter, *Request) error { return f() }); err != nil {
+			r.server.fail(w, r, err)
 		}
-	}
-	if !ok {
-		r.CountBusy(pool)
+	}) {
 		_ = w.WriteResponse(Busy())
 	}
+}
+
+// Background keeps the request and runs f on another goroutine, where it may block, as Go does, but
+// for what the request does not depend on: nothing is answered. It returns false, and f is not run,
+// when too much is waiting in the pool already, which is counted and logged.
+func (r *Request) Background(pool string, f func()) bool {
+	if release, ok := r.Hold(); ok {
+		p := r.server.app.workers.pool(pool)
+		if p.run(r.Payer(), func() { defer release(); f() }) {
+			return true
+		}
+		release()
+	}
+	r.CountBusy(pool)
+	return false
 }
 
 // Busy returns the response to a request for which there is no room now (RFC 3261 §21.5.4).
