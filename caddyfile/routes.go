@@ -2,6 +2,7 @@ package caddyfile
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
+	"github.com/caddysip/caddysip/internal/unasked"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/match"
 )
@@ -19,6 +21,8 @@ import (
 type scope struct {
 	matchers map[string]caddy.ModuleMap // by name, with the @
 	invoked  []caddyfile.Token          // the names of the named routes that are invoked in it
+	steps    []unasked.Step             // its directives
+	step     unasked.Step               // the directive that was read last
 	server   *serverScope               // nil in all blocks but a server's own
 }
 
@@ -43,7 +47,18 @@ func (s *scope) inner(d *caddyfile.Dispenser, name string) (module.RouteList, er
 	in := &scope{matchers: s.matchers}
 	routes, err := in.block(d, name)
 	s.invoked = append(s.invoked, in.invoked...)
+	s.step.Inner = in.steps
 	return routes, err
+}
+
+// add adds a handler to a route.
+func (s *scope) add(r *module.Route, name string, h any) error {
+	inner := s.step.Inner
+	s.step = unasked.Of(h, name, "")
+	if name == "subroute" {
+		s.step.Inner = inner
+	}
+	return addHandler(r, name, h)
 }
 
 // block reads the block of the directive with that name, behind d's current token: matchers first, since they may be defined behind their use.
@@ -70,12 +85,15 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 	}
 	var routes module.RouteList
 	for _, segment := range directives {
+		place := fmt.Sprintf("%s:%d", segment[0].File, segment[0].Line)
 		r, err := s.directive(segment)
 		if err != nil {
 			return nil, err
 		}
 		if r != nil {
 			routes = append(routes, r)
+			s.step.Place, s.step.Match, s.step.Group = place, r.MatcherSetsRaw, r.Group
+			s.steps = append(s.steps, s.step)
 		}
 	}
 	return routes, nil
@@ -173,7 +191,7 @@ func (s *scope) directive(segment caddyfile.Segment) (*module.Route, error) {
 		if name == "handle" {
 			r.Group = name // groups end with the list of routes they are in
 		}
-		return r, addHandler(r, "subroute", &module.Subroute{Routes: routes})
+		return r, s.add(r, "subroute", &module.Subroute{Routes: routes})
 	case "invoke":
 		return r, s.invoke(d, r)
 	}
@@ -217,7 +235,9 @@ func (s *scope) invoke(d *caddyfile.Dispenser, r *module.Route) error {
 	if err := directive.NoBlock(d, "invoke"); err != nil {
 		return err
 	}
-	return addHandler(r, "invoke", &module.Invoke{Name: name})
+	err := s.add(r, "invoke", &module.Invoke{Name: name})
+	s.step.Named = name
+	return err
 }
 
 // handler lets a handler module read its directive.
@@ -238,7 +258,7 @@ func (s *scope) handler(d *caddyfile.Dispenser, name string, r *module.Route) er
 	if d.Next() {
 		return d.Errf("%s has no place for '%s'", name, d.Val())
 	}
-	return addHandler(r, name, u)
+	return s.add(r, name, u)
 }
 
 func directiveNames() []string {

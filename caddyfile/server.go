@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
+	"github.com/caddysip/caddysip/internal/unasked"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -45,7 +46,33 @@ func (a *app) server(block serverBlock) (*module.Server, error) {
 		slices.SortStableFunc(top.errors, func(a, b *module.Route) int { return len(b.MatcherSetsRaw) - len(a.MatcherSetsRaw) })
 		s.Errors = &module.ErrorRoutes{Routes: top.errors}
 	}
-	return s, a.addNamedRoutes(top, sc.invoked)
+	if err := a.addNamedRoutes(top, sc.invoked); err != nil {
+		return nil, err
+	}
+	a.warnUnasked(top, sc.steps)
+	return s, nil
+}
+
+// warnUnasked warns of handlers of a server that are reached by requests that nobody asked for a
+// password. It is logged, as Caddy's own directives do: options have no way to return warnings.
+func (a *app) warnUnasked(s *serverScope, steps []unasked.Step) {
+	for _, f := range unasked.Check(steps, func(name string) []unasked.Step {
+		if r := a.namedRoute(s, name); r != nil {
+			return r.steps
+		}
+		return nil
+	}) {
+		caddy.Log().Named("caddyfile").Log(f.Level, f.Message)
+	}
+}
+
+// namedRoute returns the named route that a server invokes by a name: one of its own, or one beside
+// the servers; nil when there is none.
+func (a *app) namedRoute(s *serverScope, name string) *namedRoute {
+	if r := s.named[name]; r != nil {
+		return r
+	}
+	return a.named[name]
 }
 
 // at returns a dispenser that stands at a token, for errors.
@@ -156,6 +183,7 @@ func errorCondition(code string) (string, error) {
 type namedRoute struct {
 	*module.Route
 	invoked []caddyfile.Token
+	steps   []unasked.Step
 }
 
 // parseNamedRoute reads a named route.
@@ -180,7 +208,7 @@ func parseNamedRoute(d *caddyfile.Dispenser, outer *scope, named map[string]*nam
 		return err
 	}
 	r := new(module.Route)
-	named[name] = &namedRoute{r, sc.invoked}
+	named[name] = &namedRoute{r, sc.invoked, sc.steps}
 	return addHandler(r, "subroute", &module.Subroute{Routes: routes})
 }
 
@@ -191,10 +219,7 @@ func (a *app) addNamedRoutes(s *serverScope, invoked []caddyfile.Token) error {
 		if s.NamedRoutes[name] != nil {
 			continue
 		}
-		r := s.named[name]
-		if r == nil {
-			r = a.named[name]
-		}
+		r := a.namedRoute(s, name)
 		if r == nil {
 			return at(t).Errf("there is no named route &(%s): %s", name, routeHint(name, s.named, a.named))
 		}

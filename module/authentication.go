@@ -23,18 +23,15 @@ type NonblockingProvider interface {
 	Nonblocking()
 }
 
-// Authenticates is called while a handler is provisioned that lets only requests pass whose sender has proved who he is.
-func (s *Server) Authenticates() { s.authenticates = true }
-
-// BelievesSender is called while a handler is provisioned that takes a request for what it says of its sender. When nothing on the server
-// authenticates and it can be reached from outside, that is logged once the configuration is loaded.
-func (s *Server) BelievesSender(handler string) {
+// addBeliever takes note of a handler that takes a request for what it says of its sender.
+func (s *Server) addBeliever(handler string) {
 	if !slices.Contains(s.believers, handler) {
 		s.believers = append(s.believers, handler)
 	}
 }
 
-// warnOpen tells who has put an open registrar on the Internet what he did.
+// warnOpen warns when a server that can be reached from outside believes senders without
+// authenticating any.
 func (s *Server) warnOpen() {
 	if s.authenticates || len(s.believers) == 0 {
 		return
@@ -51,7 +48,8 @@ func (s *Server) warnOpen() {
 	}
 }
 
-// reachable tells whether an address to listen on can be reached from other networks; the wildcard is any address that the machine has.
+// reachable reports whether an address to listen on can be reached from other networks; the wildcard
+// is any address that the machine has.
 func reachable(a netip.Addr) bool {
 	if a.IsUnspecified() {
 		return slices.ContainsFunc(interfaceAddrs(), reachable)

@@ -23,6 +23,7 @@ type Route struct {
 	// Whether no later route is run when this one matched. Default: false.
 	Terminal bool `json:"terminal,omitempty"`
 
+	match    []caddy.ModuleMap // MatcherSetsRaw, which is emptied when it is loaded
 	sets     [][]Matcher
 	handlers []namedHandler
 }
@@ -46,6 +47,7 @@ func (routes RouteList) Provision(ctx caddy.Context) error {
 }
 
 func (r *Route) provision(ctx caddy.Context) error {
+	r.match = r.MatcherSetsRaw
 	sets, err := ctx.LoadModule(r, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matcher modules: %w", err)
@@ -66,8 +68,9 @@ func (r *Route) provision(ctx caddy.Context) error {
 		if !ok {
 			return fmt.Errorf("module %T is not a SIP handler: it has no ServeSIP(ResponseWriter, *Request, Next) error", h)
 		}
-		name := h.(caddy.Module).CaddyModule().ID.Name()
-		r.handlers = append(r.handlers, namedHandler{handler, name})
+		named := namedHandler{handler, h.(caddy.Module).CaddyModule().ID.Name()}
+		noteGuard(ctx, named)
+		r.handlers = append(r.handlers, named)
 	}
 	return nil
 }

@@ -114,9 +114,12 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 			return fmt.Errorf("error routes: %w", err)
 		}
 	}
+	if s.serve, err = s.Routes.Compile(unanswered); err != nil {
+		return err
+	}
 	s.warnOpen()
-	s.serve, err = s.Routes.Compile(unanswered)
-	return err
+	s.warnUnasked()
+	return nil
 }
 
 // listenAddresses collects what all servers listen on, and refuses what overlaps.

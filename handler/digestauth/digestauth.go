@@ -126,12 +126,11 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 	if err := h.provisionOptions(); err != nil {
 		return err
 	}
-	if err := h.provisionUsers(ctx, repl); err != nil {
-		return err
-	}
-	server.Authenticates()
-	return nil
+	return h.provisionUsers(ctx, repl)
 }
+
+// Authenticates implements module.Authenticator.
+func (*DigestAuth) Authenticates() bool { return true }
 
 // provisionRealm finds out what the realm is, and whether users belong to one domain.
 func (h *DigestAuth) provisionRealm(repl *caddy.Replacer) error {
@@ -255,4 +254,6 @@ var (
 	_ caddy.Validator    = (*DigestAuth)(nil)
 	_ caddy.CleanerUpper = (*DigestAuth)(nil)
 	_ module.Handler     = (*DigestAuth)(nil)
+
+	_ module.Authenticator = (*DigestAuth)(nil)
 )

@@ -111,6 +111,9 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
+// GuardedMethod implements module.Guarded: who calls unasked uses the server's lines.
+func (*Proxy) GuardedMethod() string { return "INVITE" }
+
 // Validate checks the options.
 func (p *Proxy) Validate() error {
 	if p.Fork != Parallel && p.Fork != Sequential {
@@ -240,4 +243,5 @@ var (
 	_ caddy.Provisioner = (*Proxy)(nil)
 	_ caddy.Validator   = (*Proxy)(nil)
 	_ module.Handler    = (*Proxy)(nil)
+	_ module.Guarded    = (*Proxy)(nil)
 )

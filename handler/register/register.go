@@ -85,12 +85,11 @@ func (h *Register) Provision(ctx caddy.Context) error {
 	}
 	h.app, h.limits = server.App(), limitsOf(server)
 	h.in = inside.AppOf(h.app)
-	if err := h.provisionPath(server); err != nil {
-		return err
-	}
-	server.BelievesSender("register")
-	return nil
+	return h.provisionPath(server)
 }
+
+// GuardedMethod implements module.Guarded: who registers unasked can be any user.
+func (*Register) GuardedMethod() string { return "REGISTER" }
 
 func seconds(d caddy.Duration, otherwise time.Duration) uint32 {
 	if d == 0 {
@@ -257,4 +256,5 @@ var (
 	_ caddy.Provisioner = (*Register)(nil)
 	_ caddy.Validator   = (*Register)(nil)
 	_ module.Handler    = (*Register)(nil)
+	_ module.Guarded    = (*Register)(nil)
 )

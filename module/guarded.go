@@ -1,0 +1,79 @@
+package module
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddysip/caddysip/internal/unasked"
+	"github.com/caddysip/caddysip/wire"
+)
+
+// Authenticator is implemented by handlers that let only requests pass whose sender has proved who
+// they are, as digest_auth does.
+type Authenticator interface {
+	// Authenticates reports whether the handler, as it is configured, does that.
+	Authenticates() bool
+}
+
+// Guarded is implemented by handlers that do for a sender what only a user may have done, as register
+// does: who reaches them unasked is told to the operator when the configuration is loaded.
+type Guarded interface {
+	// GuardedMethod returns the method of the requests whose sender should have been authenticated
+	// before they come to the handler; empty when there is none.
+	GuardedMethod() string
+}
+
+// noteGuard takes note of a handler of the server that is being provisioned.
+func noteGuard(ctx caddy.Context, h namedHandler) {
+	s, ok := ctx.Value(serverKey).(*Server)
+	if !ok {
+		return
+	}
+	step := unasked.Of(h.Handler, h.name, "")
+	s.authenticates = s.authenticates || step.Authenticates
+	if step.Method == wire.REGISTER.String() {
+		s.addBeliever(h.name)
+	}
+}
+
+// warnUnasked warns of handlers that are reached by requests that nobody asked for a password.
+func (s *Server) warnUnasked() {
+	if !s.authenticates {
+		return // warnOpen knows whether that matters
+	}
+	for _, f := range unasked.Check(s.steps(s.Routes, "route "), s.namedSteps) {
+		s.logger.Log(f.Level, f.Message)
+	}
+}
+
+// steps returns what requests come to in a list of routes.
+func (s *Server) steps(routes RouteList, place string) []unasked.Step {
+	var steps []unasked.Step
+	for i, r := range routes {
+		here := fmt.Sprint(place, i)
+		step := unasked.Step{Match: r.match, Group: r.Group}
+		for _, h := range r.handlers {
+			inner := unasked.Of(h.Handler, h.name, here)
+			switch h := h.Handler.(type) {
+			case *Subroute:
+				inner.Inner = s.steps(h.Routes, here+".")
+			case *Invoke:
+				inner.Named = h.Name
+			}
+			step.Inner = append(step.Inner, inner)
+		}
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+func (s *Server) namedSteps(name string) []unasked.Step {
+	return s.steps(RouteList{s.NamedRoutes[name]}, "named route "+name+" ")
+}
+
+// Interface guards
+var (
+	_ interface{ Authenticates() bool }   = Authenticator(nil)
+	_ interface{ GuardedMethod() string } = Guarded(nil)
+)
