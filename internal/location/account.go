@@ -6,53 +6,59 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// Limits are how much there may be for an update to add more. What is there can be refreshed and removed in any case. 0 is no limit.
+// Limits are the totals beyond which Update adds nothing more. What is there already can still be
+// refreshed and removed. 0 means no limit.
 type Limits struct {
-	Bindings int   // of all users
-	Bytes    int64 // that they take
+	Bindings int   // of all users together
+	Bytes    int64 // that these bindings take
 
-	// Of those that Update.Owner has registered for others.
+	// What Update.Owner may have registered for others.
 	OwnerBindings int
 	OwnerBytes    int64
 }
 
-// Why Update adds nothing more. RFC 3261 §21.5.4 has a 503 for that.
+// Reasons why Update adds nothing more. RFC 3261 §21.5.4 provides 503 for them.
 var (
-	ErrBindings = errors.New("there are as many registrations as limits allow: raise registrations there")
-	ErrBytes    = errors.New("registrations take as many bytes as limits allow: raise registration_bytes there")
-	ErrOwner    = errors.New("this user has registered as much for others as one user may")
-	ErrMemory   = errors.New("registrations take as much of the memory as they may")
+	ErrBindings = errors.New(
+		"there are as many registrations as limits allow: raise registrations there",
+	)
+	ErrBytes = errors.New(
+		"registrations take as many bytes as limits allow: raise registration_bytes there",
+	)
+	ErrOwner  = errors.New("this user has registered as much for others as one user may")
+	ErrMemory = errors.New("registrations take as much of the memory as they may")
 )
 
 const (
-	// bindingCost is what a binding takes beside its texts: itself, and its share of the map.
+	// bindingCost is what a binding takes besides its texts: itself, and its share of the map.
 	bindingCost = 144
-	// usualCost is what a refresh may always come to.
+	// usualCost is what a refreshed binding may always grow to, whatever the limits say.
 	usualCost = 1024
 )
 
-// cost is what a binding takes of its own. The allocator rounds up.
+// cost returns how many bytes a binding takes that it shares with no other. The allocator rounds up
+// to 16 bytes.
 func (b *Binding) cost() int { return bindingCost + (len(b.data)+15)&^15 }
 
-// force counts bytes.
+// force adds n bytes, which may be negative, without asking whether there is room.
 func (s *Store) force(n int) {
 	if n == 0 {
-		return // as with every refresh
+		return // the usual case, a refresh
 	}
 	s.bytes.Add(int64(n))
 	s.options.Budget.Force(budget.Bindings, n)
 }
 
-// Bytes returns how many bytes the bindings take.
+// Bytes returns how many bytes of memory the bindings take.
 func (s *Store) Bytes() int64 { return s.bytes.Load() }
 
-// hold counts a binding that is added (n is 1) or has gone (n is -1), but not what it shares.
+// hold accounts for a binding that is added (n is 1) or gone (n is -1), but not for what it shares.
 func (s *Store) hold(b *Binding, n int) {
 	s.force(n * b.cost())
 	s.own(b, n)
 }
 
-// own counts a binding for whoever registered it for somebody else.
+// own accounts for a binding with whoever registered it for somebody else.
 func (s *Store) own(b *Binding, n int) {
 	owner := b.shared.owner
 	if owner == "" {
@@ -76,13 +82,14 @@ func (s *Store) own(b *Binding, n int) {
 	}
 }
 
-// letGo counts a binding that has gone.
+// letGo accounts for a binding that is gone, what it shares included.
 func (s *Store) letGo(b *Binding) {
 	s.hold(b, -1)
 	s.unshare(b.shared)
 }
 
-// admit counts the changes of an update, or refuses them. before is how many bindings there were, those that have expired counted in.
+// admit accounts for the changes of an update, or refuses them. before is how many bindings there
+// were, including those that have expired.
 func (s *Store) admit(u *Update, r *Result, before int) error {
 	bytes, large := 0, false
 	for i := range r.Changes {
@@ -97,7 +104,7 @@ func (s *Store) admit(u *Update, r *Result, before int) error {
 	}
 	added := len(r.Bindings) - before
 	if added > 0 || large && bytes > 0 {
-		if err := s.room(u, added, bytes); err != nil {
+		if err := s.reserve(u, added, bytes); err != nil {
 			return err
 		}
 	} else {
@@ -121,8 +128,8 @@ func (s *Store) admit(u *Update, r *Result, before int) error {
 	return nil
 }
 
-// room takes the bytes of what an update adds.
-func (s *Store) room(u *Update, added, bytes int) error {
+// reserve takes the bytes of what an update adds, or returns which limit they would exceed.
+func (s *Store) reserve(u *Update, added, bytes int) error {
 	l := &u.Limits
 	if added > 0 && l.Bindings > 0 && s.bindings.Load()+int64(added) > int64(l.Bindings) {
 		return ErrBindings
@@ -137,7 +144,8 @@ func (s *Store) room(u *Update, added, bytes int) error {
 			h = *p
 		}
 		s.interner.mu.Unlock()
-		if l.OwnerBindings > 0 && h.bindings+added > l.OwnerBindings || l.OwnerBytes > 0 && h.bytes+int64(bytes) > l.OwnerBytes {
+		if l.OwnerBindings > 0 && h.bindings+added > l.OwnerBindings ||
+			l.OwnerBytes > 0 && h.bytes+int64(bytes) > l.OwnerBytes {
 			return ErrOwner
 		}
 	}
@@ -148,7 +156,7 @@ func (s *Store) room(u *Update, added, bytes int) error {
 	return nil
 }
 
-// undo lets go of what the changes of a refused update have taken.
+// undo releases what the new bindings of a refused update share.
 func (s *Store) undo(r *Result) {
 	for i := range r.Changes {
 		if c := &r.Changes[i]; c.New != nil && (c.Old == nil || c.New.shared != c.Old.shared) {

@@ -14,7 +14,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// several is a REGISTER with n Contacts, from n on, that are as short as they can be, and all that they share as long as it can be.
+// several is a REGISTER with n Contacts, from n on, that are as short as they can be, and all that
+// they share as long as it can be.
 func several(tb testing.TB, user, first, n int) *Update {
 	u := phone(tb, user)
 	u.CallID = fmt.Appendf(nil, "%d%s", user, bytes.Repeat([]byte("c"), MaxText-10))
@@ -86,7 +87,8 @@ func (s *Store) absent() (n int64) {
 	return n
 }
 
-// TestShared has what the Contacts of one REGISTER have in common be stored once, and its refresh too, and after a restart.
+// TestShared has what the Contacts of one REGISTER have in common be stored once, and its refresh
+// too, and after a restart.
 func TestShared(t *testing.T) {
 	var used budget.Budget
 	s := newStore(t, Options{Budget: &used})
@@ -144,7 +146,8 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestLimits fills the table to each limit: more is refused and changes nothing, what is there is refreshed and removed.
+// TestLimits fills the table to each limit: more is refused and changes nothing, what is there is
+// refreshed and removed.
 func TestLimits(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -251,7 +254,8 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// TestAccountsAtRandom registers, refreshes, moves and removes in any order, and counts to nothing in the end.
+// TestAccountsAtRandom registers, refreshes, moves and removes in any order, and counts to nothing
+// in the end.
 func TestAccountsAtRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var used budget.Budget

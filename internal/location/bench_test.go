@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// heap returns the bytes of live heap. A first collection may leave what had finalizers or was interned.
+// heap returns the bytes of live heap. A first collection may leave what had finalizers or was
+// interned.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -54,7 +55,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkMemory reports what a million registrations take, and how long a first registration does.
+// BenchmarkMemory reports what a million registrations take, and how long a first registration
+// does.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		b.ReportMetric(heapPerBinding(b, 1_000_000), "heap-B/registration")
@@ -127,7 +129,8 @@ func BenchmarkLookupParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkExpire is how long the sweeper holds a shard's lock with a million registrations none of which is over.
+// BenchmarkExpire is how long the sweeper holds a shard's lock with a million registrations none of
+// which is over.
 func BenchmarkExpire(b *testing.B) {
 	s := newStore(b, Options{})
 	fill(b, s, 1_000_000)

@@ -8,19 +8,22 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// Binding is one Contact of an address-of-record. It never changes once the store has handed it out: a refresh puts another
-// one in its place. So it may be kept, and read from any goroutine.
+// Binding is one Contact of an address-of-record. It never changes once the store has handed it
+// out: a refresh replaces it with another one. So it may be kept, and read from any goroutine.
 //
-// A server holds one for each registered phone, a million of them if it must, which is why the layout is packed: the texts
-// are one block that a refresh shares with the binding it replaces, and what many phones have in common is interned.
+// A server holds one for each registered phone, a million of them if need be, which is why the
+// layout is packed: the texts are one block that a refresh shares with the binding it replaces, and
+// what many phones have in common is interned.
 type Binding struct {
-	next   *Binding // the AOR's next binding in order of preference; guarded by the shard's lock
-	data   string   // AOR, Contact, Call-ID, instance, Path and the source's address, one after the other, but what is shared
+	next *Binding // the AOR's next binding in order of preference; guarded by the shard's lock
+	// data is AOR, Contact, Call-ID, instance, Path and the source's address, one after the other,
+	// without what is in shared.
+	data   string
 	shared *shared
 	socket unique.Handle[socket]
 	conn   *transport.Conn
 
-	expires    uint32 // seconds since 1970 by the store's clock, as the next two
+	expires    uint32 // seconds since 1970 by the store's clock, like the next two
 	registered uint32
 	updated    uint32
 	cseq       uint32
@@ -30,13 +33,13 @@ type Binding struct {
 	ends       [4]uint16 // where AOR, Contact, Call-ID and instance end in data
 }
 
-// socket is what the phones that came in by the same listening socket have in common.
+// socket is what the phones that registered over the same listening socket have in common.
 type socket struct {
 	network  transport.Network
 	local    netip.AddrPort
 	listener *transport.Listener
-	sourceIP int    // how many bytes of data are the source's address
-	zone     string // of a link-local source
+	sourceIP int    // length of the source's address at the end of data: 4 or 16 bytes
+	zone     string // IPv6 zone of a link-local source
 }
 
 func socketOf(f transport.Flow) socket {
@@ -52,7 +55,8 @@ func (b *Binding) AOR() string {
 	return b.data[:b.ends[0]]
 }
 
-// Contact returns the Contact URI as it was registered, with its parameters: the Request-URI to reach the phone with.
+// Contact returns the Contact URI with its parameters, as it was registered: the Request-URI to
+// reach the phone with.
 func (b *Binding) Contact() string { return b.data[b.ends[0]:b.ends[1]] }
 
 // CallID returns the Call-ID of the REGISTER that last set the binding.
@@ -66,10 +70,11 @@ func (b *Binding) CallID() string {
 // CSeq returns the sequence number of the REGISTER that last set the binding.
 func (b *Binding) CSeq() uint32 { return b.cseq }
 
-// Q returns the Contact's preference in thousandths, 0 to 1000.
+// Q returns the Contact's q value in thousandths, 0 to 1000.
 func (b *Binding) Q() int { return int(b.q) }
 
-// Instance returns the +sip.instance parameter as it was given to Update, empty if there was none (RFC 5626 §4.1).
+// Instance returns the +sip.instance parameter as it was given to Update, empty if there was none
+// (RFC 5626 §4.1).
 func (b *Binding) Instance() string { return b.data[b.ends[2]:b.ends[3]] }
 
 // RegID returns the reg-id parameter, 0 if there was none or no instance with it (RFC 5626 §4.2).
@@ -86,10 +91,12 @@ func (b *Binding) Path() string {
 // UserAgent returns the User-Agent of the REGISTER that last set the binding.
 func (b *Binding) UserAgent() string { return b.shared.agent }
 
-// Owner returns who registered the binding, if that was not the user of the address-of-record: whom its handlers found by his credentials.
+// Owner returns the authenticated user who registered the binding, empty if that was the user of
+// the address-of-record.
 func (b *Binding) Owner() string { return b.shared.owner }
 
-// Source returns where the REGISTER really came from, whatever its Contact says: where a phone behind NAT is reached.
+// Source returns where the REGISTER really came from, whatever its Contact says: a phone behind NAT
+// is reached there.
 func (b *Binding) Source() netip.AddrPort {
 	s := b.socket.Value()
 	var buf [16]byte
@@ -101,16 +108,22 @@ func (b *Binding) Source() netip.AddrPort {
 // Network returns the transport that the REGISTER came over.
 func (b *Binding) Network() transport.Network { return b.socket.Value().network }
 
-// Flow returns the flow that the REGISTER came over. A binding that was restored has neither listener nor connection in it:
-// over UDP, look up the listener for Local.
+// Flow returns the flow that the REGISTER came over. For a restored binding it has neither a
+// listener nor a connection: over UDP, look up the listener for Local.
 func (b *Binding) Flow() transport.Flow {
 	s := b.socket.Value()
-	return transport.Flow{Network: s.network, Remote: b.Source(), Local: s.local, Listener: s.listener, Conn: b.conn}
+	return transport.Flow{
+		Network:  s.network,
+		Remote:   b.Source(),
+		Local:    s.local,
+		Listener: s.listener,
+		Conn:     b.conn,
+	}
 }
 
-// FlowFailed tells that the connection the phone registered over has gone, so that the flow leads nowhere. What to do then is
-// the caller's to decide: dial the Contact or, as RFC 5626 §5.3 wants for a binding with a reg-id, give up with 430.
-// It is never true on UDP.
+// FlowFailed reports whether the connection that the phone registered over has closed, so that the
+// flow leads nowhere. What to do then is the caller's choice: dial the Contact or, as RFC 5626 §5.3
+// demands for a binding with a reg-id, answer 430. It is never true on UDP.
 func (b *Binding) FlowFailed() bool {
 	if b.conn == nil {
 		return b.Network().Reliable()
@@ -123,7 +136,7 @@ func (b *Binding) FlowFailed() bool {
 	}
 }
 
-// moved tells whether more than the time is different in b, which replaces old.
+// moved reports whether b, which replaces old, differs from it in more than the time.
 func (b *Binding) moved(old *Binding) bool {
 	if b.sourcePort != old.sourcePort || b.conn != old.conn || b.socket != old.socket {
 		return true
@@ -131,11 +144,13 @@ func (b *Binding) moved(old *Binding) bool {
 	if b.shared == old.shared {
 		return b.data != old.data
 	}
-	return b.UserAgent() != old.UserAgent() || b.CallID() != old.CallID() || b.Path() != old.Path() || b.Contact() != old.Contact() ||
+	return b.UserAgent() != old.UserAgent() || b.CallID() != old.CallID() ||
+		b.Path() != old.Path() || b.Contact() != old.Contact() ||
 		b.Instance() != old.Instance() || b.Source() != old.Source()
 }
 
-// Expires returns when the binding ends if it is not refreshed. To tell the phone how long that is, use Store.Remaining.
+// Expires returns when the binding ends unless it is refreshed. To tell the phone how many seconds
+// that is, use Store.Remaining.
 func (b *Binding) Expires() time.Time { return time.Unix(int64(b.expires), 0) }
 
 // Registered returns since when the Contact has been bound without a gap.

@@ -7,13 +7,15 @@ import (
 )
 
 const (
-	// knownMax is how many absent users a shard remembers, a quarter of a million in all; over it one is forgotten for each that comes.
+	// knownMax is how many absent users a shard remembers, a quarter of a million in all. When it
+	// is full, one is forgotten for each that is added.
 	knownMax = 1024
-	// knownCost is what one takes.
+	// knownCost is how many bytes one takes.
 	knownCost = 24
 )
 
-// Known tells whether an address-of-record had a binding since the store was made: its user is absent, not unknown.
+// Known reports whether an address-of-record had a binding since the store was made: its user is
+// absent, not unknown. It may forget one among very many.
 func (s *Store) Known(aor []byte) bool {
 	sh := s.shard(aor)
 	sh.mu.RLock()
@@ -22,7 +24,8 @@ func (s *Store) Known(aor []byte) bool {
 	return ok
 }
 
-// remember notes that the last binding of an address-of-record has gone. The caller holds the lock.
+// remember records that the last binding of an address-of-record is gone. The caller holds the
+// shard's lock.
 func (s *Store) remember(sh *shard, aor string) {
 	if sh.known == nil {
 		sh.known = make(map[uint64]struct{})

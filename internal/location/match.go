@@ -6,28 +6,30 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// matching finds out which bindings the Contacts of a REGISTER are about. Each may have to be compared with every binding, so the
-// forms of the URIs are worked out once, and without the lock.
+// matching finds out which bindings the Contacts of a REGISTER refer to. Each Contact may have to
+// be compared with every binding (RFC 3261 §19.1.4), so the comparable forms of the URIs are
+// computed once, and without the lock.
 //
-// A Contact that is bound as it is written, as in every refresh, is compared with nothing else: no other binding has an equal
-// URI, or one of the two would have taken the other's place.
+// A Contact that is bound exactly as it is written, as in every refresh, is compared with nothing
+// else: no other binding has an equal URI, since one of the two would have replaced the other.
 type matching struct {
 	contacts []wire.URIFingerprint // of the update
-	known    []*Binding     // those that there were
+	known    []*Binding            // the bindings that prepare has seen
 	forms    []wire.URIFingerprint // of known
 	bound    []*wire.URIFingerprint
 }
 
-// flows reports whether both are flows. A phone with several registers them all with the same URI, so that between two flows only
-// instance and reg-id count (RFC 5626 §6).
+// flows reports whether both are flows. A phone with several flows registers them all with the same
+// URI, so between two flows only instance and reg-id count (RFC 5626 §6).
 func (c *ContactUpdate) flows(b *Binding) bool { return b.regID > 0 && c.outbound() }
 
-// asWritten reports whether b binds the Contact's URI as it is written, so that no other binding has an equal one.
+// asWritten reports whether b binds the Contact's URI exactly as it is written, so that no other
+// binding has an equal one.
 func (c *ContactUpdate) asWritten(b *Binding) bool {
 	return (b.regID == 0 || c.outbound()) && string(c.URI.Raw) == b.Contact()
 }
 
-// bound reports whether the Contact is bound as it is written.
+// bound reports whether the list has a binding of the Contact exactly as it is written.
 func (c *ContactUpdate) bound(list []*Binding) bool {
 	for _, b := range list {
 		if c.asWritten(b) {
@@ -37,7 +39,7 @@ func (c *ContactUpdate) bound(list []*Binding) bool {
 	return false
 }
 
-// compares reports whether URIs will have to be compared.
+// compares reports whether URIs will have to be compared by their forms.
 func (u *Update) compares(list []*Binding) bool {
 	if u.RemoveAll || len(list) == 0 && len(u.Contacts) == 1 {
 		return false
@@ -50,7 +52,7 @@ func (u *Update) compares(list []*Binding) bool {
 	return false
 }
 
-// prepare works out the forms of the Contacts and of the bindings.
+// prepare computes the forms of the Contacts and of the bindings.
 func (m *matching) prepare(u *Update, list []*Binding) {
 	m.known = append(m.known, list...)
 	m.forms = slices.Grow(m.forms[:0], len(list))[:len(list)]
@@ -63,13 +65,15 @@ func (m *matching) prepare(u *Update, list []*Binding) {
 	}
 }
 
+// form computes the comparable form of the Contact.
 func (b *Binding) form(f *wire.URIFingerprint) {
 	var room [256]byte
-	u, _ := wire.ParseURI(append(room[:0], b.Contact()...)) // it was read before
+	u, _ := wire.ParseURI(append(room[:0], b.Contact()...)) // it was parsed without error before
 	f.Set(&u)
 }
 
-// begin takes the forms of the bindings in the list, in its order, as far as they are worked out.
+// begin looks up the forms of the bindings in the list, in its order, as far as prepare has
+// computed them.
 func (m *matching) begin(list []*Binding) {
 	for _, b := range list {
 		var f *wire.URIFingerprint
@@ -80,7 +84,7 @@ func (m *matching) begin(list []*Binding) {
 	}
 }
 
-// insert takes the form of the update's i-th Contact for the binding that it has made.
+// insert adds the form of the update's i-th Contact at the position of the binding made from it.
 func (m *matching) insert(at, i int) {
 	var f *wire.URIFingerprint
 	if len(m.contacts) > 0 {
@@ -89,15 +93,15 @@ func (m *matching) insert(at, i int) {
 	m.bound = slices.Insert(m.bound, at, f)
 }
 
-// end lets go of the bindings.
+// end releases the bindings, and keeps the memory for the next update.
 func (m *matching) end() {
 	clear(m.known)
 	m.known, m.bound = m.known[:0], m.bound[:0]
 	m.contacts = m.contacts[:0]
 }
 
-// matches reports whether the update's i-th Contact is the one that the list's j-th binding is for. bound says that the Contact is
-// bound as it is written.
+// matches reports whether the update's i-th Contact refers to the list's j-th binding. bound says
+// that the Contact is bound exactly as it is written.
 func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool) bool {
 	c, b := &u.Contacts[i], list[j]
 	switch {
@@ -108,7 +112,7 @@ func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool)
 	case bound:
 		return false
 	}
-	if len(m.contacts) == 0 { // it has become necessary meanwhile
+	if len(m.contacts) == 0 { // the bindings changed after compares said it was not needed
 		m.prepare(u, nil)
 	}
 	if m.bound[j] == nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// hostile returns n Contacts that are equal in all but one parameter, the last to be compared, as long as they may be.
+// hostile returns n Contacts that are equal in all but one parameter, the last to be compared, as
+// long as they may be.
 func hostile(tb testing.TB, n, base int) (list []ContactUpdate) {
 	var params strings.Builder
 	for i := range 60 {

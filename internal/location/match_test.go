@@ -9,7 +9,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// TestMatching registers contacts at random, written in several ways, and compares what is bound with what comparing each with each has come to.
+// TestMatching registers contacts at random, written in several ways, and compares what is bound
+// with what comparing each with each has come to.
 func TestMatching(t *testing.T) {
 	uris := []string{
 		"sip:a@h", "sip:a@H", "sip:%61@h", "sip:a@h;x=1", "sip:a@h;x=2", "sip:a@h;X=1;y", "sip:b@h", "sip:a@h:5060", "sip:a@h;transport=tcp", "sip:a@h;Transport=TCP;x=1",
@@ -57,7 +58,8 @@ func TestMatching(t *testing.T) {
 	}
 }
 
-// TestMatchingFlows has a flow be known by its number alone, whatever its URI is, among others that have the same one.
+// TestMatchingFlows has a flow be known by its number alone, whatever its URI is, among others that
+// have the same one.
 func TestMatchingFlows(t *testing.T) {
 	s := newStore(t, Options{})
 	cseq := uint32(0)

@@ -2,15 +2,16 @@ package location
 
 import "slices"
 
-// Range calls f with up to limit addresses-of-record that come after the given one, in sorted order, and their bindings as
-// by Lookup, until f returns false. A limit of 0 means all. The bindings may be kept, the slice that holds them not.
+// Range calls f with up to limit addresses-of-record that sort after the given one, in sorted
+// order, and with their bindings as by Lookup, until f returns false. A limit of 0 means all. The
+// bindings may be kept, but not the slice that holds them.
 //
-// It is for lists that people read: each call goes through the whole table, shard by shard, holding no lock while f runs. What
-// changes meanwhile may or may not be seen.
+// It is for lists that people read: each call walks the whole table, shard by shard, and holds no
+// lock while f runs. What changes meanwhile may or may not be seen.
 func (s *Store) Range(after string, limit int, f func(aor string, bindings []*Binding) bool) {
 	var bindings []*Binding
-	for left := limit; limit <= 0 || left > 0; {
-		aors := s.aorsAfter(after, left)
+	for remaining := limit; limit <= 0 || remaining > 0; {
+		aors := s.aorsAfter(after, remaining)
 		if len(aors) == 0 {
 			return
 		}
@@ -18,21 +19,21 @@ func (s *Store) Range(after string, limit int, f func(aor string, bindings []*Bi
 			after = aor
 			bindings = s.Lookup([]byte(aor), bindings[:0])
 			if len(bindings) == 0 {
-				continue // it went in the meantime: the next round fills its place
+				continue // removed meanwhile: the next round finds another
 			}
 			if !f(aor, bindings) {
 				return
 			}
-			left--
+			remaining--
 		}
 	}
 }
 
-// aorsAfter returns the first addresses-of-record after the given one, sorted: at most limit of them, all if that is not
-// positive.
+// aorsAfter returns the addresses-of-record that sort after the given one, sorted: the first limit
+// of them, or all if limit is not positive.
 func (s *Store) aorsAfter(after string, limit int) []string {
 	var aors []string
-	last := "" // with limit of them found, what comes after last is not wanted
+	last := "" // once limit are found: the last of them, beyond which nothing is wanted
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.RLock()

@@ -11,7 +11,7 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Record is all that is known of a binding, in a form that can be written down. What it cannot hold is the connection.
+// Record is everything known about a binding, except its connection, in a form that can be stored.
 type Record struct {
 	AOR        string         `json:"aor"`
 	Contact    string         `json:"contact"`
@@ -53,12 +53,12 @@ func (b *Binding) Record() Record {
 	}
 }
 
-// MaxText is how many bytes each text of a binding may have that is taken from a registration.
+// MaxText is how many bytes each text of a binding may have.
 const MaxText = 1 << 10
 
-// Restore puts bindings of an address-of-record back that were written down. One that has expired is passed over, as is one whose Contact
-// is bound now: the phone itself knows better. OnChange is not called, and there is always room. The error says what is wrong with a
-// record; those before it are there.
+// Restore puts the stored bindings of an address-of-record back. It skips one that has expired, and
+// one whose Contact is bound now: the phone itself knows better. OnChange is not called, and limits
+// do not apply. The error says what is wrong with a record; those before it are restored.
 func (s *Store) Restore(records ...Record) error {
 	var last *shared
 	for i := range records {
@@ -69,7 +69,12 @@ func (s *Store) Restore(records ...Record) error {
 		}
 		uri, err := wire.ParseURI([]byte(rec.Contact))
 		if err != nil {
-			return fmt.Errorf("restoring a binding of %q: contact %.100q: %w", rec.AOR, rec.Contact, err)
+			return fmt.Errorf(
+				"restoring a binding of %q: contact %.100q: %w",
+				rec.AOR,
+				rec.Contact,
+				err,
+			)
 		}
 		u := Update{
 			AOR:       []byte(rec.AOR),
@@ -79,11 +84,16 @@ func (s *Store) Restore(records ...Record) error {
 			Path:      []byte(rec.Path),
 			UserAgent: []byte(rec.UserAgent),
 			Flow:      transport.Flow{Network: network, Remote: rec.Source, Local: rec.Local},
-			Contacts:  []ContactUpdate{{URI: uri, Q: rec.Q, Instance: []byte(rec.Instance), RegID: rec.RegID}},
-			several:   i > 0 && rec.sameRequest(&records[i-1]) || i+1 < len(records) && rec.sameRequest(&records[i+1]),
+			Contacts: []ContactUpdate{
+				{URI: uri, Q: rec.Q, Instance: []byte(rec.Instance), RegID: rec.RegID},
+			},
+			several: i > 0 && rec.sameRequest(&records[i-1]) ||
+				i+1 < len(records) && rec.sameRequest(&records[i+1]),
 		}
-		// An older version has kept longer ones.
-		if max(len(rec.AOR), len(rec.Contact), len(rec.CallID), len(rec.Instance), len(rec.Path), len(rec.UserAgent), len(rec.Owner)) > MaxText {
+		// Older versions stored longer ones.
+		longest := max(len(rec.AOR), len(rec.Contact), len(rec.CallID), len(rec.Instance),
+			len(rec.Path), len(rec.UserAgent), len(rec.Owner))
+		if longest > MaxText {
 			return fmt.Errorf("restoring a binding of %q: %w", rec.AOR, ErrTooLarge)
 		}
 		if last != nil && last.fits(&u) {
@@ -95,11 +105,13 @@ func (s *Store) Restore(records ...Record) error {
 	return nil
 }
 
-// sameRequest tells whether one REGISTER has set both.
+// sameRequest reports whether one REGISTER has set both.
 func (r *Record) sameRequest(other *Record) bool {
-	return r.CSeq == other.CSeq && r.CallID == other.CallID && r.Path == other.Path && r.UserAgent == other.UserAgent && r.Owner == other.Owner
+	return r.CSeq == other.CSeq && r.CallID == other.CallID && r.Path == other.Path &&
+		r.UserAgent == other.UserAgent && r.Owner == other.Owner
 }
 
+// restore adds the binding of one record.
 func (s *Store) restore(rec *Record, u *Update) {
 	now := s.now()
 	if seconds(rec.Expires) <= now.floor() {
@@ -121,12 +133,13 @@ func (s *Store) restore(rec *Record, u *Update) {
 	b.registered = seconds(rec.Registered)
 	b.updated = seconds(rec.Updated)
 	s.hold(b, 1)
-	// What has expired stays: the sweeper tells of it.
+	// What has expired stays until the sweeper removes and reports it.
 	list = append(list, expired...)
 	before := len(list)
-	s.set(sh, b.AOR(), slices.Insert(list, place(list, b), b), before, false)
+	s.set(sh, b.AOR(), slices.Insert(list, position(list, b), b), before, false)
 }
 
+// networkNamed is the inverse of transport.Network.String.
 func networkNamed(name string) (transport.Network, bool) {
 	for n := transport.UDP; n <= transport.WSS; n++ {
 		if n.String() == name {
@@ -136,7 +149,7 @@ func networkNamed(name string) (transport.Network, bool) {
 	return 0, false
 }
 
-// seconds is t by the store's clock, which began as the wall clock.
+// seconds returns t in seconds since 1970.
 func seconds(t time.Time) uint32 {
 	return uint32(min(max(t.Unix(), 0), math.MaxUint32))
 }

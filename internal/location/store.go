@@ -1,8 +1,3 @@
-// Package location is the table that a registrar fills and a proxy reads: which Contacts an address-of-record is bound to
-// (RFC 3261 §10). It is kept in memory.
-//
-// A binding at rest costs its bytes and nothing else: no goroutine, no timer. Look-ups pass over what has expired, and one
-// sweeper for the whole store removes it.
 package location
 
 import (
@@ -18,21 +13,24 @@ import (
 // shardCount is how many locks the table is spread over. It must be a power of two.
 const shardCount = 256
 
-// Options configure a store. The hooks run on the goroutine that made the change, without any lock held: they may read the
-// store, and must not block.
+// Options configure a store. The hooks run on the goroutine that made the change, without any lock
+// held: they may read the store, and must not block.
 type Options struct {
-	// Budget is where the memory is taken from. It may be nil.
+	// Budget is where the memory is taken from; nil: no limit.
 	Budget *budget.Budget
 
-	// OnChange is called with an address-of-record after its bindings have changed in any way but Restore. Calls for changes
-	// made at the same time may come in another order than the changes, so it says what to look up, not what to find.
+	// OnChange is called with an address-of-record after its bindings have changed in any way
+	// except by Restore. For changes made at the same time the calls may come in another order than
+	// the changes: it says what to look up, not what will be found.
 	OnChange func(aor string)
-	// OnAdded is called with each binding that was not there before, and OnRemoved with each that a REGISTER or Remove has ended.
-	// A refresh is neither.
+	// OnAdded is called with each binding that is new, and OnRemoved with each that a REGISTER or
+	// Remove has ended. A refresh is neither.
 	OnAdded, OnRemoved func(b *Binding)
-	// OnMoved is called with each binding that was refreshed in another way than the one it replaces: with another Call-ID, Path or User-Agent, or over another flow.
+	// OnMoved is called with each binding whose refresh changed more than its time: another
+	// Call-ID, Path or User-Agent, or another flow.
 	OnMoved func(b *Binding)
-	// OnExpired is called with each binding that ended without being refreshed or removed, some seconds after that.
+	// OnExpired is called with each binding that ended without being refreshed or removed, some
+	// seconds after it did.
 	OnExpired func(b *Binding)
 }
 
@@ -57,9 +55,9 @@ type Store struct {
 type shard struct {
 	mu       sync.RWMutex
 	bindings map[string]*Binding // by AOR: the first of its bindings
-	known    map[uint64]struct{} // hashes of the AORs that had bindings and have none
+	known    map[uint64]struct{} // hashes of AORs that had bindings and have none
 	earliest atomic.Uint32       // nothing expires before this second
-	_        [16]byte
+	_        [16]byte            // padding
 }
 
 // New returns an empty store. It must be closed.
@@ -79,7 +77,7 @@ func New(o Options) *Store {
 	return s
 }
 
-// Close stops the sweeper. Look-ups and updates go on to work. No hook may call it.
+// Close stops the sweeper. Look-ups and updates still work. No hook may call it.
 func (s *Store) Close() error {
 	s.close.Do(func() { close(s.done) })
 	<-s.closed
@@ -89,22 +87,24 @@ func (s *Store) Close() error {
 // instant is a time in nanoseconds since 1970 by the store's clock.
 type instant int64
 
-// now reads the monotonic clock, counted from the wall clock's time when the store was made: setting the clock must not
-// end everybody's registration.
+// now returns the wall clock's time when the store was made plus what the monotonic clock has
+// counted since: setting the system's clock must not end everybody's registration.
 func (s *Store) now() instant { return instant(s.start.UnixNano() + int64(time.Since(s.start))) }
 
-// floor is the second that t is in: what expires then or before has expired.
+// floor returns the second that t is in: what expires then or earlier has expired.
 func (t instant) floor() uint32 { return uint32(t / instant(time.Second)) }
 
-// ceil is the next full second, which lifetimes count from: a phone never gets less than it was promised.
+// ceil returns the next full second, from which lifetimes count: a phone never gets less than it
+// was promised.
 func (t instant) ceil() uint32 { return (t + instant(time.Second) - 1).floor() }
 
+// shard returns the shard of a canonical address-of-record.
 func (s *Store) shard(aor []byte) *shard {
 	return &s.shards[maphash.Bytes(s.seed, aor)&(shardCount-1)]
 }
 
-// Lookup appends to dst the bindings of a canonical address-of-record that have not expired: the highest q first, and among
-// equals the most recently refreshed.
+// Lookup appends to dst the bindings of a canonical address-of-record that have not expired: the
+// highest q first, and among equals the most recently refreshed.
 func (s *Store) Lookup(aor []byte, dst []*Binding) []*Binding {
 	now := s.now().floor()
 	sh := s.shard(aor)
@@ -118,7 +118,7 @@ func (s *Store) Lookup(aor []byte, dst []*Binding) []*Binding {
 	return dst
 }
 
-// Registered tells whether a canonical address-of-record has a binding.
+// Registered reports whether a canonical address-of-record has a binding.
 func (s *Store) Registered(aor []byte) bool {
 	now := s.now().floor()
 	sh := s.shard(aor)
@@ -132,18 +132,20 @@ func (s *Store) Registered(aor []byte) bool {
 	return false
 }
 
-// Remaining returns how many seconds the binding has left: what the expires parameter in an answer to REGISTER says.
+// Remaining returns in how many seconds the binding expires: the expires parameter of an answer to
+// REGISTER.
 func (s *Store) Remaining(b *Binding) uint32 {
 	now := s.now().ceil()
 	return max(b.expires, now) - now
 }
 
-// Len returns how many addresses-of-record and bindings there are, those included that have expired in the last seconds.
+// Len returns how many addresses-of-record and bindings there are, including those that have
+// expired within the last seconds.
 func (s *Store) Len() (aors, bindings int) {
 	return int(s.aors.Load()), int(s.bindings.Load())
 }
 
-// split appends the bindings from head on to live or expired. The caller holds the lock.
+// split appends each binding from head on to live or to expired. The caller holds the shard's lock.
 func split(head *Binding, now uint32, live, expired []*Binding) (_, _ []*Binding) {
 	for b := head; b != nil; b = b.next {
 		if b.expires > now {
@@ -155,8 +157,9 @@ func split(head *Binding, now uint32, live, expired []*Binding) (_, _ []*Binding
 	return live, expired
 }
 
-// set makes list, in this order, the bindings of aor, which had before of them. rekey says that one has gone whose texts the
-// map's key may be part of; the key must not keep them. The caller holds the lock and has unlinked what has gone.
+// set makes list, in this order, the bindings of aor, which had before of them. rekey says that a
+// binding is gone whose texts the map's key may be a part of: the key must not keep them in memory.
+// The caller holds the shard's lock and has unlinked what is gone.
 func (s *Store) set(sh *shard, aor string, list []*Binding, before int, rekey bool) {
 	if len(list) == 0 || rekey {
 		delete(sh.bindings, aor)
@@ -185,8 +188,8 @@ func (s *Store) set(sh *shard, aor string, list []*Binding, before int, rekey bo
 	}
 }
 
-// tell calls the hooks. The caller holds no lock.
-func (s *Store) tell(aor string, changes []Change, expired []*Binding) {
+// notify calls the hooks. The caller holds no lock.
+func (s *Store) notify(aor string, changes []Change, expired []*Binding) {
 	if s.options.OnExpired != nil {
 		for _, b := range expired {
 			s.options.OnExpired(b)

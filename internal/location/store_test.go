@@ -291,7 +291,7 @@ func TestConcurrentUse(t *testing.T) {
 					s.Remove(u.AOR, nil)
 				case i%150 == 2:
 					sh := s.shard(u.AOR)
-					s.tellExpired(s.expire(sh, math.MaxUint32, nil))
+					s.notifyExpired(s.expire(sh, math.MaxUint32, nil))
 				}
 			}
 		})

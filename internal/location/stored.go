@@ -86,7 +86,9 @@ func ParseStored(aor string, data []byte) (list []Record, err error) {
 	for p.rest != "" {
 		r := Record{AOR: aor}
 		if version == 1 {
-			for _, text := range [...]*string{&r.Contact, &r.CallID, &r.Instance, &r.Path, &r.UserAgent, &r.Network} {
+			for _, text := range [...]*string{
+				&r.Contact, &r.CallID, &r.Instance, &r.Path, &r.UserAgent, &r.Network,
+			} {
 				*text = p.text()
 			}
 		} else {

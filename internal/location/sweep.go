@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// sweepInterval is how often the sweeper looks whether something has expired.
+	// sweepInterval is how often the sweeper checks whether something has expired.
 	sweepInterval = time.Second
-	// sweepShards is how many shards it goes through each time. The others' turn comes next.
+	// sweepShards is how many shards it walks each time. The others have their turn next.
 	sweepShards = 64
 )
 
-// sweep removes what has expired until the store is closed. Usually it only compares each shard's earliest expiry with the
-// clock: phones refresh long before they expire, so a shard is gone through about once in a registration's lifetime.
+// sweep removes what has expired, until the store is closed. Usually it only compares each shard's
+// earliest expiry with the clock: phones refresh long before they expire, so a shard is walked
+// about once in a registration's lifetime.
 func (s *Store) sweep() {
 	defer close(s.closed)
 	ticker := time.NewTicker(sweepInterval)
@@ -29,21 +30,21 @@ func (s *Store) sweep() {
 		}
 		now := s.now().floor()
 		first := next
-		for i, left := 0, sweepShards; i < shardCount && left > 0; i++ {
+		for i, budget := 0, sweepShards; i < shardCount && budget > 0; i++ {
 			next = (first + i + 1) % shardCount
 			sh := &s.shards[(first+i)%shardCount]
 			if sh.earliest.Load() > now {
 				continue
 			}
-			left--
+			budget--
 			expired = s.expire(sh, now, expired[:0])
-			s.tellExpired(expired)
+			s.notifyExpired(expired)
 			clear(expired)
 		}
 	}
 }
 
-// expire removes from the shard what has expired and appends it to expired.
+// expire removes from the shard what has expired, and appends it to expired.
 func (s *Store) expire(sh *shard, now uint32, expired []*Binding) []*Binding {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -71,14 +72,15 @@ func (s *Store) expire(sh *shard, now uint32, expired []*Binding) []*Binding {
 	return expired
 }
 
-// tellExpired calls the hooks for bindings that the sweeper removed; those of one AOR follow each other.
-func (s *Store) tellExpired(expired []*Binding) {
+// notifyExpired calls the hooks for bindings that the sweeper removed; those of one AOR are
+// adjacent.
+func (s *Store) notifyExpired(expired []*Binding) {
 	for i := 0; i < len(expired); {
 		n := i + 1
 		for n < len(expired) && expired[n].AOR() == expired[i].AOR() {
 			n++
 		}
-		s.tell(strings.Clone(expired[i].AOR()), nil, expired[i:n])
+		s.notify(strings.Clone(expired[i].AOR()), nil, expired[i:n])
 		i = n
 	}
 }

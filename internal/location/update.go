@@ -11,70 +11,81 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Why Update refuses a REGISTER. Nothing has changed then.
+// Reasons why Update refuses a REGISTER. Nothing has changed then.
 var (
-	// ErrOutOfOrder: a later REGISTER of the same Call-ID has overtaken this one. RFC 3261 §10.3 step 7 wants a 500.
+	// ErrOutOfOrder: a later REGISTER with the same Call-ID has overtaken this one. RFC 3261 §10.3
+	// step 7 demands a 500.
 	ErrOutOfOrder = errors.New("a later REGISTER with the same Call-ID was served before this one")
 	// ErrTooMany: the address-of-record would have more bindings than Update.Max.
-	ErrTooMany = errors.New("the address-of-record has too many contacts: let one expire, remove one, or raise the limit")
-	// ErrTooLarge: address-of-record, Contact, Call-ID, instance and Path together exceed 65,535 bytes, more than a message may have.
+	ErrTooMany = errors.New(
+		"the address-of-record has too many contacts: let one expire, remove one, or raise the limit",
+	)
+	// ErrTooLarge: address-of-record, Contact, Call-ID, instance and Path together exceed 65,535
+	// bytes, more than a message may have.
 	ErrTooLarge = errors.New("the contact is larger than a message may be")
 )
 
-// reorderWindow is for how many seconds a CSeq that is not higher means a request that was overtaken or sent again: 64*T1,
-// after which its client transaction is over (RFC 3261 §17.1.2.2, timer F). Later it is a phone that has started anew with
-// its old Call-ID and counts from the beginning, as some do; RFC 3261 §10.3 would lock it out until its binding expires.
+// reorderWindow is for how many seconds a CSeq that is not higher means a request that was
+// overtaken or retransmitted: 64*T1, after which its client transaction is over (RFC 3261
+// §17.1.2.2, timer F). Later it is a phone that has restarted with its old Call-ID and counts from
+// the beginning, as some do; RFC 3261 §10.3 would lock it out until its binding expires.
 const reorderWindow = 32
 
-// Update is one REGISTER. Nothing of it is kept: it and the bytes it points to can be reused.
+// Update is one REGISTER. The store keeps nothing of it: it and the bytes it points to can be
+// reused.
 type Update struct {
 	AOR    []byte // canonical, as wire.URI.AppendAOR writes it
 	CallID []byte
 	CSeq   uint32
 
-	// Contacts are set, refreshed or removed, all of them or none. With none and without RemoveAll, Update only looks up.
+	// Contacts are set, refreshed or removed, all of them or none. With no Contacts and without
+	// RemoveAll, Update only looks up.
 	Contacts []ContactUpdate
 	// RemoveAll removes all bindings: "Contact: *" with Expires 0. Contacts is ignored then.
 	RemoveAll bool
 
-	// Owner is who registers, if it is known and not the user of the address-of-record; empty: that user.
+	// Owner is the authenticated user who registers, if he is not the user of the
+	// address-of-record; empty: that user.
 	Owner []byte
 
 	Path      []byte // the values of Path, separated by commas (RFC 3327)
 	UserAgent []byte
-	Flow      transport.Flow // where it came from
+	Flow      transport.Flow // the flow it came over
 
-	// Max is how many bindings an AOR may have; 0: any number. If it has more already it can still refresh and remove.
+	// Max is how many bindings an AOR may have; 0: any number. One that has more already can still
+	// refresh and remove them.
 	Max int
-	// Limits are how much there may be in all.
+	// Limits are how much there may be in total.
 	Limits Limits
 
-	several bool    // more than one Contact is set
-	shared  *shared // by the bindings that it sets; nil: none is set yet
+	several bool    // it sets more than one Contact
+	shared  *shared // what the bindings it sets have in common; nil: none is set yet
 }
 
 // ContactUpdate is one Contact of a REGISTER.
 type ContactUpdate struct {
-	URI      wire.URI // as wire.ParseURI read it, without error
+	URI      wire.URI // as wire.ParseURI parsed it, without error
 	Expires  uint32   // seconds from now; 0 removes the binding
-	Q        uint16   // preference in thousandths, 0 to 1000; 1000 if the phone does not say
-	Instance []byte   // +sip.instance in one form, always with its quotes or always without; nil: none
-	RegID    uint32   // reg-id; 0: none. It needs an instance, otherwise it is ignored (RFC 5626 §6).
+	Q        uint16   // q in thousandths, 0 to 1000; 1000 if the phone does not say
+	Instance []byte   // +sip.instance, always with its quotes or always without; nil: none
+	RegID    uint32   // reg-id; 0: none. Without an instance it is ignored (RFC 5626 §6).
 }
 
-// Result is what Update did. Its memory is reused when it is given to Update again; the bindings may be kept.
+// Result is what Update did. Its memory is reused when it is passed to Update again; the bindings
+// may be kept.
 type Result struct {
 	// Bindings are all that the AOR has now, ordered as by Lookup: the Contacts of the answer.
 	Bindings []*Binding
-	// Changes are what became different. It is empty for a look-up, for a retransmission, and after an error.
+	// Changes are the differences. It is empty for a look-up, for a retransmission, and after an
+	// error.
 	Changes []Change
 
 	expired []*Binding
 	match   matching
 }
 
-// Change is a binding added (Old is nil), refreshed (both are set) or removed (New is nil). A binding that had expired
-// is added again, not refreshed.
+// Change is a binding that was added (Old is nil), refreshed (both are set) or removed (New is
+// nil). A binding that had expired is added again, not refreshed.
 type Change struct {
 	Old, New *Binding
 }
@@ -83,8 +94,9 @@ func (r *Result) reset() {
 	r.Bindings, r.Changes, r.expired = r.Bindings[:0], r.Changes[:0], r.expired[:0]
 }
 
-// Update applies a REGISTER as RFC 3261 §10.3 steps 6 to 8 say. A retransmission of the REGISTER that set a binding changes
-// nothing and is no error. The error is one of ErrOutOfOrder, ErrTooMany, ErrTooLarge, and those of Limits.
+// Update applies a REGISTER as RFC 3261 §10.3 steps 6 to 8 say. A retransmission of the REGISTER
+// that set a binding changes nothing and is no error. The error is ErrOutOfOrder, ErrTooMany,
+// ErrTooLarge, or that of the limit which was reached.
 func (s *Store) Update(u *Update, r *Result) error {
 	r.reset()
 	if len(u.Contacts) == 0 && !u.RemoveAll {
@@ -101,7 +113,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 	head := sh.bindings[string(u.AOR)]
 	r.Bindings, r.expired = split(head, now.floor(), r.Bindings, r.expired)
 	if u.compares(r.Bindings) {
-		// What the comparison needs is worked out without the lock.
+		// What the comparison needs is computed without the lock.
 		sh.mu.Unlock()
 		r.match.prepare(u, r.Bindings)
 		r.Bindings, r.expired = r.Bindings[:0], r.expired[:0]
@@ -149,19 +161,21 @@ func (s *Store) Update(u *Update, r *Result) error {
 	for _, c := range r.Changes {
 		if c.Old != nil {
 			c.Old.next = nil
-			rekey = rekey || c.New == nil || c.New.data != c.Old.data || c.New.shared != c.Old.shared
+			rekey = rekey || c.New == nil || c.New.data != c.Old.data ||
+				c.New.shared != c.Old.shared
 		}
 	}
 	s.set(sh, aor, r.Bindings, before+len(r.expired), rekey)
 	sh.mu.Unlock()
 	if len(r.Bindings) == 0 {
-		aor = strings.Clone(aor) // whoever keeps it is not to keep the binding
+		aor = strings.Clone(aor) // keeping it must not keep the binding
 	}
-	s.tell(aor, r.Changes, r.expired)
+	s.notify(aor, r.Changes, r.expired)
 	return nil
 }
 
-// Remove removes all bindings of a canonical address-of-record, whoever registered them, and appends them to dst.
+// Remove removes all bindings of a canonical address-of-record, whoever registered them, and
+// appends them to dst.
 func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	r := Result{Bindings: dst}
 	sh := s.shard(aor)
@@ -184,10 +198,11 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	for _, b := range removed {
 		r.Changes = append(r.Changes, Change{Old: b})
 	}
-	s.tell(strings.Clone(head.AOR()), r.Changes, r.expired)
+	s.notify(strings.Clone(head.AOR()), r.Changes, r.expired)
 	return r.Bindings
 }
 
+// tooLarge reports whether the texts of a Contact would not fit into the offsets of a binding.
 func (u *Update) tooLarge() bool {
 	rest := math.MaxUint16 - len(u.AOR) - len(u.CallID) - len(u.Path)
 	for i := range u.Contacts {
@@ -198,8 +213,8 @@ func (u *Update) tooLarge() bool {
 	return false
 }
 
-// check compares the request's number with those of the bindings that it would change (RFC 3261 §10.3 steps 6 and 7). again
-// says that this is the REGISTER that set one of them.
+// check compares the request's CSeq with that of the bindings it would change (RFC 3261 §10.3 steps
+// 6 and 7). again means that this is a retransmission of the REGISTER that set one of them.
 func (u *Update) check(r *Result, now uint32) (again bool, err error) {
 	later := func(b *Binding) bool {
 		return u.CSeq <= b.cseq && b.CallID() == string(u.CallID) && now-b.updated < reorderWindow
@@ -226,7 +241,7 @@ func (u *Update) check(r *Result, now uint32) (again bool, err error) {
 	return again, nil
 }
 
-// apply makes r.Bindings what it becomes and notes the changes.
+// apply changes r.Bindings to what they become, and records the changes.
 func (s *Store) apply(u *Update, r *Result, now instant) {
 	if u.RemoveAll {
 		for _, b := range r.Bindings {
@@ -253,7 +268,7 @@ func (s *Store) apply(u *Update, r *Result, now instant) {
 		r.Bindings, r.match.bound = r.Bindings[:kept], r.match.bound[:kept]
 		if c.Expires > 0 {
 			b := s.binding(u, c, old, now)
-			at := place(r.Bindings, b)
+			at := position(r.Bindings, b)
 			r.Bindings = slices.Insert(r.Bindings, at, b)
 			r.match.insert(at, i)
 			r.Changes = append(r.Changes, Change{Old: old, New: b})
@@ -261,8 +276,9 @@ func (s *Store) apply(u *Update, r *Result, now instant) {
 	}
 }
 
-// place returns where b belongs: before all others that have a lower q, or the same and were not refreshed later.
-func place(list []*Binding, b *Binding) int {
+// position returns where b belongs in the list: before all others that have a lower q, or the same
+// q and were not refreshed later.
+func position(list []*Binding, b *Binding) int {
 	i := 0
 	for i < len(list) && (list[i].q > b.q || list[i].q == b.q && list[i].updated > b.updated) {
 		i++
@@ -270,10 +286,11 @@ func place(list []*Binding, b *Binding) int {
 	return i
 }
 
-// outbound tells whether the Contact is a flow of its own, known by instance and reg-id (RFC 5626 §6).
+// outbound reports whether the Contact is a flow of its own, identified by instance and reg-id (RFC
+// 5626 §6).
 func (c *ContactUpdate) outbound() bool { return c.RegID > 0 && len(c.Instance) > 0 }
 
-// binding makes the binding that c asks for, in the place of old if that is not nil.
+// binding returns the binding that c asks for, which replaces old unless that is nil.
 func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) *Binding {
 	expires := min(uint64(now.ceil())+uint64(c.Expires), math.MaxUint32)
 	b := &Binding{
@@ -306,11 +323,13 @@ func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) 
 	return b
 }
 
-// setData sets the texts that are not shared. If they are as they were, the block is as well.
+// setData sets the texts that are not shared. If they are as before, the block is shared with old.
 func (b *Binding) setData(u *Update, c *ContactUpdate, old *Binding) {
 	ip := u.Flow.Remote.Addr()
-	if old != nil && old.shared.several() == u.several && old.CallID() == string(u.CallID) && old.Contact() == string(c.URI.Raw) &&
-		old.Instance() == string(c.Instance) && old.Path() == string(u.Path) && old.Source().Addr() == ip {
+	if old != nil && old.shared.several() == u.several &&
+		old.CallID() == string(u.CallID) && old.Contact() == string(c.URI.Raw) &&
+		old.Instance() == string(c.Instance) && old.Path() == string(u.Path) &&
+		old.Source().Addr() == ip {
 		b.data, b.ends = old.data, old.ends
 		return
 	}
@@ -321,7 +340,8 @@ func (b *Binding) setData(u *Update, c *ContactUpdate, old *Binding) {
 		aor, callID, path = nil, nil, nil
 	}
 	var text strings.Builder
-	text.Grow(len(aor) + len(c.URI.Raw) + len(callID) + len(c.Instance) + len(path) + len(address))
+	text.Grow(len(aor) + len(c.URI.Raw) + len(callID) + len(c.Instance) + len(path) +
+		len(address))
 	for i, part := range [...][]byte{aor, c.URI.Raw, callID, c.Instance} {
 		text.Write(part)
 		b.ends[i] = uint16(text.Len())
@@ -331,7 +351,7 @@ func (b *Binding) setData(u *Update, c *ContactUpdate, old *Binding) {
 	b.data = text.String()
 }
 
-// begin finds out whether more than one Contact is set.
+// begin prepares the update: it counts whether more than one Contact is set.
 func (u *Update) begin() {
 	set := 0
 	for i := range u.Contacts {
