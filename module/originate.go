@@ -111,7 +111,7 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, h transaction.ClientHand
 	}
 	var options transaction.ClientOptions
 	if !a.engine.Validated(f) {
-		options.MaxRetransmits = transaction.UnprovenRetransmits
+		options.MaxRetransmits = transaction.UnvalidatedRetransmits
 	}
 	_, err := a.engine.Transactions.NewClient(request, f, h, nil, options)
 	return err

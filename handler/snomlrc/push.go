@@ -80,7 +80,7 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 	p := &push{logger: h.logger, phone: f.Remote, light: l.Light.Light}
 	var o transaction.ClientOptions
 	if !h.proven(r) {
-		o.MaxRetransmits = transaction.UnprovenRetransmits
+		o.MaxRetransmits = transaction.UnvalidatedRetransmits
 	}
 	if _, err := e.Transactions.NewClient(request, f, p, out, o); err != nil {
 		p.OnFailure(nil, err)

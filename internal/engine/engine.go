@@ -114,11 +114,11 @@ func New() *Engine {
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{
-		Proven:    e.Validated,
-		Prove:     e.MarkValidated,
-		Budget:    e.Budget,
-		Count:     countTransaction,
-		Recovered: e.recovered,
+		Validated:     e.Validated,
+		MarkValidated: e.MarkValidated,
+		Budget:        e.Budget,
+		Count:         countTransaction,
+		Recovered:     e.recovered,
 	})
 	e.registrations = store.NewWriteBehind(e.source())
 	e.Events = events.New(e.Budget)

@@ -58,7 +58,7 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
-	o.Proven, o.Prove = inside.AppOf(app).Engine.Validated, inside.AppOf(app).Engine.MarkValidated
+	o.Validated, o.MarkValidated = inside.AppOf(app).Engine.Validated, inside.AppOf(app).Engine.MarkValidated
 	inside.AppOf(app).Engine.Transactions.Close()
 	inside.AppOf(app).Engine.Transactions = transaction.NewTable(o)
 	return nil

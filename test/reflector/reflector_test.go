@@ -46,7 +46,7 @@ func (*hurry) Provision(ctx caddy.Context) error {
 	}
 	e := inside.AppOf(app).Engine
 	e.Transactions.Close()
-	e.Transactions = transaction.NewTable(transaction.Options{T1: t1, T2: 8 * t1, T4: 10 * t1, Proven: e.Validated, Prove: e.MarkValidated})
+	e.Transactions = transaction.NewTable(transaction.Options{T1: t1, T2: 8 * t1, T4: 10 * t1, Validated: e.Validated, MarkValidated: e.MarkValidated})
 	return nil
 }
 

@@ -9,18 +9,22 @@ import (
 )
 
 const (
-	// size is what a transaction takes beside messages, with its places in tables.
-	size = 700
-	// accounts is how many sources are told apart. Which of them share a place nobody can choose.
+	// transactionSize is the number of bytes that a transaction takes beside its messages, its
+	// entries in tables included.
+	transactionSize = 700
+	// accounts is the number of accounts. Nobody can choose which sources share one.
 	accounts = 1 << 12
-	// fewest is how many transactions one source may have, at least.
-	fewest = 64
+	// minPerSource is the number of transactions that one source may always have, whatever the
+	// limit in all.
+	minPerSource = 64
 )
 
-// account is what the transactions of one source hold: those that it began, and those that forward them.
+// account counts what the transactions of one source take: those that it began, and those that
+// forward them.
 type account struct{ transactions, bytes atomic.Int64 }
 
-// account returns the account of a source, that of an IPv6 host's whole /64. It is an array, for there must be no lock.
+// account returns the account of a source; all addresses of an IPv6 /64 share one. It is in an
+// array, so that no lock is needed.
 func (t *Table) account(source netip.Addr) *account {
 	source = source.WithZone("")
 	if source.Is6() {
@@ -30,12 +34,12 @@ func (t *Table) account(source netip.Addr) *account {
 	return &t.accounts[maphash.Comparable(t.seed, source)%accounts]
 }
 
-// take takes the memory of a transaction that is made. One that need not be is refused when there is no room, or when its
-// source has half of all room already: what is left is for others. Who is trusted may have it all, and a request that was
-// let in is forwarded.
+// take reserves the memory of a new transaction and reports whether there was room. With limited it
+// is refused when there is none, or when its source has half of all already: the rest is for
+// others. Trusted sources may have it all, and a request that was let in is forwarded.
 func (c *core) take(limited bool) bool {
-	t, n := c.table, size+len(c.key)+c.held
-	if limited && c.key[0] != clientKey && t.crowded(c) || limited && !t.opts.Budget.Take(budget.Transactions, n) {
+	t, n := c.table, transactionSize+len(c.key)+c.messageBytes
+	if limited && c.key[0] != clientKey && t.overShare(c) || limited && !t.opts.Budget.Take(budget.Transactions, n) {
 		return false
 	}
 	if !limited {
@@ -48,13 +52,13 @@ func (c *core) take(limited bool) bool {
 	return true
 }
 
-// crowded reports whether a transaction's source has so many that it gets no more.
-func (t *Table) crowded(c *core) bool {
+// overShare reports whether the source of a transaction has so many that it gets no more.
+func (t *Table) overShare(c *core) bool {
 	room := t.opts.Budget.Share(budget.Transactions)
 	over := room > 0 && c.account.bytes.Load() > room/2
 	if l := c.flow.Listener; !over && l != nil {
 		n := l.Limits().Transactions
-		over = n > 0 && c.account.transactions.Load() >= int64(max(n/2, fewest))
+		over = n > 0 && c.account.transactions.Load() >= int64(max(n/2, minPerSource))
 	}
 	if !over {
 		return false
@@ -63,9 +67,9 @@ func (t *Table) crowded(c *core) bool {
 	return limits.Trusted == nil || !limits.Trusted.Contains(c.flow.Remote.Addr())
 }
 
-// give gives back what take took, and what hold added.
+// give returns what take and hold have reserved.
 func (c *core) give() {
-	n := size + len(c.key) + c.held
+	n := transactionSize + len(c.key) + c.messageBytes
 	c.table.opts.Budget.Give(budget.Transactions, n)
 	if c.account != nil {
 		c.account.transactions.Add(-1)
@@ -73,16 +77,16 @@ func (c *core) give() {
 	}
 }
 
-// keep makes b the message that is sent again, and accounts for it: it belongs to what is there already, so there is
-// always room.
+// keep makes b the message that is sent again, and accounts for it. There is always room, because
+// the transaction is there already.
 func (c *core) keep(b []byte) {
 	c.hold(len(b) - len(c.message))
 	c.message = b
 }
 
-// hold accounts for n more bytes; a negative n gives some back.
+// hold accounts for n more bytes, or fewer if n is negative.
 func (c *core) hold(n int) {
-	c.held += n
+	c.messageBytes += n
 	c.table.opts.Budget.Force(budget.Transactions, n)
 	if c.account != nil {
 		c.account.bytes.Add(int64(n))

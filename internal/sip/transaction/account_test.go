@@ -69,7 +69,8 @@ type trusted netip.Addr
 
 func (a trusted) Contains(addr netip.Addr) bool { return addr == netip.Addr(a) }
 
-// TestSourceShare has one source take what it can get: half is left for others, and who is trusted gets it all.
+// TestSourceShare has one source take what it can get: half is left for others, and who is trusted
+// gets it all.
 func TestSourceShare(t *testing.T) {
 	b := new(budget.Budget)
 	w := newWorld(t, transport.UDP, Options{Budget: b, T1: time.Hour})

@@ -18,8 +18,8 @@ func newBenchTable(b testing.TB) *Table {
 
 var benchFlow = transport.Flow{Remote: peer}
 
-// held fills a table with answered transactions, and returns how many bytes of memory each takes beside the response
-// it keeps.
+// held fills a table with answered transactions, and returns how many bytes of memory each takes
+// beside the response it keeps.
 func held(b testing.TB, t *Table, method string, n int) float64 {
 	m := new(wire.Message)
 	status := 200

@@ -11,51 +11,58 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// ClientHandler is told what happens to a client transaction.
+// ClientHandler is told what happens to a client transaction. The package documentation says how it
+// is called.
 type ClientHandler interface {
-	// OnResponse tells of each response that is new: provisional ones and the final one, and after a 2xx to an INVITE
-	// every further 2xx, be it a retransmission or from another branch (RFC 6026 §7.2). A final response to an INVITE
-	// other than 2xx has been acknowledged, and its retransmissions stay here. m is valid during the call only.
+	// OnResponse is called for each new response: the provisional ones and the final one, and after
+	// a 2xx to an INVITE every further 2xx, be it a retransmission or from another branch (RFC 6026
+	// §7.2). A final response other than 2xx to an INVITE has already been acknowledged, and its
+	// retransmissions are absorbed. m is valid only during the call.
 	OnResponse(c *Client, m *wire.Message, out *transport.Outbox)
-	// OnFailure tells, at most once, that there will be no final response: ErrTimeout, an error of the transport, or
-	// ErrClosed.
+	// OnFailure is called, once at most, when there will be no final response. err is ErrTimeout,
+	// an error of the transport, or ErrClosed.
 	OnFailure(c *Client, err error)
-	// OnTerminated tells the end, exactly once.
+	// OnTerminated is called exactly once, when the transaction ends.
 	OnTerminated(c *Client)
 }
 
-// ClientOptions are the settings of one client transaction. The zero value is what RFC 3261 says.
+// ClientOptions are the settings of one client transaction. The zero value does what RFC 3261 says.
 type ClientOptions struct {
-	// MaxRetransmits limits how often the request is sent again, so that nobody can use us to flood somebody who
-	// never asked for anything. The time until ErrTimeout stays the same. 0 is no limit; less is not at all.
+	// MaxRetransmits limits how often the request is sent again, so that nobody can use the server
+	// to flood a host that never asked for anything. The time until ErrTimeout stays the same. 0:
+	// no limit; negative: never again.
 	MaxRetransmits int
-	// Source is who has sent the request that this one forwards; invalid: nobody, it is the server's own.
+	// Source is where the request came from that this one forwards. Its memory and its share of a
+	// connection's queue are charged to that source. Invalid: it is a request of the server itself.
 	Source netip.AddrPort
 }
 
 // Client is a client transaction (RFC 3261 §17.1).
 type Client struct {
 	core
-	handler ClientHandler
-	invite  bool
-	cancel  bool // a CANCEL was sent or is to be
-	final   bool // the handler has been told of a final response
+	handler   ClientHandler
+	invite    bool
+	cancelled bool // a CANCEL was sent or will be
+	final     bool // the handler has been told of a final response
 
-	after, before *Client // on the same connection; they belong to the table's connections
+	after, before *Client // on the same connection; guarded by connections.mu
 }
 
 var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
 
-// minTimerD is the least that timer D may be on UDP, whatever T1 is here: how long the server repeats its response is
-// up to the server's T1 (RFC 3261 §17.1.1.2).
+// minTimerD is the shortest timer D over UDP, whatever T1 is here: how long the server repeats its
+// response depends on the server's T1 (RFC 3261 §17.1.1.2).
 const minTimerD = 32 * time.Second
 
-// NewClient sends a request, which b is the whole of, with our Via on top, and makes the transaction that waits for
-// the response. With out, b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent
-// at once and is the caller's again. h may be nil. After an error there is no transaction and h is told nothing.
+// NewClient sends a request, whose bytes are b, with a Via of ours on top, and makes the
+// transaction that waits for the response. With out, b must not change until the batch is flushed
+// (Outbox.Send); without out it is sent at once, and b belongs to the caller again. h may be nil.
+// After an error there is no transaction and h is not called.
 //
-// The response may come, on another goroutine, before NewClient has returned.
-func (t *Table) NewClient(b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, options ...ClientOptions) (*Client, error) {
+// The response may arrive, on another goroutine, before NewClient has returned.
+func (t *Table) NewClient(
+	b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, options ...ClientOptions,
+) (*Client, error) {
 	var o ClientOptions
 	if len(options) > 0 {
 		o = options[0]
@@ -63,7 +70,9 @@ func (t *Table) NewClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	return t.newClient(b, flow, h, out, o, true)
 }
 
-func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, o ClientOptions, limited bool) (*Client, error) {
+func (t *Table) newClient(
+	b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, o ClientOptions, limited bool,
+) (*Client, error) {
 	raw := bytes.Clone(b)
 	m, err := parse(raw)
 	if err != nil {
@@ -76,21 +85,22 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	if !m.Via.HasMagicCookie() {
 		return nil, errBranch
 	}
-	var room [keyRoom]byte
+	var buf [keyBufSize]byte
 	c := &Client{handler: h, invite: m.Method == wire.INVITE}
-	c.key = bytes.Clone(appendClientKey(room[:0], m))
+	c.key = bytes.Clone(appendClientKey(buf[:0], m))
 	c.flow = flow
 	if o.Source.IsValid() {
 		c.account = t.account(o.Source.Addr())
 	}
-	c.held = len(raw)
+	c.messageBytes = len(raw)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.start(t, c, limited); err != nil {
 		return nil, err
 	}
 	if flow.Conn != nil {
-		t.conns.add(c) // before it is sent: a connection that takes the request and closes then finds the transaction
+		// Before it is sent, so that a connection that closes after it finds the transaction.
+		t.conns.add(c)
 	}
 	if out == nil && flow.Conn != nil && o.Source.IsValid() {
 		out = transport.OutboxFrom(o.Source)
@@ -102,8 +112,8 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	}
 	now := t.wheel.now()
 	c.due = now + 64*t.opts.T1 // timers B and F
-	c.left = int16(max(-1, min(o.MaxRetransmits, 1<<15-1)))
-	if !flow.Network.Reliable() && c.left >= 0 {
+	c.retransmitsLeft = int16(max(-1, min(o.MaxRetransmits, 1<<15-1)))
+	if !flow.Network.Reliable() && c.retransmitsLeft >= 0 {
 		c.interval = t.opts.T1
 		c.resend = now + c.interval // timers A and E
 	}
@@ -116,33 +126,35 @@ func (t *Table) newClient(b []byte, flow transport.Flow, h ClientHandler, out *t
 	return c, nil
 }
 
-// Abandon is for a caller who has lost interest: the handler is told nothing more. The transaction goes on by itself
-// to its end, which comes for an INVITE that is ringing after 64*T1.
+// Abandon is for a caller that has lost interest: the handler is not called any more. The
+// transaction goes on to its end, which comes after 64*T1 for an INVITE that is ringing.
 func (c *Client) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.handler = nil
-	c.bound()
+	c.limitRinging()
 }
 
-// bound makes sure that an INVITE that rings ends when nobody is there to cancel it.
-func (c *Client) bound() {
+// limitRinging makes sure that an INVITE that is ringing ends although nobody is there to cancel
+// it.
+func (c *Client) limitRinging() {
 	if c.invite && c.state == proceeding && c.due == 0 && c.handler == nil {
 		c.due = c.table.wheel.now() + 64*c.table.opts.T1
 		c.arm()
 	}
 }
 
-// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, else as soon as one comes,
-// and not if a final one has. The server answers the INVITE with 487 then, which OnResponse tells as any other
-// response. If it doesn't within 64*T1, that is a failure with ErrTimeout.
+// Cancel cancels an INVITE (RFC 3261 §9.1): at once if a provisional response has come, otherwise
+// as soon as one comes, and not at all once a final one has. The server then answers the INVITE
+// with 487, which OnResponse is called with as with any other response. If it doesn't within 64*T1,
+// the transaction fails with ErrTimeout.
 func (c *Client) Cancel(out *transport.Outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.invite || c.cancel || c.state > proceeding {
+	if !c.invite || c.cancelled || c.state > proceeding {
 		return
 	}
-	c.cancel = true
+	c.cancelled = true
 	if c.state == proceeding {
 		c.sendCancel(out)
 	}
@@ -156,39 +168,41 @@ func (c *Client) sendCancel(out *transport.Outbox) {
 		return
 	}
 	defer release(invite)
-	// If it cannot be sent the INVITE fails when its time is up.
-	_, _ = c.table.newClient(invite.AppendCANCEL(buffer(out)), c.flow, nil, out, ClientOptions{}, false)
+	// If it cannot be sent, the INVITE times out.
+	cancel := invite.AppendCANCEL(buffer(out))
+	_, _ = c.table.newClient(cancel, c.flow, nil, out, ClientOptions{}, false)
 }
 
-// receive takes a response. False means that it is none of this transaction's.
+// receive handles a response, and reports whether it belongs to this transaction.
 func (c *Client) receive(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// A response comes by the transport of the request (RFC 3261 §18.2.2). So nobody can answer what went over TLS
-	// with a datagram. Where it comes from is not asked: RFC 3261 §17.1.3 has the branch and the method decide, a host with
-	// several addresses may answer from another one, and a server opens a new connection when ours is gone. Nobody else can
-	// answer, because a branch is 64 random bits that only those have seen who got the request.
+	// A response comes over the transport of the request (RFC 3261 §18.2.2), so nobody can answer
+	// with a datagram what went over TLS. Its source address is not checked: by RFC 3261 §17.1.3
+	// branch and method decide, a host with several addresses may answer from another one, and a
+	// server opens a new connection when ours is gone. Nobody else can answer, because a branch has
+	// 64 random bits that only those have seen who got the request.
 	if c.state == terminated || flow.Network != c.flow.Network {
 		return false
 	}
 	if !flow.Network.Reliable() && flow.Remote == c.flow.Remote {
-		c.table.opts.Prove(flow)
+		c.table.opts.MarkValidated(flow)
 	}
-	var news bool
+	var isNew bool
 	switch {
 	case m.Status < 200:
-		news = c.provisional(out)
+		isNew = c.provisional(out)
 	case !c.invite:
-		news = c.answer()
+		isNew = c.answer()
 	case m.Status < 300:
-		news = c.success()
+		isNew = c.success()
 	default:
-		news = c.failure(m, out)
+		isNew = c.failure(m, out)
 	}
-	if news {
+	if isNew {
 		first := m.Status >= 200 && !c.final
 		c.final = c.final || first
-		c.deliver(c, event{kind: received, m: m, must: first}, out)
+		c.deliver(c, event{kind: responseEvent, m: m, final: first}, out)
 	} else {
 		c.table.opts.Count(Absorbed)
 	}
@@ -207,16 +221,16 @@ func (c *Client) provisional(out *transport.Outbox) bool {
 		return true // timers E and F go on
 	}
 	c.resend, c.due = 0, 0
-	if c.cancel {
+	if c.cancelled {
 		c.sendCancel(out)
 	} else {
 		c.arm()
-		c.bound()
+		c.limitRinging()
 	}
 	return true
 }
 
-// answer takes the final response to what is not an INVITE.
+// answer handles the final response to a request other than INVITE.
 func (c *Client) answer() bool {
 	if c.state > proceeding {
 		return false
@@ -226,8 +240,8 @@ func (c *Client) answer() bool {
 	return true
 }
 
-// complete enters the state in which retransmissions of the final response are absorbed, which takes no time on a
-// reliable transport.
+// complete enters the state that absorbs retransmissions of the final response. On a reliable
+// transport it takes no time.
 func (c *Client) complete(wait time.Duration) {
 	c.state, c.resend = completed, 0
 	c.due = c.table.wheel.now()
@@ -237,7 +251,8 @@ func (c *Client) complete(wait time.Duration) {
 	c.arm()
 }
 
-// success takes a 2xx to an INVITE. One that follows another final response comes from a server that is out of order.
+// success handles a 2xx to an INVITE. One that follows another final response comes from a server
+// that is out of order.
 func (c *Client) success() bool {
 	switch {
 	case c.state == accepted:
@@ -252,7 +267,8 @@ func (c *Client) success() bool {
 	return true
 }
 
-// failure takes another final response to an INVITE and acknowledges it, each time it comes (RFC 3261 §17.1.1.2).
+// failure handles another final response to an INVITE, and acknowledges it each time it comes (RFC
+// 3261 §17.1.1.2).
 func (c *Client) failure(m *wire.Message, out *transport.Outbox) bool {
 	if c.state > proceeding {
 		if c.state == completed && c.message != nil {
@@ -267,7 +283,7 @@ func (c *Client) failure(m *wire.Message, out *transport.Outbox) bool {
 		return true
 	}
 	defer release(invite)
-	// From here on the ACK is what is sent again, so it takes the INVITE's place.
+	// From here on the ACK is what is sent again, so it replaces the INVITE.
 	c.keep(invite.AppendACK(make([]byte, 0, 512), m))
 	_ = c.table.send(c.flow, c.message, out)
 	return true
@@ -309,14 +325,14 @@ func (c *Client) call(e event, out *transport.Outbox) {
 	if h == nil {
 		return
 	}
-	if e.kind == ended {
+	if e.kind == endEvent {
 		err := e.err
 		if c.final {
 			err = nil
 		}
 		c.mu.Unlock()
 		defer c.mu.Lock()
-		c.ended(h, err)
+		c.callEnd(h, err)
 		return
 	}
 	c.mu.Unlock()
@@ -333,8 +349,8 @@ func (c *Client) call(e event, out *transport.Outbox) {
 	h.OnResponse(c, m, out)
 }
 
-// ended makes both calls, whatever the first does.
-func (c *Client) ended(h ClientHandler, err error) {
+// callEnd makes both calls, even if the first panics.
+func (c *Client) callEnd(h ClientHandler, err error) {
 	defer c.table.recovered()
 	defer h.OnTerminated(c)
 	if err != nil {

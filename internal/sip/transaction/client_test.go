@@ -168,8 +168,8 @@ func TestClientOther(t *testing.T) {
 	}, beginClient)
 }
 
-// The ACK and the CANCEL have the INVITE's Request-URI, Via, Route, From, Call-ID and number; To is the response's or
-// the INVITE's.
+// The ACK and the CANCEL have the INVITE's Request-URI, Via, Route, From, Call-ID and number; To is
+// the response's or the INVITE's.
 func TestDerivedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{})

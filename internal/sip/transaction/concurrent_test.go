@@ -118,7 +118,8 @@ func TestResponseBeforeNewClientReturns(t *testing.T) {
 	})
 }
 
-// relay is a proxy's heart: it calls one transaction from within the calls of the other, with its own lock held.
+// relay is a proxy's heart: it calls one transaction from within the calls of the other, with its
+// own lock held.
 type relay struct {
 	t      *testing.T
 	w      *world
@@ -305,7 +306,8 @@ type strictClient struct{ *strict }
 
 func (h strictClient) OnTerminated(*Client) { defer h.enter()(); h.ends++ }
 
-// Many goroutines do anything to the same few transactions. The race detector and the promises judge.
+// Many goroutines do anything to the same few transactions. The race detector and the promises
+// judge.
 func TestRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{T1: 20 * time.Millisecond, T4: 50 * time.Millisecond})

@@ -7,10 +7,11 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// connections finds the client transactions whose request went down a connection. Those on UDP are not in it.
+// connections finds the client transactions whose request was sent down a connection. Those over
+// UDP are not in it.
 type connections struct {
 	mu    sync.Mutex
-	first map[*transport.Conn]*Client // the others follow by Client.after
+	first map[*transport.Conn]*Client // the first of each list, which Client.after continues
 }
 
 func (s *connections) add(c *Client) {
@@ -40,7 +41,7 @@ func (s *connections) remove(c *Client) {
 	c.after, c.before = nil, nil
 }
 
-// of returns the transactions of a connection.
+// of returns the client transactions on a connection.
 func (s *connections) of(conn *transport.Conn) (all []*Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,10 +51,10 @@ func (s *connections) of(conn *transport.Conn) (all []*Client) {
 	return all
 }
 
-// ConnClosed ends the client transactions that wait for a final response to what was sent down a connection that has gone:
-// nobody is there any more to answer, which is a failure of the transport (RFC 3261 §8.1.3.1, §18.4). Their handlers are
-// told on the next tick. A peer that means to answer keeps the connection for as long as a transaction takes
-// (RFC 3261 §18), so one that rings ends as well.
+// ConnClosed ends the client transactions that wait for a final response on a connection that has
+// closed: nobody is left to answer, which is a failure of the transport (RFC 3261 §8.1.3.1, §18.4).
+// Their handlers are told on the next tick. A peer that means to answer keeps the connection as
+// long as a transaction takes (RFC 3261 §18), so an INVITE that is ringing ends as well.
 func (t *Table) ConnClosed(conn *transport.Conn, err error) {
 	for _, c := range t.conns.of(conn) {
 		c.mu.Lock()

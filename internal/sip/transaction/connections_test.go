@@ -14,7 +14,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// TestConnClosed: what waits for an answer on a connection that goes fails at once, and nothing else does.
+// TestConnClosed: what waits for an answer on a connection that goes fails at once, and nothing
+// else does.
 func TestConnClosed(t *testing.T) {
 	for _, test := range []struct {
 		name, method string

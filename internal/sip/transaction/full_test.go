@@ -6,8 +6,8 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// TestServerFull has a client that reads too slowly to be sent anything: no transaction ends for that, and the final
-// response is sent when there is room.
+// TestServerFull has a client that reads too slowly to be sent anything: no transaction ends for
+// that, and the final response is sent when there is room.
 func TestServerFull(t *testing.T) {
 	run(t, []scenario{
 		{

@@ -169,8 +169,8 @@ type clientSide struct{ *world }
 
 func (h clientSide) OnTerminated(*Client) { h.note("ended") }
 
-// step does one step of a scenario: "recv METHOD", "recv STATUS [METHOD]", "respond STATUS", "cancel", "abandon",
-// "terminate", "fail", "full", "works".
+// step does one step of a scenario: "recv METHOD", "recv STATUS [METHOD]", "respond STATUS",
+// "cancel", "abandon", "terminate", "fail", "full", "works".
 func (w *world) step(method, s string) {
 	w.t.Helper()
 	verb, arg, _ := strings.Cut(s, " ")
@@ -210,7 +210,8 @@ func (w *world) step(method, s string) {
 	}
 }
 
-// scenario is the life of one transaction: what is done and when, and all that it leads to and when.
+// scenario is the life of one transaction: what is done and when, and all that it leads to and
+// when.
 type scenario struct {
 	name    string
 	network transport.Network

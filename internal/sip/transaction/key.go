@@ -6,19 +6,19 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// keyRoom is how much of the stack a look-up sets aside for the key; a longer one is built on the heap.
-const keyRoom = 256
+// keyBufSize is the room on the stack for the key of a look-up. A longer key is built on the heap.
+const keyBufSize = 256
 
-// The first byte of a key keeps the kinds apart: a request of ours that comes back to us is another transaction than
-// the one that sent it.
+// The first byte of a key keeps the kinds apart: a request of ours that comes back to us is another
+// transaction than the one that sent it.
 const (
 	serverKey  = 's'
 	rfc2543Key = 'o'
 	clientKey  = 'c'
 )
 
-// appendServerKey appends what tells server transactions apart (RFC 3261 §17.2.3). An ACK and a CANCEL have the key
-// of their INVITE.
+// appendServerKey appends what identifies the server transaction of a request (RFC 3261 §17.2.3).
+// An ACK and a CANCEL have the key of their INVITE.
 func appendServerKey(dst []byte, m *wire.Message) []byte {
 	method := m.Method
 	if method == wire.ACK || method == wire.CANCEL {
@@ -37,8 +37,8 @@ func appendServerKey(dst []byte, m *wire.Message) []byte {
 	return dst
 }
 
-// appendRFC2543Key is for clients whose branch says nothing. An ACK's To tag is that of the response, not of the
-// INVITE, so it is not in the key of an INVITE; Server.ack compares it.
+// appendRFC2543Key is for clients whose branch identifies nothing. The To tag of an ACK is that of
+// the response, not of the INVITE, so it is not in the key of an INVITE; Server.ack compares it.
 func appendRFC2543Key(dst []byte, m *wire.Message, method wire.Method) []byte {
 	dst = append(dst, rfc2543Key, byte(method))
 	dst = binary.BigEndian.AppendUint32(dst, m.CSeq)
@@ -56,7 +56,8 @@ func appendRFC2543Key(dst []byte, m *wire.Message, method wire.Method) []byte {
 	return dst
 }
 
-// appendClientKey appends what tells client transactions apart: the branch and the method in CSeq (RFC 3261 §17.1.3).
+// appendClientKey appends what identifies a client transaction: the branch and the method in CSeq
+// (RFC 3261 §17.1.3).
 func appendClientKey(dst []byte, m *wire.Message) []byte {
 	dst = append(dst, clientKey, byte(m.Method))
 	dst = appendField(dst, m.Via.Branch)
@@ -66,7 +67,7 @@ func appendClientKey(dst []byte, m *wire.Message) []byte {
 	return dst
 }
 
-// appendField appends a length and a value, so that no two lists of values make the same key.
+// appendField appends a length and a value, so that no two lists of values have the same key.
 func appendField(dst, value []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(value)))
 	return append(dst, value...)

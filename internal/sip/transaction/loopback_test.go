@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// answering is a server that rings and, when it is cancelled, answers 487, all in the batch of the packet that asked
-// for it.
+// answering is a server that rings and, when it is cancelled, answers 487, all in the batch of the
+// packet that asked for it.
 type answering struct {
 	t     *testing.T
 	table *Table

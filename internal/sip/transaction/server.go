@@ -11,52 +11,59 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// ServerHandler is told what happens to a server transaction.
+// ServerHandler is told what happens to a server transaction. The package documentation says how it
+// is called.
 type ServerHandler interface {
-	// OnCancel tells that the client has cancelled the INVITE, which no final response has answered yet. The CANCEL
-	// has been answered; the INVITE has not: that is for the handler to do (RFC 3261 §9.2, §16.10). It comes once at
-	// most.
+	// OnCancel is called, once at most, when the client cancels an INVITE that has no final
+	// response yet. The CANCEL has been answered; to answer the INVITE is up to the handler (RFC
+	// 3261 §9.2, §16.10).
 	OnCancel(s *Server, out *transport.Outbox)
-	// OnTerminated tells the end, exactly once: nil if all is well, ErrTimeout if no ACK came for a final response to
-	// an INVITE or no final response was given to another request, an error of the transport, or ErrClosed.
+	// OnTerminated is called exactly once, when the transaction ends. err is nil if all is well;
+	// ErrTimeout if no ACK came for a final response to an INVITE, or if another request got no
+	// final response; an error of the transport; or ErrClosed.
 	OnTerminated(s *Server, err error)
 }
 
 // Server is a server transaction (RFC 3261 §17.2).
 type Server struct {
 	core
-	handler ServerHandler
-	toTag   []byte
-	source  netip.AddrPort // where a CANCEL has to come from
-	request int            // bytes of the request, which whoever forwards it keeps until it is answered
-	status  int16
-	invite  bool
-	gone    bool // cancelled
+	handler     ServerHandler
+	toTag       []byte
+	source      netip.AddrPort // where a CANCEL must come from; port 0: any port
+	requestSize int            // bytes of the request: a proxy keeps it until it is answered
+	status      int16
+	invite      bool
+	cancelled   bool // cancelled
 }
 
-// UnprovenRetransmits is how often a message is sent again, at most, to a UDP address of which Options.Proven says no: one forged datagram must
-// not make us send a volley to whoever's address it bears. RFC 3261 §17.2.1 would have the final response to an INVITE sent again ten times when no
-// ACK comes, and so does the phone whose 2xx we pass on (§13.3.1.4).
-const UnprovenRetransmits = 3
+// UnvalidatedRetransmits is how often, at most, a message is sent again to a UDP address that is
+// not validated (Options.Validated). One forged datagram must not make the server send a volley to
+// the host whose address it bears. RFC 3261 §17.2.1 would have the final response to an INVITE sent
+// again ten times when no ACK comes, and so does the phone whose 2xx a proxy forwards (§13.3.1.4).
+const UnvalidatedRetransmits = 3
 
-// NewServer makes the server transaction of a request for which Request said false. On UDP responses go to dst, which
-// m.ResponseAddr gives, from the address that the request was sent to; a stream answers on its connection. toTag is
-// what the 200 to a CANCEL has as To tag: the one that the handler uses. h may be nil.
+// NewServer makes the server transaction of a request for which Request has returned false. Over
+// UDP, responses go to dst, which m.ResponseAddr returns, from the address that the request was
+// sent to; over a stream they go down its connection. toTag is the To tag of the 200 to a CANCEL,
+// the same that the handler uses. h may be nil.
 //
-// Whoever makes one answers it. A request that is no INVITE and has no final response after 64*T1 ends with
-// ErrTimeout: its client has given up by then (RFC 4320 §4.2). An INVITE may ring as long as it takes.
-func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPort, toTag []byte, h ServerHandler) (*Server, error) {
+// Whoever makes a transaction must answer it. A request other than INVITE without a final response
+// ends with ErrTimeout after 64*T1: by then its client has given up (RFC 4320 §4.2). An INVITE may
+// ring as long as it takes.
+func (t *Table) NewServer(
+	m *wire.Message, flow transport.Flow, dst netip.AddrPort, toTag []byte, h ServerHandler,
+) (*Server, error) {
 	if m.IsResponse || m.Method == wire.ACK || m.Method == wire.CANCEL {
 		return nil, fmt.Errorf("%s has no server transaction of its own", m.MethodName())
 	}
-	var room [keyRoom]byte
-	key := appendServerKey(room[:0], m)
+	var buf [keyBufSize]byte
+	key := appendServerKey(buf[:0], m)
 	text := make([]byte, 0, len(key)+len(toTag))
 	text = append(append(text, key...), toTag...)
 	s := &Server{handler: h, source: flow.Remote, toTag: text[len(key):], invite: m.Method == wire.INVITE}
 	s.account = t.account(flow.Remote.Addr())
-	s.request = len(m.Raw)
-	s.held = s.request
+	s.requestSize = len(m.Raw)
+	s.messageBytes = s.requestSize
 	if flow.Network == transport.UDP && !m.Via.HasRPort {
 		s.source = anyPort(flow.Remote)
 	}
@@ -79,22 +86,25 @@ func (t *Table) NewServer(m *wire.Message, flow transport.Flow, dst netip.AddrPo
 	return s, nil
 }
 
-// Status returns the status of the last response sent, 0 before the first.
+// Status returns the status of the last response that was sent, 0 before the first.
 func (s *Server) Status() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int(s.status)
 }
 
-// Respond sends a response, which b is the whole of, and answers retransmissions of the request with it from then on.
-// With out, b must stay as it is until the batch is flushed, as Outbox.Send says; without, it is sent at once and is
-// the caller's again.
+// Respond sends a response, whose bytes are b, and from then on answers retransmissions of the
+// request with it. With out, b must not change until the batch is flushed (Outbox.Send); without
+// out it is sent at once, and b belongs to the caller again.
 //
-// After a final response the error is ErrState and nothing changes, except that any number of 2xx to an INVITE may
-// follow the first: sending those again until the ACK comes is the work of whoever made them (RFC 6026 §7.1).
-// What is over UnprovenRetransmits of those is dropped in silence. When the client reads too slowly to be sent anything, a
-// response counts as sent and lost, but for a final one other than 2xx to an INVITE, which is tried again: nobody else does
-// that. After another error of the transport, which is returned, the transaction ends.
+// After a final response Respond returns ErrState and changes nothing, except that any number of
+// 2xx to an INVITE may follow the first: sending those again until the ACK comes is the work of
+// whoever made them (RFC 6026 §7.1). To an address that is not validated, those beyond
+// UnvalidatedRetransmits are dropped without an error.
+//
+// When the client reads too slowly to be sent anything, a response counts as sent and lost. Only a
+// final response other than 2xx to an INVITE is tried again, because nobody else does that. After
+// any other error of the transport, which Respond returns, the transaction ends.
 func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +112,7 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	if s.state > accepted || s.state == accepted && !success {
 		return ErrState
 	}
-	if s.state == accepted && !s.more() {
+	if s.state == accepted && !s.takeRetransmit() {
 		s.table.opts.Count(Absorbed)
 		return nil
 	}
@@ -129,13 +139,13 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 		s.state = proceeding
 		return nil
 	}
-	if !(s.invite && success) { // further ones may follow
-		s.hold(-s.request)
+	if !(s.invite && success) { // more 2xx may follow
+		s.hold(-s.requestSize)
 	}
 	now, o := s.table.wheel.now(), &s.table.opts
 	s.due = now + 64*o.T1 // timers H, J and L
-	if s.invite && !reliable && !o.Proven(s.flow) {
-		s.left = UnprovenRetransmits
+	if s.invite && !reliable && !o.Validated(s.flow) {
+		s.retransmitsLeft = UnvalidatedRetransmits
 	}
 	switch {
 	case s.invite && success:
@@ -160,27 +170,27 @@ func (s *Server) Respond(b []byte, status int, out *transport.Outbox) error {
 	return nil
 }
 
-// more tells whether another 2xx may be sent.
-func (s *Server) more() bool {
-	if s.left <= 0 {
-		return s.left == 0
+// takeRetransmit reports whether another 2xx may be sent, and counts it.
+func (s *Server) takeRetransmit() bool {
+	if s.retransmitsLeft <= 0 {
+		return s.retransmitsLeft == 0
 	}
-	if s.left--; s.left == 0 {
-		s.left = -1 // 0 is no limit
+	if s.retransmitsLeft--; s.retransmitsLeft == 0 {
+		s.retransmitsLeft = -1 // 0 is no limit
 	}
 	return true
 }
 
-// Terminate ends the transaction at once, answered or not. The handler is told.
+// Terminate ends the transaction at once, answered or not. OnTerminated is called with nil.
 func (s *Server) Terminate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endSoon(s, nil)
 }
 
-// again answers a retransmission with the last response. Where the 2xx to an INVITE or nothing was sent, it is
-// absorbed in silence.
-func (s *Server) again(out *transport.Outbox) bool {
+// resendLast answers a retransmission of the request with the last response. If that was a 2xx to
+// an INVITE, or if nothing was sent yet, the retransmission is absorbed.
+func (s *Server) resendLast(out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == terminated {
@@ -200,9 +210,9 @@ func (s *Server) ack(m *wire.Message) bool {
 	defer s.mu.Unlock()
 	switch s.state {
 	case accepted, terminated:
-		return false // RFC 6026 §7.1: an ACK to a 2xx is for the layer above
+		return false // the ACK for a 2xx is for the layer above (RFC 6026 §7.1)
 	case completed:
-		if s.key[0] == rfc2543Key && !s.acknowledges(m) {
+		if s.key[0] == rfc2543Key && !s.isACKOfResponse(m) {
 			return false
 		}
 		s.keep(nil)
@@ -217,9 +227,9 @@ func (s *Server) ack(m *wire.Message) bool {
 	return true
 }
 
-// acknowledges tells whether the ACK has the To tag of the response, which RFC 3261 §17.2.3 asks where no branch
-// tells.
-func (s *Server) acknowledges(ack *wire.Message) bool {
+// isACKOfResponse reports whether the ACK has the To tag of the response, which RFC 3261 §17.2.3
+// asks for where the branch does not identify the transaction.
+func (s *Server) isACKOfResponse(ack *wire.Message) bool {
 	if s.message == nil {
 		return true
 	}
@@ -231,13 +241,15 @@ func (s *Server) acknowledges(ack *wire.Message) bool {
 	return bytes.Equal(response.ToTag(), ack.ToTag())
 }
 
-// anyPort has port 0, which no packet comes from.
+// anyPort returns the address with port 0, which no packet comes from.
 func anyPort(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) }
 
-// cancels tells whether a CANCEL comes from where the INVITE came from. RFC 3261 §9.2 asks for the branch alone, and a caller's
-// branch need not be hard to guess: whoever knows it could end other people's calls. The INVITE's Via says what stays the same: with rport
-// the client sends from one socket (RFC 3581 §3), without it may use another for each request.
-func (s *Server) cancels(flow transport.Flow) bool {
+// mayCancel reports whether a CANCEL that came over flow comes from where the INVITE came from. RFC
+// 3261 §9.2 only asks for the same branch, and a caller's branch need not be hard to guess: whoever
+// knows it could end other people's calls. The Via of the INVITE says what stays the same: with
+// rport the client sends from one socket (RFC 3581 §3), without rport it may use another for each
+// request.
+func (s *Server) mayCancel(flow transport.Flow) bool {
 	from := flow.Remote
 	if s.source.Port() == 0 {
 		from = anyPort(from)
@@ -245,15 +257,15 @@ func (s *Server) cancels(flow transport.Flow) bool {
 	return from == s.source && flow.Network == s.flow.Network && flow.Conn == s.flow.Conn
 }
 
-// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). One that does not come from where the INVITE came from is for nothing that
-// we know.
+// cancel answers a CANCEL and tells the handler (RFC 3261 §9.2). It returns false for one that does
+// not come from where the INVITE came from.
 func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == terminated {
 		return false
 	}
-	if !s.cancels(flow) {
+	if !s.mayCancel(flow) {
 		s.table.opts.Count(Spoofed)
 		return false
 	}
@@ -264,12 +276,12 @@ func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Out
 	ok := m.AppendResponse(buffer(out), 200, "OK", source, &wire.ResponseOptions{ToTag: s.toTag})
 	// If the 200 gets lost the CANCEL comes again.
 	_ = s.table.send(flow, ok, out)
-	if s.gone || s.state != proceeding {
+	if s.cancelled || s.state != proceeding {
 		s.table.opts.Count(Absorbed)
 		return true
 	}
-	s.gone = true
-	s.deliver(s, event{kind: cancelled}, out)
+	s.cancelled = true
+	s.deliver(s, event{kind: cancelEvent}, out)
 	return true
 }
 
@@ -290,7 +302,7 @@ func (s *Server) expire() {
 		err := s.retransmit(now, min(2*s.interval, s.table.opts.T2))
 		switch {
 		case err == nil && again && s.flow.Network.Reliable():
-			s.sent(now)
+			s.delivered(now)
 		case err != nil && !errors.Is(err, transport.ErrQueueFull):
 			s.end(s, err)
 			s.report(s)
@@ -302,8 +314,8 @@ func (s *Server) expire() {
 	s.report(s)
 }
 
-// sent ends the repetitions of a response that there was no room for on the connection.
-func (s *Server) sent(now time.Duration) {
+// delivered ends the repetitions of a response for which the connection had no room before.
+func (s *Server) delivered(now time.Duration) {
 	s.keep(nil)
 	s.resend = 0
 	if !s.invite {
@@ -319,7 +331,7 @@ func (s *Server) call(e event, out *transport.Outbox) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	defer s.table.recovered()
-	if e.kind == cancelled {
+	if e.kind == cancelEvent {
 		h.OnCancel(s, out)
 	} else {
 		h.OnTerminated(s, e.err)

@@ -177,7 +177,8 @@ func TestServerDestination(t *testing.T) {
 	})
 }
 
-// TestSpoofedCancel: a CANCEL counts only where it comes from where its INVITE came from. The port is a part of that when the INVITE has rport.
+// TestSpoofedCancel: a CANCEL counts only where it comes from where its INVITE came from. The port
+// is a part of that when the INVITE has rport.
 func TestSpoofedCancel(t *testing.T) {
 	for name, test := range map[string]struct {
 		network transport.Network
@@ -271,7 +272,8 @@ func TestServerMatching(t *testing.T) {
 				t.Errorf("%s has got a server transaction", method)
 			}
 		}
-		// A response with the same branch finds no server transaction, nor a request a client transaction.
+		// A response with the same branch finds no server transaction, nor a request a client
+		// transaction.
 		if w.table.Response(view(t, responseText(200, "INVITE", branch, "t")), w.flow, nil) {
 			t.Error("a response was given to a server transaction")
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// guest is what sipgo's two transaction interfaces have in common.
-type guest struct {
+// sipgoTx is what the adapters to sipgo's two transaction interfaces have in common.
+type sipgoTx struct {
 	key  string
 	done chan struct{}
 
@@ -25,25 +25,26 @@ type guest struct {
 	onTerminate []sip.FnTxTerminate
 }
 
-func (g *guest) begin(req *sip.Request) {
+func (g *sipgoTx) begin(req *sip.Request) {
 	g.done = make(chan struct{})
 	if via := req.Via(); via != nil {
 		g.key, _ = via.Params.Get("branch")
 	}
 }
 
-// Done is closed when the transaction has ended.
-func (g *guest) Done() <-chan struct{} { return g.done }
+// Done returns a channel that is closed when the transaction ends.
+func (g *sipgoTx) Done() <-chan struct{} { return g.done }
 
-// Err returns why the transaction has ended, one of sipgo's errors.
-func (g *guest) Err() error {
+// Err returns why the transaction has ended: one of sipgo's errors, or nil before the end.
+func (g *sipgoTx) Err() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.err
 }
 
-// OnTerminate calls f at the end of the transaction, and returns false if that has come.
-func (g *guest) OnTerminate(f sip.FnTxTerminate) bool {
+// OnTerminate makes f be called when the transaction ends. It returns false if it has ended
+// already.
+func (g *sipgoTx) OnTerminate(f sip.FnTxTerminate) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.ended {
@@ -52,7 +53,7 @@ func (g *guest) OnTerminate(f sip.FnTxTerminate) bool {
 	return !g.ended
 }
 
-func (g *guest) end(err error) {
+func (g *sipgoTx) end(err error) {
 	g.mu.Lock()
 	if g.ended {
 		g.mu.Unlock()
@@ -67,8 +68,8 @@ func (g *guest) end(err error) {
 	}
 }
 
-// guestError gives an error the identity that code written for sipgo asks for.
-func guestError(err error) error {
+// sipgoError wraps an error in the one that code written for sipgo looks for.
+func sipgoError(err error) error {
 	switch {
 	case err == nil, err == ErrClosed:
 		return sip.ErrTransactionTerminated
@@ -78,24 +79,24 @@ func guestError(err error) error {
 	return fmt.Errorf("%w: %w", sip.ErrTransactionTransport, err)
 }
 
-// serverTx is a server transaction as sipgo knows it.
+// serverTx makes a Server a sip.ServerTransaction.
 type serverTx struct {
-	guest
+	sipgoTx
 	s    *Server
 	req  *sip.Request
 	next ServerHandler
 
-	onCancel  []sip.FnTxCancel // guarded by guest.mu
+	onCancel  []sip.FnTxCancel // guarded by sipgoTx.mu
 	cancelled bool
 	toTag     string // of the latest response
 }
 
-// NewServerTx gives s to code that is written for sipgo. req is the request. As with sipgo, whoever takes the
-// transaction over need not think of CANCEL: when one comes the INVITE is answered with 487. The handler that s has
-// is told all that it was told before, first.
+// NewServerTx makes s, whose request is req, usable by code that is written for sipgo. As with
+// sipgo, that code need not think of CANCEL: when one comes, the INVITE is answered with 487. The
+// handler that s has is called as before, and first.
 //
-// Unlike sipgo's, Acks never yields anything: an ACK to a final response other than 2xx ends here, and one to a 2xx
-// is a request of its own.
+// Unlike sipgo's, Acks never yields anything: an ACK for a final response other than 2xx is
+// absorbed, and one for a 2xx is a request of its own.
 func NewServerTx(s *Server, req *sip.Request) sip.ServerTransaction {
 	tx := &serverTx{s: s, req: req}
 	tx.begin(req)
@@ -104,7 +105,7 @@ func NewServerTx(s *Server, req *sip.Request) sip.ServerTransaction {
 	tx.next = s.handler
 	s.handler = serverTxHandler{tx}
 	if s.reported {
-		tx.end(guestError(s.err))
+		tx.end(sipgoError(s.err))
 	}
 	return tx
 }
@@ -125,10 +126,11 @@ func (tx *serverTx) Terminate() {
 	tx.s.Terminate()
 }
 
-// Acks returns a channel on which nothing comes.
+// Acks returns nil: no ACK ever comes on it.
 func (tx *serverTx) Acks() <-chan *sip.Request { return nil }
 
-// OnCancel calls f when the INVITE is cancelled, and returns false if it was or has ended.
+// OnCancel makes f be called when the INVITE is cancelled. It returns false if it has been or if
+// the transaction has ended.
 func (tx *serverTx) OnCancel(f sip.FnTxCancel) bool {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
@@ -139,7 +141,8 @@ func (tx *serverTx) OnCancel(f sip.FnTxCancel) bool {
 	return true
 }
 
-// serverTxHandler keeps OnCancel of ServerHandler apart from that of sip.ServerTransaction.
+// serverTxHandler is a type of its own because ServerHandler and sip.ServerTransaction both have an
+// OnCancel.
 type serverTxHandler struct{ tx *serverTx }
 
 func (h serverTxHandler) OnCancel(s *Server, out *transport.Outbox) {
@@ -166,12 +169,12 @@ func (h serverTxHandler) OnCancel(s *Server, out *transport.Outbox) {
 			to.Params.Add("tag", toTag)
 		}
 	}
-	// Somebody may have answered meanwhile; then there is nothing to do.
+	// If somebody has answered meanwhile, there is nothing to do.
 	_ = s.Respond([]byte(res.String()), res.StatusCode, nil)
 }
 
 func (h serverTxHandler) OnTerminated(s *Server, err error) {
-	defer h.tx.end(guestError(err))
+	defer h.tx.end(sipgoError(err))
 	if h.tx.next != nil {
 		h.tx.next.OnTerminated(s, err)
 	}
@@ -193,15 +196,16 @@ func cancelOf(invite *sip.Request) *sip.Request {
 	return cancel
 }
 
-// Requester lets a sipgo.Client send its requests over our transactions: it is for the client's TxRequester.
+// Requester makes a sipgo.Client send its requests through a Table: it is for the client's
+// TxRequester.
 type Requester struct {
 	Table *Table
-	// Flow says over which flow a request goes. It may block.
+	// Flow returns the flow that a request is sent over. It may block.
 	Flow func(ctx context.Context, req *sip.Request) (transport.Flow, error)
 }
 
-// Request sends a request. Its topmost Via gets the flow's transport and, when the client has no host name of its
-// own, the flow's local address.
+// Request sends a request. Its topmost Via gets the transport of the flow, and the flow's local
+// address if the client has no host name of its own.
 func (r *Requester) Request(ctx context.Context, req *sip.Request) (sip.ClientTransaction, error) {
 	flow, err := r.Flow(ctx, req)
 	if err != nil {
@@ -226,27 +230,28 @@ func (r *Requester) Request(ctx context.Context, req *sip.Request) (sip.ClientTr
 	return tx, nil
 }
 
-// clientTx is a client transaction as sipgo knows it.
+// clientTx makes a Client a sip.ClientTransaction.
 type clientTx struct {
-	guest
+	sipgoTx
 	table     *Table
 	c         *Client
 	responses chan *sip.Response
 
-	answered         bool               // only the handler's calls use it
-	onRetransmission []sip.FnTxResponse // guarded by guest.mu
+	answered         bool               // only used in calls to the handler
+	onRetransmission []sip.FnTxResponse // guarded by sipgoTx.mu
 }
 
-// Responses yields the provisional responses and the final one.
+// Responses returns a channel of the provisional responses and the final one.
 func (tx *clientTx) Responses() <-chan *sip.Response { return tx.responses }
 
-// Terminate gives the transaction up.
+// Terminate abandons the transaction.
 func (tx *clientTx) Terminate() {
 	tx.end(sip.ErrTransactionTerminated)
 	tx.c.Abandon()
 }
 
-// OnRetransmission calls f with each 2xx to an INVITE after the first. It returns false if the transaction has ended.
+// OnRetransmission makes f be called with each 2xx to an INVITE after the first. It returns false
+// if the transaction has ended.
 func (tx *clientTx) OnRetransmission(f sip.FnTxResponse) bool {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
@@ -276,17 +281,17 @@ func (tx *clientTx) OnResponse(_ *Client, m *wire.Message, _ *transport.Outbox) 
 		return
 	}
 	tx.answered = res.StatusCode >= 200
-	// One place is left for the final response, whatever number of provisional ones nobody has read.
+	// One place is left for the final response, however many provisional ones are unread.
 	if tx.answered || len(tx.responses) < cap(tx.responses)-1 {
 		tx.responses <- res
 	}
 }
 
 // OnFailure implements ClientHandler.
-func (tx *clientTx) OnFailure(_ *Client, err error) { tx.end(guestError(err)) }
+func (tx *clientTx) OnFailure(_ *Client, err error) { tx.end(sipgoError(err)) }
 
-// OnTerminated implements ClientHandler. Whoever waits for a response or Done must not see Done before the response:
-// until it is read, Done is not closed, but not for ever.
+// OnTerminated implements ClientHandler. Whoever waits for a response or Done must not see Done
+// first: it is not closed until the response has been read, or 64*T1 have passed.
 func (tx *clientTx) OnTerminated(*Client) {
 	if len(tx.responses) == 0 {
 		tx.end(sip.ErrTransactionTerminated)

@@ -34,7 +34,8 @@ func (h handler) HandleMessage(in *transport.Inbound) {
 
 func (handler) ConnClosed(*transport.Conn, error) {}
 
-// phone is a socket with somebody behind it who answers each request with what answer says, if anything.
+// phone is a socket with somebody behind it who answers each request with what answer says, if
+// anything.
 func phone(t *testing.T, answer func(n int, m *wire.Message) []int) netip.AddrPort {
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -62,7 +63,8 @@ func phone(t *testing.T, answer func(n int, m *wire.Message) []int) netip.AddrPo
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// newSipgoClient makes a client of sipgo's that sends through a listener of ours on the loopback interface.
+// newSipgoClient makes a client of sipgo's that sends through a listener of ours on the loopback
+// interface.
 func newSipgoClient(t *testing.T, o Options) *sipgo.Client {
 	table := NewTable(o)
 	t.Cleanup(table.Close)
@@ -181,7 +183,8 @@ func done(tx sip.Transaction) bool {
 	}
 }
 
-// Whoever selects from Responses and Done must get the final response, although on TCP the transaction ends with it.
+// Whoever selects from Responses and Done must get the final response, although on TCP the
+// transaction ends with it.
 func TestSipgoResponseBeforeDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.TCP, Options{})

@@ -1,13 +1,3 @@
-// Package transaction is the transaction layer of a server that is a proxy, a UAS and a UAC at once: RFC 3261 §17 as
-// corrected by RFC 6026.
-//
-// A transaction is made only when somebody needs one. It is driven by calls: there is no goroutine and no timer of
-// the runtime per transaction, and what is kept of a message are its bytes.
-//
-// Handlers are called by Request, by Response and by the table's timer goroutine, never by another function of this
-// package: whoever calls NewServer, NewClient, Respond or Cancel may hold a lock that its handler takes. No lock of
-// this package is held while a handler runs, and the calls to the handler of one transaction come one after the
-// other. A handler must not block, and must not call Close.
 package transaction
 
 import (
@@ -24,59 +14,68 @@ import (
 )
 
 var (
-	// ErrFull is returned when the table holds as many transactions as it may.
+	// ErrFull is returned when the table, or the listener of the flow, has as many transactions as
+	// it may, or when there is no memory left for another.
 	ErrFull = errors.New("too many transactions")
-	// ErrExists is returned when the transaction exists already, as when two readers got the same request at once.
+	// ErrExists is returned by NewServer and NewClient when the transaction exists already, as when
+	// two readers got the same request at once.
 	ErrExists = errors.New("the transaction exists already")
-	// ErrState is returned for a response that the transaction's state does not allow, as after a final response.
-	// Nothing was sent.
+	// ErrState is returned for a response that the state of the transaction does not allow, such as
+	// a second final one. Nothing has been sent.
 	ErrState = errors.New("the transaction has sent a final response or has ended")
-	// ErrTimeout tells that a request got no final response in time, or a final response to an INVITE no ACK.
+	// ErrTimeout is passed to handlers when a request gets no final response in time, or a final
+	// response to an INVITE no ACK.
 	ErrTimeout = errors.New("the transaction timed out")
-	// ErrClosed tells that the table is closed.
+	// ErrClosed is returned, and passed to handlers, when the table is closed.
 	ErrClosed = errors.New("the transaction table is closed")
 )
 
 // Options are the settings of a Table. The zero value has the defaults.
 type Options struct {
-	// T1 is the round-trip time estimate (RFC 3261 §17.1.1.1). Default 500 ms.
+	// T1 is the estimate of the round-trip time (RFC 3261 §17.1.1.1). Default 500 ms.
 	T1 time.Duration
-	// T2 is the longest time between retransmissions of what is not an INVITE. Default 4 s.
+	// T2 is the longest time between retransmissions of a request other than INVITE, and of a
+	// response to INVITE (RFC 3261 §17.1.2.2, §17.2.1). Default 4 s.
 	T2 time.Duration
-	// T4 is how long a message stays in the network. Default 5 s.
+	// T4 is the longest time that a message stays in the network (RFC 3261 §17.1.2.2). Default 5 s.
 	T4 time.Duration
-	// Max limits the transactions in all, where the limits of the flow's listener don't. Default DefaultMax. The CANCEL of an
-	// INVITE that is held already is let in all the same.
+	// Max is the largest number of transactions in all, for flows whose listener sets no limit of
+	// its own. Default DefaultMax. The CANCEL of an INVITE that has a transaction is not counted
+	// against it.
 	Max int
-	// Proven tells whether what is sent to a UDP address is received by whoever uses that address as a source. nil: always.
-	Proven func(transport.Flow) bool
-	// Prove is called with the flow of a request over UDP that was answered from where it was sent, which shows just that:
-	// the branch is known to nobody else. It may be nil. It must not block, and is called with locks of this package held.
-	Prove func(transport.Flow)
-	// Budget is what the memory of transactions is taken from; nil has no end.
+	// Validated reports whether whoever uses the remote address of a UDP flow as a source is known
+	// to receive what is sent to it. nil: always.
+	Validated func(transport.Flow) bool
+	// MarkValidated is called with the flow of a UDP request that was answered from the address it
+	// was sent to. That answer shows what Validated asks for: nobody else knows the branch. It may
+	// be nil. It must not block, and is called with locks of this package held.
+	MarkValidated func(transport.Flow)
+	// Budget is what the memory of transactions is taken from; nil: no limit.
 	Budget *budget.Budget
-	// Count is called for each Event; it may be nil. It must not block, and may be called with locks of this package
-	// held.
+	// Count is called for each Event; it may be nil. It must not block, and may be called with
+	// locks of this package held.
 	Count func(Event)
-	// Recovered is called with the value of a panic in a handler or a function given to AfterFunc, from the deferred
-	// call, so that the stack is there. When it is nil, the panic goes on.
+	// Recovered is called with the value of a panic in a handler or in a function given to
+	// AfterFunc. It runs in the deferred call, so it can take the stack. When it is nil, the panic
+	// goes on.
 	Recovered func(value any)
 }
 
-// DefaultMax is how many transactions there may be, if there is memory for so many.
+// DefaultMax is the default of Options.Max: a million, if there is memory for so many.
 const DefaultMax = 1_000_000
 
-// Event is something worth counting.
+// Event is something that Options.Count counts.
 type Event uint8
 
 const (
-	// Absorbed is a retransmitted request or response, or an ACK, that went no further.
+	// Absorbed is a retransmitted request or response, or an ACK, that was not passed on to a
+	// handler.
 	Absorbed Event = iota
-	// Retransmitted is a message sent again because time passed.
+	// Retransmitted is a message that was sent again because a timer fired.
 	Retransmitted
 	// TimedOut is a transaction that ended with ErrTimeout.
 	TimedOut
-	// Stray is a response to no request of ours.
+	// Stray is a response that belongs to no client transaction.
 	Stray
 	// Spoofed is a CANCEL that did not come from where its INVITE came from.
 	Spoofed
@@ -84,12 +83,12 @@ const (
 	Full
 )
 
-// String returns the event as the label of a metric.
+// String returns the event's value for the label of a metric.
 func (e Event) String() string {
 	return [...]string{"absorbed", "retransmitted", "timed_out", "stray", "spoofed_cancel", "full"}[e]
 }
 
-// Table holds transactions. It is safe for concurrent use.
+// Table holds the transactions of a server, and their timers. It is safe for concurrent use.
 type Table struct {
 	opts   Options
 	wheel  *wheel
@@ -99,32 +98,32 @@ type Table struct {
 	count  atomic.Int64
 	closed atomic.Bool
 
-	accounts [accounts]account // of sources
+	accounts [accounts]account // what the transactions of each source take
 
-	// A test puts its own there.
+	// Tests replace these two.
 	send func(transport.Flow, []byte, *transport.Outbox) error
-	mask uint64 // the bits of a hash that are used
+	mask uint64 // bits of a hash that count
 }
 
-// shard is a part of the table with a lock of its own. It fills a cache line, so that the locks of two don't share
-// one.
+// shard is a part of the table with a lock of its own. It fills a cache line, so that the locks of
+// two shards don't share one.
 type shard struct {
 	mu  sync.Mutex
-	all map[uint64]transaction // by the hash of the key; those with the same hash are chained
+	all map[uint64]transaction // by the hash of the key; core.chain links those that share one
 	_   [48]byte
 }
 
-// NewTable makes a table and starts the goroutine of its timers, which Close ends.
+// NewTable returns an empty table and starts the goroutine of its timers, which Close ends.
 func NewTable(o Options) *Table {
 	defaultTo(&o.T1, 500*time.Millisecond)
 	defaultTo(&o.T2, 4*time.Second)
 	defaultTo(&o.T4, 5*time.Second)
 	defaultTo(&o.Max, DefaultMax)
-	if o.Proven == nil {
-		o.Proven = func(transport.Flow) bool { return true }
+	if o.Validated == nil {
+		o.Validated = func(transport.Flow) bool { return true }
 	}
-	if o.Prove == nil {
-		o.Prove = func(transport.Flow) {}
+	if o.MarkValidated == nil {
+		o.MarkValidated = func(transport.Flow) {}
 	}
 	if o.Count == nil {
 		o.Count = func(Event) {}
@@ -143,8 +142,8 @@ func defaultTo[T int | time.Duration](v *T, value T) {
 	}
 }
 
-// send sends through the batch if there is one. A datagram that the socket did not take counts as one that the
-// network lost.
+// send sends through the batch, if there is one. A datagram for which the socket has no room counts
+// as lost in the network.
 func send(flow transport.Flow, b []byte, out *transport.Outbox) error {
 	var err error
 	if out != nil {
@@ -166,8 +165,8 @@ func buffer(out *transport.Outbox) []byte {
 	return out.Buffer()
 }
 
-// Close ends all transactions with ErrClosed, which their handlers are told, and all timers. It returns when the last
-// handler has.
+// Close ends all transactions with ErrClosed, which their handlers are told, and stops all timers.
+// It returns when the last handler has returned.
 func (t *Table) Close() {
 	if t.closed.Swap(true) {
 		<-t.wheel.stopped
@@ -193,18 +192,19 @@ func (t *Table) Close() {
 	t.wheel.close()
 }
 
-// Len returns the number of transactions held.
+// Len returns the number of transactions in the table.
 func (t *Table) Len() int { return int(t.count.Load()) }
 
-// Request gives a received request to the transaction it belongs to: a retransmission is answered from memory, an ACK
-// to a final response other than 2xx is absorbed, a CANCEL is answered with 200 and told to the INVITE's handler.
-// False means that it is new, which an ACK to a 2xx is, and a CANCEL of nothing that we know. out may be nil.
+// Request passes a received request to its transaction: a retransmission is answered from memory,
+// an ACK for a final response other than 2xx is absorbed, and a CANCEL is answered with 200 and
+// reported to the handler of the INVITE. Request returns false for a request without a transaction:
+// a new one, an ACK for a 2xx, or a CANCEL of nothing known. out may be nil.
 func (t *Table) Request(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	if t.count.Load() == 0 {
 		return false
 	}
-	var room [keyRoom]byte
-	s, ok := t.find(appendServerKey(room[:0], m)).(*Server)
+	var buf [keyBufSize]byte
+	s, ok := t.find(appendServerKey(buf[:0], m)).(*Server)
 	if !ok {
 		return false
 	}
@@ -214,13 +214,14 @@ func (t *Table) Request(m *wire.Message, flow transport.Flow, out *transport.Out
 	case wire.ACK:
 		return s.ack(m)
 	}
-	return s.again(out)
+	return s.resendLast(out)
 }
 
-// Response gives a received response to its client transaction. False means that there is none. out may be nil.
+// Response passes a received response to its client transaction, and reports whether it has one.
+// out may be nil.
 func (t *Table) Response(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
-	var room [keyRoom]byte
-	c, ok := t.find(appendClientKey(room[:0], m)).(*Client)
+	var buf [keyBufSize]byte
+	c, ok := t.find(appendClientKey(buf[:0], m)).(*Client)
 	if !ok || !c.receive(m, flow, out) {
 		t.opts.Count(Stray)
 		return false
@@ -228,7 +229,7 @@ func (t *Table) Response(m *wire.Message, flow transport.Flow, out *transport.Ou
 	return true
 }
 
-// find returns the transaction with that key, nil when there is none.
+// find returns the transaction with that key, or nil.
 func (t *Table) find(key []byte) transaction {
 	hash := t.hash(key)
 	s := t.shard(hash)
@@ -241,12 +242,14 @@ func (t *Table) find(key []byte) transaction {
 	return x
 }
 
-// hash is seeded, so nobody can choose branches that share one.
+// hash returns the hash of a key. It has a random seed, so that nobody can choose branches that
+// share one.
 func (t *Table) hash(key []byte) uint64 { return maphash.Bytes(t.seed, key) & t.mask }
 
 func (t *Table) shard(hash uint64) *shard { return &t.shards[hash>>58] }
 
-// insert adds a transaction, whose key is set.
+// insert adds a transaction, whose key is set. With limited, it observes the limits on number and
+// memory.
 func (t *Table) insert(x transaction, limited bool) error {
 	c := x.base()
 	c.hash = t.hash(c.key)
@@ -263,7 +266,8 @@ func (t *Table) insert(x transaction, limited bool) error {
 	s := t.shard(c.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// Close sets closed before it looks into the shard: what gets in here, it finds.
+	// Close sets closed before it goes through the shards, so it finds whatever has got in here
+	// before.
 	err := error(nil)
 	if t.closed.Load() {
 		err = ErrClosed
@@ -283,7 +287,8 @@ func (t *Table) insert(x transaction, limited bool) error {
 	return nil
 }
 
-// limit is how many transactions there may be when another one is made for a flow.
+// limit returns the largest number of transactions there may be when another one is made for the
+// flow of c.
 func (t *Table) limit(c *core) int64 {
 	if l := c.flow.Listener; l != nil && l.Limits().Transactions > 0 {
 		return int64(l.Limits().Transactions)

@@ -6,16 +6,18 @@ import (
 )
 
 const (
-	// tick is how exact timers are. A timer fires up to a tick late and never early.
+	// tick is the resolution of timers. A timer fires up to a tick late and never early.
 	tick = 10 * time.Millisecond
-	// slots is the size of the wheel. 4096 ticks are 41 s, so no timer of RFC 3261 goes around twice.
+	// slots is the number of slots of the wheel. 4096 ticks are 41 s, so no timer of RFC 3261 goes
+	// around twice.
 	slots = 4096
 )
 
-// Timer is a timer of a table. It costs memory alone: neither a goroutine nor a timer of the runtime.
+// Timer is a timer of a table. All it costs is memory: there is no goroutine and no runtime timer
+// behind it.
 type Timer struct {
 	next, prev *Timer
-	head       **Timer // the list it is in, nil when it is not pending
+	head       **Timer // the list it is in; nil: not pending
 	when       int64   // the tick to fire at
 	wheel      *wheel
 	owner      expirer
@@ -23,9 +25,9 @@ type Timer struct {
 
 type expirer interface{ expire() }
 
-// wheel is a hashed timing wheel: a timer is in the slot of its tick modulo the number of slots, so starting and
-// stopping one takes the same time however many there are. Its one goroutine sleeps until the next slot with a timer
-// in it.
+// wheel is a hashed timing wheel: a timer is in the slot of its tick modulo the number of slots, so
+// that starting and stopping one takes the same time however many there are. Its one goroutine
+// sleeps until the next slot that has a timer.
 type wheel struct {
 	start   time.Time
 	wake    chan struct{}
@@ -34,7 +36,7 @@ type wheel struct {
 
 	mu      sync.Mutex
 	slots   [slots]*Timer
-	expired *Timer // fire now; kept as a list so that Stop still finds those that wait for their turn
+	expired *Timer // fire now; a list, so that Stop still finds those that wait for their turn
 	done    int64  // every tick up to this one has fired
 	alarm   int64  // the tick the goroutine sleeps until
 	closed  bool
@@ -42,7 +44,7 @@ type wheel struct {
 
 func newWheel() *wheel {
 	w := &wheel{
-		start:   time.Now().Add(-tick), // so that no time is 0, which says never
+		start:   time.Now().Add(-tick), // so that no time is 0, which means never
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -51,10 +53,10 @@ func newWheel() *wheel {
 	return w
 }
 
-// now is the time since the wheel was made.
+// now returns the time since the wheel was made.
 func (w *wheel) now() time.Duration { return time.Since(w.start) }
 
-// set starts a timer, or moves it if it is pending, and tells whether it was.
+// set starts a timer, or moves it if it is pending, and reports whether it was pending.
 func (w *wheel) set(t *Timer, at time.Duration) bool {
 	when := int64((at + tick - 1) / tick)
 	w.mu.Lock()
@@ -85,7 +87,7 @@ func (w *wheel) set(t *Timer, at time.Duration) bool {
 	return pending
 }
 
-// cancel stops a timer and tells whether it was pending.
+// cancel stops a timer and reports whether it was pending.
 func (w *wheel) cancel(t *Timer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,8 +170,8 @@ func (w *wheel) fire() {
 	}
 }
 
-// next finds the next slot in use. What is in it may be for a later turn of the wheel: then the goroutine wakes for
-// nothing, once a turn.
+// next returns the next tick whose slot is in use. What is in it may be for a later turn of the
+// wheel: then the goroutine wakes in vain, once a turn.
 func (w *wheel) next() (int64, bool) {
 	for i := w.done + 1; i <= w.done+slots; i++ {
 		if w.slots[i%slots] != nil {
@@ -179,7 +181,7 @@ func (w *wheel) next() (int64, bool) {
 	return 1<<63 - 1, false
 }
 
-// finish lets the transactions that still wait for it report their end, and drops all other timers.
+// finish fires the timers of transactions, which then report their end, and drops all others.
 func (w *wheel) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,13 +197,13 @@ func (w *wheel) finish() {
 	}
 }
 
-// close ends the goroutine and waits for it.
+// close stops the goroutine and waits for it.
 func (w *wheel) close() {
 	close(w.stop)
 	<-w.stopped
 }
 
-// afterFunc is a timer of a layer above.
+// afterFunc is a timer made by AfterFunc.
 type afterFunc struct {
 	Timer
 	table *Table
@@ -213,8 +215,8 @@ func (a *afterFunc) expire() {
 	a.f()
 }
 
-// AfterFunc calls f once when d has passed. f runs on the one goroutine that serves all timers of the table, so it
-// must not block. After Close it is never called.
+// AfterFunc calls f once, after d. f runs on the goroutine that serves all timers of the table, so
+// it must not block. It is not called after Close.
 func (t *Table) AfterFunc(d time.Duration, f func()) *Timer {
 	a := &afterFunc{table: t, f: f}
 	a.wheel, a.owner = t.wheel, a
@@ -222,9 +224,9 @@ func (t *Table) AfterFunc(d time.Duration, f func()) *Timer {
 	return &a.Timer
 }
 
-// Stop keeps the timer from firing. False means it had fired or been stopped before; its function may still be
-// running.
+// Stop keeps the timer from firing, and reports whether it was pending. If not, it has fired or was
+// stopped before; its function may still be running.
 func (t *Timer) Stop() bool { return t.wheel.cancel(t) }
 
-// Reset makes the timer fire once when d has passed from now, whether it was pending, which Reset tells, or not.
+// Reset makes the timer fire once, after d from now, and reports whether it was pending.
 func (t *Timer) Reset(d time.Duration) bool { return t.wheel.set(t, t.wheel.now()+d) }

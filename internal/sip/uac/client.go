@@ -76,7 +76,7 @@ type scratch struct{ message, text []byte }
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // cautious are the options of a transaction with whoever may not receive what is sent there.
-var cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnprovenRetransmits}}
+var cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnvalidatedRetransmits}}
 
 func (x *Exchange) send(message []byte, out *transport.Outbox) error {
 	if x.flow.Network == transport.UDP && len(message) > MaxDatagram {

@@ -126,7 +126,7 @@ func (d *Delivery) send(f *push) { f.transmit(d.message, nil) }
 func (f *push) transmit(request []byte, out *transport.Outbox) {
 	var o transaction.ClientOptions
 	if !f.d.options.Proven(f.flow) {
-		o.MaxRetransmits = transaction.UnprovenRetransmits
+		o.MaxRetransmits = transaction.UnvalidatedRetransmits
 	}
 	if _, err := f.d.options.Client.NewClient(request, f.flow, f, out, o); err != nil {
 		f.d.finish(f, 0, err)

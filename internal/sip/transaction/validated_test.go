@@ -9,10 +9,11 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// TestServerUnproven answers INVITEs whose source may be forged: however long no ACK comes, little is sent there.
-func TestServerUnproven(t *testing.T) {
-	unproven := Options{Proven: func(transport.Flow) bool { return false }}
-	runWith(t, unproven, []scenario{
+// TestServerUnvalidated answers INVITEs whose source may be forged: however long no ACK comes,
+// little is sent there.
+func TestServerUnvalidated(t *testing.T) {
+	unvalidated := Options{Validated: func(transport.Flow) bool { return false }}
+	runWith(t, unvalidated, []scenario{
 		{
 			name: "failure without an ACK", method: "INVITE",
 			steps: []string{"0s respond 100", "500ms respond 180", "1s respond 486"},
@@ -27,7 +28,7 @@ func TestServerUnproven(t *testing.T) {
 			steps: []string{"0s respond 200", "500ms respond 200", "1.5s respond 200", "3.5s respond 200", "7.5s respond 200", "11.5s respond 200", "15.5s respond 200"},
 			want:  []string{"0s sent 200", "500ms sent 200", "1.5s sent 200", "3.5s sent 200", "32s ended"},
 		}, {
-			name: "a stream is proven", method: "INVITE", network: transport.TCP,
+			name: "a stream is validated", method: "INVITE", network: transport.TCP,
 			steps: []string{"0s respond 200", "1s respond 200", "2s respond 200", "3s respond 200", "4s respond 200", "5s respond 200"},
 			want:  []string{"0s sent 200", "1s sent 200", "2s sent 200", "3s sent 200", "4s sent 200", "5s sent 200", "32s ended"},
 		}, {
@@ -38,11 +39,12 @@ func TestServerUnproven(t *testing.T) {
 	}, beginServer)
 }
 
-// TestProvenDestination asks for where responses go, which need not be where the request came from.
-func TestProvenDestination(t *testing.T) {
+// TestValidatedDestination asks for where responses go, which need not be where the request came
+// from.
+func TestValidatedDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string
-		w := newWorld(t, transport.UDP, Options{Proven: func(f transport.Flow) bool {
+		w := newWorld(t, transport.UDP, Options{Validated: func(f transport.Flow) bool {
 			asked = append(asked, f.Remote.String())
 			return true
 		}})
@@ -62,11 +64,11 @@ func TestProvenDestination(t *testing.T) {
 	})
 }
 
-// TestProve has requests answered: only the one that was asked has shown anything.
-func TestProve(t *testing.T) {
+// TestMarkValidated has requests answered: only the one that was asked has shown anything.
+func TestMarkValidated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var proven []string
-		w := newWorld(t, transport.UDP, Options{Prove: func(f transport.Flow) { proven = append(proven, f.Remote.String()) }})
+		var validated []string
+		w := newWorld(t, transport.UDP, Options{MarkValidated: func(f transport.Flow) { validated = append(validated, f.Remote.String()) }})
 		beginClient(t, w, &scenario{method: "INVITE"})
 		stray := view(t, responseText(180, "INVITE", "z9hG4bK-guessed", "t1"))
 		w.table.Response(stray, w.flow, nil)
@@ -76,12 +78,12 @@ func TestProve(t *testing.T) {
 		tcp := w.flow
 		tcp.Network = transport.TCP
 		w.table.Response(view(t, responseText(180, "INVITE", branch, "t1")), tcp, nil)
-		if proven != nil {
-			t.Errorf("%v are proven by what others sent", proven)
+		if validated != nil {
+			t.Errorf("%v are validated by what others sent", validated)
 		}
 		w.table.Response(view(t, responseText(180, "INVITE", branch, "t1")), w.flow, nil)
-		if want := []string{peer.String()}; !slices.Equal(proven, want) {
-			t.Errorf("%v are proven, want %v", proven, want)
+		if want := []string{peer.String()}; !slices.Equal(validated, want) {
+			t.Errorf("%v are validated, want %v", validated, want)
 		}
 	})
 }
