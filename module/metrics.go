@@ -15,17 +15,13 @@ var (
 		"Requests by method and the status of their final response; status none: never answered.",
 		"method", "status")
 
-	// LRCPushes counts the lamp messages of handlers by outcome: acknowledged, refused, timeout, failed.
-	LRCPushes = metrics.Counters("lrc_pushes_total",
-		"Messages with keys and lamps sent to phones, by outcome.", "outcome")
-
 	lostEvents = metrics.Counter("lost_events_total",
 		"Events that the handlers of Caddy's events app were too slow for.")
 
 	refusedTotal = metrics.Counters("waiting_refused_total",
 		"Requests that were refused because too many were waiting already, by what for.", "pool")
 
-	collectors = []prometheus.Collector{requestsTotal, refusedTotal, LRCPushes, lostEvents}
+	collectors = []prometheus.Collector{requestsTotal, refusedTotal, lostEvents}
 )
 
 // requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.

@@ -19,14 +19,6 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// The outcomes that are counted.
-var (
-	acknowledged = module.LRCPushes.WithLabelValues("acknowledged")
-	refused      = module.LRCPushes.WithLabelValues("refused")
-	unanswered   = module.LRCPushes.WithLabelValues("timeout")
-	failed       = module.LRCPushes.WithLabelValues("failed")
-)
-
 var errContact = errors.New("the call has no Contact to send to")
 
 // push sends the phone that made the call the MESSAGE that sets its key, unless the call is a repetition.

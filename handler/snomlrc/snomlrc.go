@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/internal/metrics"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
@@ -94,6 +95,9 @@ func (h *SnomLRC) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.in = inside.AppOf(h.app)
+	if err := metrics.Register(ctx.GetMetricsRegistry(), pushesTotal); err != nil {
+		return err
+	}
 	if len(h.UserAgents) == 0 {
 		h.UserAgents = []string{"*snom*"}
 	}
