@@ -100,9 +100,6 @@ func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.appendAOR(dst, u, len(a.Domains) == 0)
 }
 
-// PrimaryDomain returns the domain that addresses stand for: the first of Domains.
-func (a *App) PrimaryDomain() string { return a.domains.primary }
-
 // IsLocal tells whether a host is a domain or an address that we serve.
 func (a *App) IsLocal(host []byte) bool { return a.domains.local(host) }
 

@@ -272,7 +272,10 @@ func TestAdminRegistrations(t *testing.T) {
 	register(udp, "a%2Fb%20c", "sip:x@192.0.2.9")
 
 	var got registration
-	for _, path := range []string{"101", "101@example.com", "101@EXAMPLE.com", "101@" + s.Addr.Addr().String()} {
+	for _, path := range []string{
+		"101", "101@example.com", "101@EXAMPLE.com", "101@" + s.Addr.Addr().String(),
+		"sip:101", "sip:101@example.com", "sip%3A101@example.com",
+	} {
 		got = registration{}
 		if s.get("/sip/registrations/"+path, &got); got.AOR != "101@example.com" || len(got.Bindings) != 1 {
 			t.Fatalf("%s: %+v", path, got)

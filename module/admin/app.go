@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"strings"
-
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/inside"
@@ -37,34 +35,29 @@ func newAPI(app *module.App) *api {
 	}
 }
 
-// parseAOR reads an address-of-record, written as user or user@domain, as registrations have it. A
-// user alone is one of the first domain.
-func (a *api) parseAOR(text string) ([]byte, error) {
-	aor, _, err := a.readAOR(text)
-	return aor, err
+// parseAOR reads the address-of-record of a user, as registrations and keys have it. It need not be
+// of a domain that is served: it may have been once.
+func (a *api) parseAOR(text string) (string, error) {
+	aor, _, err := a.app.ParseAOR(text)
+	if err != nil {
+		return "", badRequest("aor: %w", err)
+	}
+	return aor, nil
 }
 
 // ownAOR reads the address-of-record of one of our users, registered or not.
 func (a *api) ownAOR(text string) (string, error) {
-	aor, own, err := a.readAOR(text)
-	if err == nil && !own {
-		err = badRequest("aor: %q is not of a domain that this server serves", text)
+	aor, served, err := a.app.ParseAOR(text)
+	switch {
+	case err != nil:
+		return "", badRequest("aor: %w", err)
+	case !served:
+		return "", badRequest("aor: %q is not of a domain that this server serves", text)
 	}
-	return string(aor), err
+	return aor, nil
 }
 
-func (a *api) readAOR(text string) (aor []byte, own bool, err error) {
-	primary := a.app.PrimaryDomain()
-	user, host := text, primary
-	if at := strings.LastIndexByte(text, '@'); at >= 0 {
-		user, host = text[:at], text[at+1:]
-	}
-	u, err := module.ParseURI(module.AddressURI(user + "@" + host))
-	if err != nil || user == "" || u.Params != nil || u.Headers != nil {
-		return nil, false, badRequest("aor: %q is no address-of-record: it is user or user@domain", text)
-	}
-	if aor, own = a.app.AppendAOR(nil, &u); !own {
-		aor = u.AppendAOR(nil) // of a domain that was served once
-	}
-	return aor, own || strings.EqualFold(host, primary), nil
+// lookup returns the bindings of a user.
+func (a *api) lookup(aor string) []*location.Binding {
+	return a.location.Lookup([]byte(aor), nil)
 }

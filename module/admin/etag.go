@@ -34,7 +34,7 @@ func (a *api) ifMatch(r *http.Request, aor string) (string, error) {
 	if !found || err != nil {
 		return "", malformed
 	}
-	if other, err := a.parseAOR(user); err != nil || string(other) != aor {
+	if other, err := a.parseAOR(user); err != nil || other != aor {
 		return "", errorf(http.StatusPreconditionFailed,
 			"If-Match: it is the ETag of another user's keys")
 	}

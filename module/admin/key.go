@@ -12,11 +12,10 @@ func getKey(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := a.parseAOR(r.PathValue("aor"))
+	aor, err := a.parseAOR(r.PathValue("aor"))
 	if err != nil {
 		return err
 	}
-	aor := string(user)
 	key, err := parseKey(r.PathValue("key"))
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func getKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.writeKeys(w, r, http.StatusOK, string(aor), 0)
+	return a.writeKeys(w, r, http.StatusOK, aor, 0)
 }
 
 // PUT /sip/keys/{aor}[?layer=&ttl=&wait=] [{"key": 1, …}, …]

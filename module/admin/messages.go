@@ -66,7 +66,7 @@ func postMessage(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	phones := a.app.Bindings(string(aor))
+	phones := a.app.Bindings(aor)
 	if len(phones) == 0 {
 		return notRegistered(aor)
 	}
@@ -76,7 +76,7 @@ func postMessage(a *api, w http.ResponseWriter, r *http.Request) error {
 	result := struct {
 		AOR    string     `json:"aor"`
 		Phones []answered `json:"phones"`
-	}{AOR: string(aor)}
+	}{AOR: aor}
 	for _, answer := range a.app.Send(ctx, phones, o) {
 		b := &answer.Binding
 		p := answered{

@@ -16,14 +16,13 @@ func pushKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	user, err := a.parseAOR(r.PathValue("aor"))
+	aor, err := a.parseAOR(r.PathValue("aor"))
 	if err != nil {
 		return err
 	}
-	if !a.location.Registered(user) {
-		return notRegistered(user)
+	if !a.app.Registered([]byte(aor)) {
+		return notRegistered(aor)
 	}
-	aor := string(user)
 	a.delivery.Push(aor)
 	touched := make(map[int]bool)
 	for _, p := range a.delivery.Status(aor) {

@@ -58,8 +58,8 @@ func listRegistrations(a *api, w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if bindings := a.location.Lookup(aor, nil); len(bindings) > 0 && string(aor) > p.after {
-			list = append(list, describeRegistration(string(aor), bindings))
+		if bindings := a.lookup(aor); len(bindings) > 0 && aor > p.after {
+			list = append(list, describeRegistration(aor, bindings))
 		}
 		return writeJSON(w, http.StatusOK, list)
 	}
@@ -82,11 +82,11 @@ func getRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	bindings := a.location.Lookup(aor, nil)
+	bindings := a.lookup(aor)
 	if len(bindings) == 0 {
 		return notRegistered(aor)
 	}
-	return writeJSON(w, http.StatusOK, describeRegistration(string(aor), bindings))
+	return writeJSON(w, http.StatusOK, describeRegistration(aor, bindings))
 }
 
 // DELETE /sip/registrations/{aor}
@@ -95,13 +95,13 @@ func deleteRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(a.location.Remove(aor, nil)) == 0 {
+	if len(a.location.Remove([]byte(aor), nil)) == 0 {
 		return notRegistered(aor)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func notRegistered(aor []byte) error {
+func notRegistered(aor string) error {
 	return errorf(http.StatusNotFound, "%s is not registered", aor)
 }
