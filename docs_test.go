@@ -26,11 +26,11 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// documents returns what there is to read, without the files of the benchmarks.
+// documents returns what there is to read, but for the files of the benchmarks.
 func documents(t *testing.T) []string {
 	t.Helper()
-	files := []string{"README.md"}
-	for _, glob := range []string{"docs/*.md", "handler/*/README.md"} {
+	var files []string
+	for _, glob := range []string{"*.md", "docs/*.md", "handler/*/README.md"} {
 		found, err := filepath.Glob(glob)
 		if err != nil || len(found) < 3 {
 			t.Fatalf("%s: %v, %v", glob, found, err)
