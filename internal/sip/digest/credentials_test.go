@@ -125,6 +125,19 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// TestParseDuplicates has each parameter twice, the same both times: a server further on may read another one than we do.
+func TestParseDuplicates(t *testing.T) {
+	const all = least + `, algorithm=MD5, qop=auth, nc=00000001, cnonce="c", userhash=false`
+	for parameter := range strings.SplitSeq(strings.TrimPrefix(all, "Digest "), ", ") {
+		for _, text := range []string{all + ", " + parameter, "Digest " + parameter + ", " + strings.TrimPrefix(all, "Digest ")} {
+			var c Credentials
+			if err := c.Parse([]byte(text)); err != ErrDuplicate {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+}
+
 func TestRealmOf(t *testing.T) {
 	for text, want := range map[string]string{
 		least: "r", rfc7616: "http-auth@example.org", `Digest ,x=1,, Realm = "a\"b", realm="c"`: `a"b`, `Digest realm=r`: "r", `Digest realm="r", "`: "r",

@@ -64,6 +64,66 @@ func TestMessageTimeout(t *testing.T) {
 	})
 }
 
+// TestMessageTimesApart gives each message a time of its own, which begins with its own first byte.
+func TestMessageTimesApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drops
+		got := 0
+		m := NewManager(funcs{message: func(*Inbound) { got++ }}, Options{Dropped: d.count})
+		defer m.Close()
+		peer, c := pipe(t, m)
+		first, second := msg("a", 0), msg("b", 0)
+		io.WriteString(peer, first[:1])
+		<-time.After(20 * time.Second)
+		io.WriteString(peer, first[1:]+second[:1]) // in one packet
+		<-time.After(20 * time.Second)
+		io.WriteString(peer, second[1:])
+		synctest.Wait()
+		if got != 2 || d.of(DropMessageTimeout) != 0 {
+			t.Fatalf("%d messages are read", got)
+		}
+		// An empty line in two packets leaves nothing behind, neither a deadline nor that there is one.
+		io.WriteString(peer, "\r")
+		<-time.After(time.Second)
+		io.WriteString(peer, "\n")
+		<-time.After(time.Hour)
+		io.WriteString(peer, first[:1])
+		begin := time.Now()
+		<-c.Done()
+		if took := time.Since(begin); took != 30*time.Second || d.of(DropMessageTimeout) != 1 {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
+// TestMessageTimeCrowded has a peer that has its time again after it was not read from.
+func TestMessageTimeCrowded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := 0
+		m := NewManager(funcs{message: func(*Inbound) { got++ }}, Options{})
+		defer m.Close()
+		peer, c := pipe(t, m)
+		whole := msg("a", 0)
+		io.WriteString(peer, whole[:1])
+		<-time.After(25 * time.Second)
+		for !c.crowded() {
+			if err := c.queueOwn([]byte(msg("b", 1000))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		io.WriteString(peer, whole[1:2])
+		<-time.After(8 * time.Second)
+		go io.Copy(io.Discard, peer)
+		<-time.After(20 * time.Second)
+		io.WriteString(peer, whole[2:])
+		synctest.Wait()
+		if got != 1 {
+			t.Error("the message was given up while it was not read")
+		}
+		peer.Close()
+	})
+}
+
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops
