@@ -11,16 +11,16 @@
 // A change reaches the compiler as an overlay, so no source file is ever written to.
 //
 // An entry of the list says in its first line what no longer holds, then in which package the
-// change is made, and what to test when that isn't the same package or not all of it. Then come
-// the lines to replace and what replaces them:
+// change is made, and what to test when that isn't the same package or not all of it. Then come a
+// text of the sources and what replaces it:
 //
-//	# digest: a parameter may not be there twice
+//	# digest: no parameter is there twice
 //	in internal/sip/digest
-//	test ./internal/sip/digest -run TestParseErrors
+//	test ./internal/sip/digest -run TestParse
 //	- if found&bit != 0 {
 //	+ if false {
 //
-// The lines are looked for in all files of the package, without indentation and comments, and must
-// be there exactly once. Where one line is not enough to find the place, its neighbours stand with
-// it, before and after.
+// The text is looked for in all files of the package, without indentation, empty lines and
+// comments, and must be there exactly once. It may be a part of a line, or several lines where the
+// place cannot be told otherwise.
 package mutation

@@ -21,7 +21,7 @@ type change struct {
 	name   string
 	dir    string   // of the package that is changed
 	test   []string // arguments of go test
-	before []string // lines without their indentation
+	before []string // lines
 	after  []string
 }
 
@@ -69,8 +69,9 @@ func changes(t *testing.T) []*change {
 
 // apply returns the file that a change is made in, and what it then has in it.
 func (c *change) apply() (file string, text []byte, err error) {
-	if c.dir == "" || len(c.before) == 0 || slices.Equal(c.before, c.after) {
-		return "", nil, fmt.Errorf("the entry needs a package, and lines to replace with others")
+	before, after := strings.Join(c.before, "\n"), strings.Join(c.after, "\n")
+	if c.dir == "" || before == "" || before == after {
+		return "", nil, fmt.Errorf("the entry needs a package, and a text to replace with another")
 	}
 	files, err := filepath.Glob(filepath.Join(root, c.dir, "*.go"))
 	if err != nil {
@@ -85,41 +86,39 @@ func (c *change) apply() (file string, text []byte, err error) {
 		if err != nil {
 			return "", nil, err
 		}
-		lines := strings.Split(string(content), "\n")
-		code := codeOf(lines)
-		for i := range len(code) - len(c.before) + 1 {
-			place := code[i : i+len(c.before)]
-			if !slices.EqualFunc(place, c.before, func(l line, want string) bool { return l.text == want }) {
-				continue
-			}
-			found++
+		code, places := codeOf(string(content))
+		if n := strings.Count(code, before); n > 0 {
+			found += n
 			file = name
-			changed := slices.Concat(lines[:place[0].n], c.after, lines[place[len(place)-1].n+1:])
-			text = []byte(strings.Join(changed, "\n"))
+			at := strings.Index(code, before)
+			start, end := places[at], places[at+len(before)-1]+1
+			text = slices.Concat(content[:start], []byte(after), content[end:])
 		}
 	}
 	if found != 1 {
-		return "", nil, fmt.Errorf("the lines to replace are in %s %d times, not once:\n%s",
-			c.dir, found, strings.Join(c.before, "\n"))
+		return "", nil, fmt.Errorf("the text to replace is in %s %d times, not once:\n%s", c.dir, found, before)
 	}
 	return file, text, nil
 }
 
-// line is a line of a source file.
-type line struct {
-	n    int // its place
-	text string
-}
-
-// codeOf returns the lines that have code, without indentation and comments, which often change.
-func codeOf(lines []string) (code []line) {
-	for n, text := range lines {
-		text, _, _ = strings.Cut(text, " // ")
-		if text = strings.TrimSpace(text); text != "" && !strings.HasPrefix(text, "//") {
-			code = append(code, line{n, text})
+// codeOf returns a source file without indentation, empty lines and comments, which often change,
+// and the place in the file of each byte of that.
+func codeOf(file string) (code string, places []int) {
+	var b strings.Builder
+	start := 0
+	for line := range strings.Lines(file) {
+		text, _, _ := strings.Cut(line, " // ")
+		text = strings.TrimSpace(text)
+		if text != "" && !strings.HasPrefix(text, "//") {
+			indent := strings.Index(line, text)
+			b.WriteString(text + "\n")
+			for i := range len(text) + 1 {
+				places = append(places, start+indent+i)
+			}
 		}
+		start += len(line)
 	}
-	return code
+	return b.String(), places
 }
 
 // goTest runs tests in the root of the module, and returns what they print.
