@@ -89,6 +89,7 @@ func TestParseErrors(t *testing.T) {
 		{request("OPTIONS sip:example.com sip/2.0"), "", false},
 		{request("OPT(IONS sip:example.com SIP/2.0"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 99 Low"), "400 Malformed Start Line", true},
+		{request("SIP/2.0 099 Low"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 700 High"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 20 Short"), "400 Malformed Start Line", true},
 		{request("SIP/2.0 2000 Long"), "400 Malformed Start Line", true},

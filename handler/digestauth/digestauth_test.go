@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/internal/sip/digest"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
@@ -74,6 +75,20 @@ func TestWrong(t *testing.T) {
 	bob.Send(bob.request("OPTIONS", "sip:127.0.0.1"))
 	bob.Expect("SIP/2.0 401") // and nothing before
 	same(t, "bindings", bindings(s, "alice@localhost"), 0)
+}
+
+// TestDecoy has somebody who knows what is checked in place of an unknown user's password.
+func TestDecoy(t *testing.T) {
+	s := start(t, "")
+	for _, a := range []digest.Algorithm{digest.MD5, digest.SHA256} {
+		p := newPhone(t, s, "udp", "nobody")
+		p.ha1 = digest.HA1(a, "nobody", "nowhere", "nothing")
+		for _, c := range challenges(t, p.ask(p.register(), "401")) {
+			if c.Algorithm == a.String() {
+				counts(t, s, func() { p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", 1)), "401") }, "wrong")
+			}
+		}
+	}
 }
 
 // TestChanged has right credentials with another request.

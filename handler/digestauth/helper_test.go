@@ -25,6 +25,7 @@ type phone struct {
 	user     string
 	login    string // for credentials; empty: user
 	password string
+	ha1      string // in place of the password
 	cseq     int
 }
 
@@ -100,7 +101,8 @@ func challenges(t *testing.T, res handlertest.Message) (list []*client.Challenge
 // answers returns the header line that answers a challenge, with that count.
 func (p *phone) answers(c *client.Challenge, method, uri string, count int) string {
 	p.t.Helper()
-	credentials, err := client.Digest(c, client.Options{Method: method, URI: uri, Username: cmp.Or(p.login, p.user), Password: p.password, Count: count})
+	credentials, err := client.Digest(c, client.Options{Method: method, URI: uri, Username: cmp.Or(p.login, p.user), Password: p.password,
+		A1: p.ha1, Count: count})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -119,3 +119,40 @@ func TestACKWithCredentials(t *testing.T) {
 		t.Error("the test has no token")
 	}
 }
+
+// TestACKWithOldCredentials has an ACK whose credentials are good no more: it goes where a stranger's would.
+func TestACKWithOldCredentials(t *testing.T) {
+	s := handlertest.Start(t, "digest_auth {\n"+users+"nonce_lifetime 1s\n}\nregister\nproxy {\nallow_private\n}")
+	alice, far, other := newPhone(t, s, "udp", "alice"), s.UDPFrom("127.0.0.7"), s.UDPFrom("127.0.0.8")
+	to := fmt.Sprintf("sip:bob@%s", far.Addr)
+	credentials := ""
+	var invite handlertest.Message
+	for range 10 { // the nonce may have ended before it is used
+		c := alice.challenged("INVITE", to)
+		credentials = alice.answers(c, "INVITE", to, 1)
+		alice.Send(alice.request("INVITE", to, credentials))
+		if m := alice.Receive(); strings.HasPrefix(m.Text, "SIP/2.0 100") {
+			invite = far.Expect("INVITE ")
+			break
+		}
+	}
+	far.Answer(invite, "200 OK", "tag-bob", "Contact: <"+bobContact(other)+">")
+	ok := alice.Expect("SIP/2.0 200")
+	alice.Ignore(ok)
+	ack := func() {
+		alice.Send(alice.request("ACK", bobContact(other), append([]string{"To: " + ok.Header("To"), "Call-ID: " + ok.Header("Call-ID"), credentials},
+			routes(ok, true)...)...))
+	}
+	// A nonce of after the INVITE's has ended when that of the INVITE has.
+	p := newPhone(t, s, "udp", "alice")
+	c := p.challenged("REGISTER", "sip:127.0.0.1")
+	for count := 1; ; count++ {
+		p.Send(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", count)))
+		if res := p.Receive(); !strings.HasPrefix(res.Text, "SIP/2.0 200") {
+			break
+		}
+	}
+	ack()
+	far.Expect("ACK ")
+	other.Nothing()
+}

@@ -177,3 +177,24 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestForgedSource has many contacts, of which somebody who may not be where he says gets as many as fit
+// into an answer that is not many times as long as his request.
+func TestForgedSource(t *testing.T) {
+	s := start(t, "register")
+	for _, p := range peers(s) {
+		user := "user-" + p.Transport()
+		contact := func(i int) string { return fmt.Sprintf("Contact: <sip:%d@h;x=%s>", i, strings.Repeat("x", 400)) }
+		for i := range 4 {
+			ask(p, request(user, i+1, contact(i)), "200")
+		}
+		want := map[string]int{"UDP": 2, "TCP": 4}[p.Transport()]
+		if got := len(ask(p, request(user, 9), "200").Headers("Contact")); got != want {
+			t.Errorf("by %s %d contacts are listed, want %d", p.Transport(), got, want)
+		}
+		// What is in the request may be in the answer.
+		if got := len(ask(p, request(user, 10, "X-Padding: "+strings.Repeat("x", 2000)), "200").Headers("Contact")); got != 4 {
+			t.Errorf("by %s %d contacts are listed for a long request, want 4", p.Transport(), got)
+		}
+	}
+}

@@ -41,12 +41,30 @@ func shell(t *testing.T, line string) *process {
 	return run(t, cmd)
 }
 
-// TestNewcomer does what the README has somebody do who is new: it starts the server and a phone in two terminals. The ports are those of
-// the README.
+// TestNewcomer does what the README has somebody do who is new: it starts the server and a phone in
+// two terminals. The commands and the configuration are those of the README but for the ports, which
+// somebody else may have.
 func TestNewcomer(t *testing.T) {
-	server := shell(t, command(t, "go run ./cmd/caddysip run "))
+	const example = "example.Caddyfile"
+	text, err := os.ReadFile(filepath.Join(root, example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), example)
+	sip := ":" + port(freeAddr(t))
+	ports := strings.NewReplacer(":5060", sip, example, file)
+	config := strings.Replace(string(text), "\tsip {", "\tadmin "+freeAddr(t)+"\n\tsip {", 1)
+	if err := os.WriteFile(file, []byte(ports.Replace(config)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := shell(t, ports.Replace(command(t, "go run ./cmd/caddysip run ")))
 	server.expect(t, "serving initial configuration")
-	dial := command(t, "go run ./cmd/caddysip snom ")
+	dial := ports.Replace(command(t, "go run ./cmd/caddysip snom "))
+	for what, line := range map[string]string{"the server": ports.Replace(config), "the phone": dial} {
+		if !strings.Contains(line, sip) {
+			t.Fatalf("the port of %s is not that of the README", what)
+		}
+	}
 	for _, tr := range []string{"udp", "tcp"} {
 		t.Run(tr, func(t *testing.T) {
 			line := dial

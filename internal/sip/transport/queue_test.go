@@ -74,6 +74,32 @@ func TestDeadPeerThatSends(t *testing.T) {
 	})
 }
 
+// TestOwnQueueFull has so much brought about by a peer that it is given up at once: it would have to be held.
+func TestOwnQueueFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d drops
+		m := NewManager(funcs{}, Options{Dropped: d.count})
+		defer m.Close()
+		peer, c := pipe(t, m)
+		defer peer.Close()
+		one := []byte(msg("a", 10_000))
+		for n := len(one); n <= maxOwn; n += len(one) {
+			if err := c.queueOwn(one); err != nil {
+				t.Fatalf("after %d bytes: %v", n, err)
+			}
+		}
+		if err := c.queueOwn(one); err != ErrQueueFull || d.of(DropQueueFull) != 1 {
+			t.Errorf("over %d bytes: %v", maxOwn, err)
+		}
+		synctest.Wait()
+		select {
+		case <-c.Done():
+		default:
+			t.Error("the connection is open")
+		}
+	})
+}
+
 // sender is one of many.
 func sender(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}) }
 
