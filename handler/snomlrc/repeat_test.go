@@ -9,8 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	_ "github.com/caddysip/caddysip/handler/register"
-	_ "github.com/caddysip/caddysip/handler/snomlrc"
+	_ "github.com/caddysip/caddysip"
 	"github.com/caddysip/caddysip/test/simnet"
 	"github.com/caddysip/caddysip/test/simtest"
 )

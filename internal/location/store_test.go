@@ -16,6 +16,47 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
+// TestExpirySecond asks for bindings in the very second in which they expire, before the sweeper comes.
+func TestExpirySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Options{})
+		s.Close()
+		c := contact(t, "sip:a@192.0.2.20")
+		c.Expires = 60
+		mustUpdate(t, s, update("one", 1, c))
+		time.Sleep(time.Minute - 1)
+		if got := contacts(s.Lookup([]byte(alice), nil)); got != "sip:a@192.0.2.20" || !s.Registered([]byte(alice)) {
+			t.Errorf("before: %q", got)
+		}
+		time.Sleep(1)
+		if got := contacts(s.Lookup([]byte(alice), nil)); got != "" || s.Registered([]byte(alice)) {
+			t.Errorf("then: %q", got)
+		}
+	})
+}
+
+// TestKnownFull has more users of one shard go than are remembered.
+func TestKnownFull(t *testing.T) {
+	s := newStore(t, Options{})
+	shard := s.shard([]byte(alice))
+	gone := 0
+	for i := 0; gone < 2*knownMax; i++ {
+		u := update("one", 1, contact(t, "sip:a@192.0.2.20"))
+		u.AOR = fmt.Appendf(nil, "%d@example.com", i)
+		if s.shard(u.AOR) != shard {
+			continue
+		}
+		mustUpdate(t, s, u)
+		s.Remove(u.AOR, nil)
+		if gone++; !s.Known(u.AOR) {
+			t.Fatalf("user %d is forgotten at once", gone)
+		}
+	}
+	if len(shard.known) != knownMax {
+		t.Errorf("%d users are remembered, want %d", len(shard.known), knownMax)
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s *Store

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -135,8 +136,25 @@ func TestAppendDocumentRefuses(t *testing.T) {
 	if _, err := AppendDocument(nil); err == nil {
 		t.Error("a document without a button was written")
 	}
-	if _, err := AppendDocument(nil, make([]Button, MaxButtons+1)...); err == nil {
+	many := slices.Repeat([]Button{{Key: "1"}}, MaxButtons+1)
+	if _, err := AppendDocument(nil, many...); err == nil {
 		t.Error("too many buttons were written")
+	}
+	doc, err := AppendDocument(nil, many[:MaxButtons]...)
+	if err != nil {
+		t.Error(err)
+	}
+	if list, err := ParseDocument(doc); err != nil || len(list) != MaxButtons {
+		t.Errorf("%d of %d buttons are read: %v", len(list), MaxButtons, err)
+	}
+	for _, more := range []int{0, 1} {
+		label := strings.Repeat("x", MaxDocument-len("k=1\r\nl=")+more)
+		if _, err := AppendDocument(nil, Button{Key: "1", Label: label}); (err == nil) != (more == 0) {
+			t.Errorf("writing %d bytes: %v", MaxDocument+more, err)
+		}
+		if _, err := ParseDocument([]byte("k=1\r\nl=" + label)); (err == nil) != (more == 0) {
+			t.Errorf("reading %d bytes: %v", MaxDocument+more, err)
+		}
 	}
 	if got, err := AppendDocument([]byte("kept"), Button{Key: "1", Label: strings.Repeat("x", MaxDocument)}); err == nil || string(got) != "kept" {
 		t.Errorf("too long a document: %v, left %d bytes", err, len(got))
