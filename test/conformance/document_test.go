@@ -51,7 +51,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	for _, dir := range []string{"rfc4475", "rfc5118"} {
-		files, err := filepath.Glob(filepath.Join("..", "wire", "testdata", dir, "*"))
+		files, err := filepath.Glob(filepath.Join("..", "..", "wire", "testdata", dir, "*"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no files: %v", err)
 		}

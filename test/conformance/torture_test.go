@@ -93,7 +93,7 @@ func (c *torture) overTCP() outcome {
 
 func (c *torture) read(t *testing.T) []byte {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("..", "wire", "testdata", c.file))
+	raw, err := os.ReadFile(filepath.Join("..", "..", "wire", "testdata", c.file))
 	if err != nil {
 		t.Fatal(err)
 	}
