@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/domains"
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/inside"
@@ -71,7 +73,7 @@ type App struct {
 	Servers map[string]*Server `json:"servers,omitempty"`
 
 	logger     *zap.Logger
-	domains    *domains
+	domains    *domains.Set
 	engine     *engine.Engine
 	generation *engine.Generation
 	in         inside.App
@@ -120,7 +122,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionKeys(); err != nil {
 		return err
 	}
-	a.domains = newDomains(a.Domains, a.generation.Listen)
+	listen := make([]netip.AddrPort, len(a.generation.Listen))
+	for i, l := range a.generation.Listen {
+		listen[i] = l.Addr
+	}
+	a.domains = domains.New(a.Domains, listen)
 	e, _, err := engines.LoadOrNew("engine", func() (caddy.Destructor, error) { return engine.New(), nil })
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/domains"
 )
 
 // AuthenticationProvider is a module (namespace sip.authentication.providers) that knows users, for the handler digest_auth.
@@ -52,7 +54,7 @@ func (s *Server) warnOpen() {
 // is any address that the machine has.
 func reachable(a netip.Addr) bool {
 	if a.IsUnspecified() {
-		return slices.ContainsFunc(interfaceAddrs(), reachable)
+		return slices.ContainsFunc(domains.InterfaceAddrs(), reachable)
 	}
 	return !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast()
 }

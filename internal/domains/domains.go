@@ -1,0 +1,141 @@
+// Package domains knows which hosts are the server's own, and which address-of-record a URI at one
+// of them names.
+package domains
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/caddysip/caddysip/wire"
+)
+
+// defaultPort is the port of a URI with an address and no port (RFC 3261 §19.1.2).
+const defaultPort = 5060
+
+// Set is what is ours: the domains that are configured, and every address that is listened on. It
+// does not change.
+type Set struct {
+	primary string                  // the domain that our addresses stand for
+	single  bool                    // all of our names stand for it too
+	names   map[string]bool         // host names, in lower case
+	addrs   map[netip.Addr]bool     // addresses we listen on
+	ports   map[netip.AddrPort]bool // with ports; the wildcard's are kept for any address
+}
+
+// New returns what is ours with those domains, which may be addresses too, and listeners at those
+// addresses. With no domain the machine's own names are served as well, as one domain.
+func New(configured []string, listen []netip.AddrPort) *Set {
+	s := &Set{
+		single: len(configured) == 0,
+		names:  make(map[string]bool),
+		addrs:  make(map[netip.Addr]bool),
+		ports:  make(map[netip.AddrPort]bool),
+	}
+	for _, name := range configured {
+		name = strings.ToLower(name)
+		if a, ok := wire.HostAddr([]byte(name)); ok {
+			s.addrs[a] = true
+			name = string(wire.AppendHost(nil, a)) // however it is written
+		} else {
+			s.names[name] = true
+		}
+		if s.primary == "" {
+			s.primary = name
+		}
+	}
+	loopback := s.addListeners(listen)
+	if len(configured) == 0 {
+		s.primary = "localhost"
+		if loopback {
+			s.names["localhost"] = true
+		}
+		if name, err := os.Hostname(); err == nil {
+			s.names[strings.ToLower(name)] = true
+		}
+	}
+	return s
+}
+
+// addListeners adds the addresses that are listened on. It reports whether there is one of the
+// loopback interface.
+func (s *Set) addListeners(listen []netip.AddrPort) (loopback bool) {
+	for _, l := range listen {
+		s.ports[l] = true
+		if a := l.Addr(); !a.IsUnspecified() {
+			s.addrs[a] = true
+			loopback = loopback || a.IsLoopback()
+			continue
+		}
+		loopback = true
+		for _, a := range InterfaceAddrs() {
+			s.addrs[a] = true
+		}
+	}
+	return loopback
+}
+
+// InterfaceAddrs returns the addresses of the machine.
+func InterfaceAddrs() []netip.Addr {
+	var addrs []netip.Addr
+	list, _ := net.InterfaceAddrs()
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			addrs = append(addrs, p.Addr().Unmap())
+		}
+	}
+	return addrs
+}
+
+// Primary returns the domain that our addresses stand for: the first that is configured.
+func (s *Set) Primary() string { return s.primary }
+
+// Local reports whether a host is ours.
+func (s *Set) Local(host []byte) bool {
+	if a, ok := wire.HostAddr(host); ok {
+		return s.addrs[a]
+	}
+	return s.names[string(host)] || s.names[strings.ToLower(string(host))]
+}
+
+// AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
+// reports whether it is one of ours. All our addresses, and without configured domains all our names
+// too, stand for the primary domain, so that a phone is found however it names the server.
+func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
+	if u.Scheme != wire.TEL && !s.Local(u.Host) {
+		return dst, false
+	}
+	_, isAddr := wire.HostAddr(u.Host)
+	if u.Scheme == wire.TEL || isAddr || s.single {
+		dst = wire.AppendUnescaped(dst, u.User)
+		dst = append(dst, '@')
+		return append(dst, s.primary...), len(u.User) > 0
+	}
+	return u.AppendAOR(dst), len(u.User) > 0
+}
+
+// Self reports whether a URI names the server itself: a host of ours, and a port that is listened
+// on, or none.
+func (s *Set) Self(u *wire.URI) bool {
+	if !s.Local(u.Host) {
+		return false
+	}
+	addr, isAddr := wire.HostAddr(u.Host)
+	port := u.Port
+	if port == 0 {
+		if !isAddr {
+			return true // a domain: SRV decides the port
+		}
+		port = defaultPort
+	}
+	if isAddr && s.ports[netip.AddrPortFrom(addr, port)] {
+		return true
+	}
+	for l := range s.ports {
+		if l.Port() == port && (!isAddr || l.Addr().IsUnspecified()) {
+			return true
+		}
+	}
+	return false
+}
