@@ -53,19 +53,9 @@ func AddressURI(aor string) string {
 	return "sip:" + escapeUser(aor[:max(at, 0)]) + string(wire.AppendURI(nil, aor[max(at, 0):]))
 }
 
-// escapeUser escapes all that must not stand in a user part (RFC 3261 §25.1).
-func escapeUser(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()&=+$,;?/", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-		}
-	}
-	return b.String()
+// escapeUser returns the user part of a URI that stands for a text.
+func escapeUser(user string) string {
+	return string(wire.AppendEscapedUser(nil, user))
 }
 
 // CheckField refuses a header field that a configuration must not write: what is no name, and the fields on which transactions, dialogs

@@ -147,7 +147,7 @@ func (a *App) listenAddresses() error {
 			}
 			for _, addr := range list {
 				for other, by := range owner {
-					if overlap(addr, other) {
+					if transport.Overlap(addr.Network, addr.Addr, other.Network, other.Addr) {
 						return fmt.Errorf("server %s: %s overlaps with %s of server %s; each address can be listened on once", name, addr, other, by)
 					}
 				}
@@ -159,20 +159,6 @@ func (a *App) listenAddresses() error {
 		}
 	}
 	return nil
-}
-
-// overlap tells whether two addresses take packets from each other: same port, and same host or one of them the wildcard.
-func overlap(x, y engine.Address) bool {
-	a, b := x.Addr, y.Addr
-	if x.Network.Reliable() != y.Network.Reliable() || a.Port() != b.Port() || a.Port() == 0 {
-		return false
-	}
-	if a.Addr() == b.Addr() {
-		return true
-	}
-	// [::] takes IPv4 as well.
-	covers := func(w, o netip.Addr) bool { return w.IsUnspecified() && (w.Is6() || o.Is4()) }
-	return covers(a.Addr(), b.Addr()) || covers(b.Addr(), a.Addr())
 }
 
 // serverOf returns the server that listens where a request came, nil when none does any more: what is left of another server's

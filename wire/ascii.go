@@ -45,6 +45,7 @@ const (
 	hostChar              // hostname or IPv4 address
 	notURI                // not allowed in a URI: controls, white space, quotes, angle brackets
 	reserved              // RFC 2396 §2.2: the escape of one is not the same as the character
+	userChar              // stands in a user part as it is (RFC 3261 §25.1)
 )
 
 var charClass = func() (t [256]uint8) {
@@ -57,6 +58,7 @@ var charClass = func() (t [256]uint8) {
 	set(tokenChar, alnum+"-.!%*_+`'~")
 	set(hostChar, alnum+"-._")
 	set(reserved, ";/?:@&=+$,")
+	set(userChar, alnum+"-_.!~*'()&=+$,;?/")
 	set(notURI, `<>"`+"\x7f")
 	for c := range ' ' + 1 {
 		t[c] |= notURI
@@ -114,6 +116,20 @@ func AppendUnescaped(dst, b []byte) []byte {
 			}
 		}
 		dst = append(dst, b[i])
+	}
+	return dst
+}
+
+// AppendEscapedUser appends the user part of a URI that stands for a text, which may have any bytes:
+// those that cannot stand there are written %HH (RFC 3261 §19.1.2, §25.1).
+func AppendEscapedUser[T ~string | ~[]byte](dst []byte, user T) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(user) {
+		if c := user[i]; charClass[c]&userChar != 0 {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+		}
 	}
 	return dst
 }

@@ -84,6 +84,32 @@ func TestAppendUnescaped(t *testing.T) {
 	}
 }
 
+func TestAppendEscapedUser(t *testing.T) {
+	for in, want := range map[string]string{
+		"bob": "bob", "*21#": "*21%23", "a b": "a%20b", "a@b": "a%40b", "a:b": "a%3Ab", "%41": "%2541", "ä\x00": "%C3%A4%00",
+		"-_.!~*'()&=+$,;?/": "-_.!~*'()&=+$,;?/", "<>\"[]{}": "%3C%3E%22%5B%5D%7B%7D", "": "",
+	} {
+		got := AppendEscapedUser([]byte("sip:"), in)
+		if string(got) != "sip:"+want {
+			t.Errorf("%q: %s", in, got)
+		}
+		if back := AppendUnescaped(nil, got[4:]); string(back) != in {
+			t.Errorf("%q comes back as %q", in, back)
+		}
+	}
+}
+
+func TestWithoutHeaders(t *testing.T) {
+	for in, want := range map[string]string{
+		"sip:a@h;lr?Subject=x&y=z": "sip:a@h;lr", "sip:a@h?": "sip:a@h", "sip:a?b@h;lr": "sip:a?b@h;lr", "sip:h": "sip:h", "tel:+49?x": "tel:+49?x",
+	} {
+		u, err := ParseURI([]byte(in))
+		if got := string(u.WithoutHeaders()); err != nil || got != want {
+			t.Errorf("%s: %s, %v", in, got, err)
+		}
+	}
+}
+
 func TestIsToken(t *testing.T) {
 	if !IsToken("aZ09-.!%*_+`'~") || IsToken("") || IsToken("a b") || IsToken("a:") || IsToken([]byte("ä")) {
 		t.Error("IsToken")

@@ -10,9 +10,7 @@ func WithoutPassword(raw []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	if u.Headers != nil {
-		raw = raw[:len(raw)-len(u.Headers)-1]
-	}
+	raw = u.WithoutHeaders()
 	if u.Password == nil {
 		return raw
 	}

@@ -108,6 +108,15 @@ func ParseURI(b []byte) (URI, error) {
 	return u, nil
 }
 
+// WithoutHeaders returns the URI's text without its headers, as a Request-URI is written (RFC 3261
+// §19.1.1).
+func (u *URI) WithoutHeaders() []byte {
+	if u.Headers == nil {
+		return u.Raw
+	}
+	return u.Raw[:len(u.Raw)-len(u.Headers)-1]
+}
+
 // Param returns the value of the URI parameter with that name, and whether there is one. Case does
 // not count in names, and an escape in a name counts as what it stands for; escapes in the value
 // stay. The value is nil for a parameter without "=", such as lr.

@@ -109,11 +109,7 @@ func ringURI(uri []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	rest := 0 // what follows the parameters
-	if u.Headers != nil {
-		rest = len(u.Headers) + 1
-	}
-	n := len(uri) - rest
+	n := len(u.WithoutHeaders())
 	return append(append(bytes.Clone(uri[:n-len(u.Params)]), params...), uri[n:]...), true
 }
 

@@ -131,10 +131,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 		}
 	}
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
-	t.uri = u.Raw
-	if u.Headers != nil {
-		t.uri = u.Raw[:len(u.Raw)-len(u.Headers)-1]
-	}
+	t.uri = u.WithoutHeaders()
 	// A NAT lets nobody in but the socket that the phone registered with.
 	if t.preferred = f.Listener; t.preferred == nil {
 		t.preferred = p.listener(hop{Network: f.Network, Addr: f.Local})

@@ -107,10 +107,7 @@ func contact(r *module.Request) []byte {
 	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
 		return nil
 	}
-	if u.Headers != nil {
-		return u.Raw[:len(u.Raw)-len(u.Headers)-1]
-	}
-	return u.Raw
+	return u.WithoutHeaders()
 }
 
 // body returns the document for a light.

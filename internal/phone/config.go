@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Config says which phone to be. Server and User are required.
@@ -159,21 +160,8 @@ func (p *Phone) uri(number string) (sip.Uri, error) {
 	return uri, nil
 }
 
-// escapeUser escapes what must not stand in the user part of a URI as it is
-// (RFC 3261 §25.1), the # of many a code among it.
-func escapeUser(s string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()&=+$,;?/", c) >= 0 {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-	}
-	return b.String()
-}
+// escapeUser returns the user part of a URI that stands for a text: the # of many a code is escaped.
+func escapeUser(user string) string { return string(wire.AppendEscapedUser(nil, user)) }
 
 // bracket writes an IP address or name as the host of a URI.
 func bracket(host string) string {

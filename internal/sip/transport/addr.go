@@ -50,9 +50,10 @@ func socketFamily(proto string, ip netip.Addr) string {
 	return proto + "6"
 }
 
-// overlap tells whether two listeners would compete for packets: the same kind of port (all streams share TCP's), the
-// same number, and one address that is the other or includes it.
-func overlap(n1 Network, a netip.AddrPort, n2 Network, b netip.AddrPort) bool {
+// Overlap reports whether two listeners would compete for packets: the same kind of port (all streams
+// share TCP's), the same number, and one address that is the other or includes it. Port 0 is another
+// port each time.
+func Overlap(n1 Network, a netip.AddrPort, n2 Network, b netip.AddrPort) bool {
 	if n1.Reliable() != n2.Reliable() || a.Port() != b.Port() || a.Port() == 0 {
 		return false
 	}

@@ -68,7 +68,7 @@ func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (
 	l := &Listener{m: m, network: n, addr: addr, wildcard: addr.Addr().IsUnspecified(), closed: make(chan struct{})}
 	for _, other := range m.listeners {
 		switch {
-		case !overlap(n, addr, other.network, other.addr):
+		case !Overlap(n, addr, other.network, other.addr):
 		case addr == other.addr || !slices.Contains(leaving, other) || other.share() != nil:
 			return nil, listenError(n, addr, fmt.Errorf("it overlaps with %s %s, which is listened on already", other.network, other.addr))
 		default:

@@ -263,7 +263,7 @@ func TestListenOverlap(t *testing.T) {
 	}
 	// Streams share the ports of TCP, datagrams don't.
 	a := netip.MustParseAddrPort("127.0.0.1:5060")
-	if !overlap(TCP, a, TLS, a) || overlap(UDP, a, TCP, a) {
+	if !Overlap(TCP, a, TLS, a) || Overlap(UDP, a, TCP, a) {
 		t.Error("overlap mixes up UDP and TCP ports")
 	}
 }

@@ -44,25 +44,9 @@ func (r *Request) SetAOR(aor string) {
 	r.From = append(append(r.From[:0], "sip:server@"...), domain...)
 	r.To = append(r.To[:0], "sip:"...)
 	if r.User != "" {
-		r.To = append(appendUser(r.To, r.User), '@')
+		r.To = append(wire.AppendEscapedUser(r.To, r.User), '@')
 	}
 	r.To = append(r.To, domain...)
-}
-
-// appendUser appends the user part of a URI, with what cannot stand there escaped (RFC 3261 §25.1).
-func appendUser(dst []byte, user string) []byte {
-	const hex = "0123456789ABCDEF"
-	for i := range len(user) {
-		c := user[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			strings.IndexByte("-_.!~*'()&=+$,;?/", c) >= 0:
-			dst = append(dst, c)
-		default:
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return dst
 }
 
 // BodyRoom returns how long Body may be for the request to be sent, and a challenge of a usual
@@ -127,8 +111,8 @@ func (s *scratch) appendRequest(dst []byte, r *Request) []byte {
 
 // requestURI returns a Contact without the headers that no Request-URI has (RFC 3261 §19.1.1).
 func requestURI(contact []byte) []byte {
-	if u, err := wire.ParseURI(contact); err == nil && u.Headers != nil {
-		return contact[:len(contact)-len(u.Headers)-1]
+	if u, err := wire.ParseURI(contact); err == nil {
+		return u.WithoutHeaders()
 	}
 	return contact
 }
