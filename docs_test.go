@@ -76,7 +76,8 @@ func validate(t *testing.T, text []byte) {
 	}
 }
 
-// TestDocumentedCaddyfiles loads every Caddyfile that is shown somewhere. What is no whole one stands in a server's block.
+// TestDocumentedCaddyfiles loads every Caddyfile that is shown somewhere. What is no whole one
+// stands in a server's block.
 func TestDocumentedCaddyfiles(t *testing.T) {
 	for _, file := range documents(t) {
 		if file == "docs/handler.md" {
@@ -152,7 +153,8 @@ func TestGoVersion(t *testing.T) {
 	}
 }
 
-// TestModules looks the README's table of directives up in what Caddy knows, and the other way round.
+// TestModules looks the README's table of directives up in what Caddy knows, and the other way
+// round.
 func TestModules(t *testing.T) {
 	readme := read(t, "README.md")
 	for _, info := range caddy.GetModules("sip.handlers") {
@@ -179,8 +181,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestHandlerDocumentation compiles the handler of docs/handler.md as it stands there, and runs its test with the configuration that stands
-// below it.
+// TestHandlerDocumentation compiles the handler of docs/handler.md as it stands there, and runs its
+// test with the configuration that stands below it.
 func TestHandlerDocumentation(t *testing.T) {
 	text := read(t, "docs/handler.md")
 	code := []byte(blocks(text, "go")[0])

@@ -149,7 +149,8 @@ func (*unwritable) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 	return next(w, r)
 }
 
-// What a Caddyfile is made of besides directives is the parser's, and works in the sip block as elsewhere.
+// What a Caddyfile is made of besides directives is the parser's, and works in the sip block as
+// elsewhere.
 func TestImports(t *testing.T) {
 	t.Setenv("SIP_TEST_PORT", "5070")
 	file := filepath.Join(t.TempDir(), "refuse")

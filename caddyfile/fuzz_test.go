@@ -18,7 +18,8 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// FuzzAdapt puts any text into the sip block. Nothing panics, an error says where it is, and what comes out is JSON with no field that nobody knows.
+// FuzzAdapt puts any text into the sip block. Nothing panics, an error says where it is, and what
+// comes out is JSON with no field that nobody knows.
 func FuzzAdapt(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.caddyfiletest")
 	if err != nil || len(files) == 0 {
@@ -68,7 +69,8 @@ func FuzzAdapt(f *testing.F) {
 	})
 }
 
-// enclosed tells whether a text stays in the block that it is put into and reads nothing from elsewhere.
+// enclosed reports whether a text stays in the block that it is put into and reads nothing from
+// elsewhere.
 func enclosed(text string) bool {
 	if strings.Contains(text, "import") || strings.Contains(text, "{$") {
 		return false
@@ -110,7 +112,8 @@ func wantPlace(t *testing.T, err error, inside string) {
 	}
 }
 
-// strict reads every handler and matcher in the JSON into its module, in which each of its fields must be known.
+// strict reads every handler and matcher in the JSON into its module, in which each of its fields
+// must be known.
 func strict(t *testing.T, v any) {
 	t.Helper()
 	switch v := v.(type) {

@@ -62,8 +62,8 @@ func (a *app) keys(d *caddyfile.Dispenser) error {
 	}.Checked(k.Validate), "profile", "model", "phones")
 }
 
-// parseCredentials reads what phones are answered with. A user and a password on the line, which are the same for all
-// phones, load and answer nothing. No error has a word of them.
+// parseCredentials reads what phones are answered with. A user and a password on the line, which
+// are the same for all phones, load and answer nothing. No error has a word of them.
 func parseCredentials(d *caddyfile.Dispenser) (*keyprofile.Credentials, error) {
 	if args := d.RemainingArgs(); len(args) > 0 {
 		if len(args) != 2 {

@@ -32,8 +32,9 @@ var builtin = []string{"handle", "handle_errors", "invoke", "limits", "log", "ro
 // scopeKey is where handlers with routes of their own find the scope in their dispenser.
 const scopeKey = "sip_scope"
 
-// ParseRoutes reads the block behind d's current token as routes. It is for handlers that have routes of their own, and works in
-// UnmarshalCaddyfile only, with the dispenser that it was given: named matchers and named routes around the handler are known to it.
+// ParseRoutes reads the block behind d's current token as routes. It is for handlers that have
+// routes of their own, and works in UnmarshalCaddyfile only, with the dispenser that it was given:
+// named matchers and named routes around the handler are known to it.
 func ParseRoutes(d *caddyfile.Dispenser) (module.RouteList, error) {
 	s, ok := d.GetContext(scopeKey).(*scope)
 	if !ok {
@@ -61,7 +62,8 @@ func (s *scope) add(r *module.Route, name string, h any) error {
 	return addHandler(r, name, h)
 }
 
-// block reads the block of the directive with that name, behind d's current token: matchers first, since they may be defined behind their use.
+// block reads the block of the directive with that name, behind d's current token: matchers first,
+// since they may be defined behind their use.
 func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, error) {
 	var definitions, directives []caddyfile.Segment
 	found := false
@@ -99,7 +101,8 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 	return routes, nil
 }
 
-// nextSegment returns d's next directive as Dispenser.NextSegment does, with the braces of an empty block, which that leaves out.
+// nextSegment returns d's next directive as Dispenser.NextSegment does, with the braces of an empty
+// block, which that leaves out.
 func nextSegment(d *caddyfile.Dispenser) caddyfile.Segment {
 	segment := d.NextSegment()
 	last, end := segment[len(segment)-1], d.Token()
@@ -198,7 +201,7 @@ func (s *scope) directive(segment caddyfile.Segment) (*module.Route, error) {
 	return r, s.handler(d, name, r)
 }
 
-// matcher tells whether d stands at a matcher, and returns what it stands for.
+// matcher reports whether d stands at a matcher, and returns what it stands for.
 func (s *scope) matcher(d *caddyfile.Dispenser) ([]caddy.ModuleMap, bool, error) {
 	t := d.Token()
 	switch {

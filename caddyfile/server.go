@@ -82,7 +82,8 @@ func at(t caddyfile.Token) *caddyfile.Dispenser {
 	return d
 }
 
-// checkAddress finds what is wrong with a listener address without asking the DNS, which the machine that adapts the Caddyfile may not have.
+// checkAddress finds what is wrong with a listener address without asking the DNS, which the
+// machine that adapts the Caddyfile may not have.
 func checkAddress(text string) error {
 	if strings.Contains(text, "{") {
 		return fmt.Errorf("listener address %q: there are no placeholders in addresses; an environment variable is written as {$NAME}", text)

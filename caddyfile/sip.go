@@ -1,4 +1,5 @@
-// Package caddyfile is the global option "sip" of the Caddyfile: server blocks, named matchers, directives.
+// Package caddyfile is the global option "sip" of the Caddyfile: server blocks, named matchers,
+// directives.
 package caddyfile
 
 import (
@@ -114,8 +115,8 @@ func (a *app) option(segment caddyfile.Segment) error {
 	return nil
 }
 
-// isAddress tells whether a word can be a server's address. A host name without dots needs its port, so that an option with a slip in it is
-// not taken for a host.
+// isAddress reports whether a word can be a server's address. A host name without dots needs its
+// port, so that an option with a slip in it is not taken for a host.
 func isAddress(word string) bool {
 	return strings.ContainsAny(word, ":/.[") || strings.TrimSuffix(word, ",") == "localhost"
 }

@@ -1,4 +1,5 @@
-// Package module is the SIP app: servers, routes, and the interfaces that handlers, matchers and storage engines implement.
+// Package module is the SIP app: servers, routes, and the interfaces that handlers, matchers and
+// storage engines implement.
 package module
 
 import (
@@ -29,8 +30,8 @@ func init() {
 
 // App is the SIP app: servers that listen for SIP requests and give them to routes.
 //
-// Sockets, connections, transactions and registrations outlive a configuration: a reload changes what is done with the next request and
-// disturbs nothing that is under way.
+// Sockets, connections, transactions and registrations outlive a configuration: a reload changes
+// what is done with the next request and disturbs nothing that is under way.
 //
 // Beside Caddy's own, these placeholders are there:
 //
@@ -53,20 +54,23 @@ func init() {
 // `{sip.error.status}`, `{sip.error.reason}`, `{sip.error.message}` | The error being handled
 // `{sip.snom.model}`, `{sip.snom.firmware}` | What the User-Agent of a Snom phone says
 type App struct {
-	// The domains that are served. Addresses among them, and all addresses that servers listen on, stand for the first one.
-	// Default: every address a server listens on, the machine's own name, and localhost, all of them as one domain.
+	// The domains that are served. Addresses among them, and all addresses that servers listen on,
+	// stand for the first one. Default: every address a server listens on, the machine's own name,
+	// and localhost, all of them as one domain.
 	Domains []string `json:"domains,omitempty"`
 
-	// Where registrations and key records are kept. Over a reload that leaves the storage as it is, it stays open. When it changes, the registrations
-	// that are in memory are written to the new one, and those that are in there and still valid are restored; key records are those of the new one. Default: bolt, with its default file.
+	// Where registrations and key records are kept. Over a reload that leaves the storage as it is,
+	// it stays open. When it changes, the registrations that are in memory are written to the new
+	// one, and those that are in there and still valid are restored; key records are those of the
+	// new one. Default: bolt, with its default file.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=sip.storage inline_key=module"`
 
 	// What function keys of Snom phones show, and how they are told.
 	Keys *keyprofile.Config `json:"keys,omitempty"`
 
-	// How long a listener that a new configuration removes goes on, with the routes it had: calls that are being set up there, and requests
-	// that are on their way, have that time to end. After it its connections are closed. Default: 32 seconds, which no transaction
-	// outlives.
+	// How long a listener that a new configuration removes goes on, with the routes it had: calls
+	// that are being set up there, and requests that are on their way, have that time to end. After
+	// it its connections are closed. Default: 32 seconds, which no transaction outlives.
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 
 	// The servers, by names of your choice.

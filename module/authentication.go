@@ -10,17 +10,21 @@ import (
 	"github.com/caddysip/caddysip/internal/domains"
 )
 
-// AuthenticationProvider is a module (namespace sip.authentication.providers) that knows users, for the handler digest_auth.
+// AuthenticationProvider is a module (namespace sip.authentication.providers) that knows users, for
+// the handler digest_auth.
 //
-// HA1 runs on a goroutine of its own and may block until the context ends. One that never does implements NonblockingProvider too.
+// HA1 runs on a goroutine of its own and may block until the context ends. One that never does
+// implements NonblockingProvider too.
 type AuthenticationProvider interface {
-	// HA1 returns what is known of a user in place of the password (RFC 7616 §3.4.2): the hash of user:realm:password by the algorithm, which is MD5,
-	// SHA-256 or SHA-512-256, in lower-case hexadecimal. Empty: the user is not known, or not by that algorithm. user is what a client sent, any
-	// text. An error is answered with its status, 500 unless it has one.
+	// HA1 returns what is known of a user in place of the password (RFC 7616 §3.4.2): the hash of
+	// user:realm:password by the algorithm, which is MD5, SHA-256 or SHA-512-256, in lower-case
+	// hexadecimal. Empty: the user is not known, or not by that algorithm. user is what a client
+	// sent, any text. An error is answered with its status, 500 unless it has one.
 	HA1(ctx context.Context, user, realm, algorithm string) (string, error)
 }
 
-// NonblockingProvider is implemented by providers whose HA1 does not block, so that it can be called on the goroutine that reads the socket.
+// NonblockingProvider is implemented by providers whose HA1 does not block, so that it can be
+// called on the goroutine that reads the socket.
 type NonblockingProvider interface {
 	Nonblocking()
 }
@@ -50,8 +54,8 @@ func (s *Server) warnOpen() {
 	}
 }
 
-// reachable reports whether an address to listen on can be reached from other networks; the wildcard
-// is any address that the machine has.
+// reachable reports whether an address to listen on can be reached from other networks; the
+// wildcard is any address that the machine has.
 func reachable(a netip.Addr) bool {
 	if a.IsUnspecified() {
 		return slices.ContainsFunc(domains.InterfaceAddrs(), reachable)

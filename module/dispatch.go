@@ -70,7 +70,8 @@ func (s *Server) check(w ResponseWriter, r *Request) error {
 	return s.serve(w, r)
 }
 
-// fail answers a request for which a handler returned an error. What goes wrong in the error routes does not go there again.
+// fail answers a request for which a handler returned an error. What goes wrong in the error routes
+// does not go there again.
 func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 	if s.onError != nil && !r.failed {
 		r.failed = true
@@ -97,10 +98,12 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 	_ = w.WriteResponse(res)
 }
 
-// RetryAfter is how many seconds a client is to wait when there is no room for another transaction (RFC 3261 §21.5.4).
+// RetryAfter is how many seconds a client is to wait when there is no room for another transaction
+// (RFC 3261 §21.5.4).
 const RetryAfter = "5"
 
-// clientGone tells whether an error is only that a client is not there any more, or reads nothing: any client can make as many of those as it likes.
+// clientGone reports whether an error is only that a client is not there any more, or reads
+// nothing: any client can make as many of those as it likes.
 func clientGone(err error) bool {
 	return errors.Is(err, transport.ErrClosed) || errors.Is(err, transport.ErrQueueFull)
 }

@@ -135,7 +135,8 @@ func TestErrorRoutesOnce(t *testing.T) {
 	}
 }
 
-// TestGroupsLater has the second handler of a group come when the first has gone on, on another goroutine.
+// TestGroupsLater has the second handler of a group come when the first has gone on, on another
+// goroutine.
 func TestGroupsLater(t *testing.T) {
 	s := start(t, `
 		handle {

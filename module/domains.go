@@ -8,9 +8,9 @@ import (
 )
 
 // ParseAOR reads an address-of-record as people write it: user, user@domain or sip:user@domain. A
-// user alone is one of the first domain. It returns the address-of-record in the canonical form that
-// registrations and keys have, user@domain, and whether it is of a domain that we serve; one of
-// another domain may have been served once.
+// user alone is one of the first domain. It returns the address-of-record in the canonical form
+// that registrations and keys have, user@domain, and whether it is of a domain that we serve; one
+// of another domain may have been served once.
 func (a *App) ParseAOR(text string) (aor string, served bool, err error) {
 	user, host := strings.TrimPrefix(text, "sip:"), a.domains.Primary()
 	if at := strings.LastIndexByte(user, '@'); at >= 0 {
@@ -28,8 +28,8 @@ func (a *App) ParseAOR(text string) (aor string, served bool, err error) {
 }
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
-// reports whether it is one at a domain that we serve. All our addresses stand for the first domain,
-// so that a phone is found however it names the server.
+// reports whether it is one at a domain that we serve. All our addresses stand for the first
+// domain, so that a phone is found however it names the server.
 func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.AppendAOR(dst, u)
 }
@@ -37,6 +37,6 @@ func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 // IsLocal reports whether a host is a domain or an address that we serve.
 func (a *App) IsLocal(host []byte) bool { return a.domains.Local(host) }
 
-// IsSelf reports whether a URI names this server itself: a host of ours, and a port we listen on, or
-// none.
+// IsSelf reports whether a URI names this server itself: a host of ours, and a port we listen on,
+// or none.
 func (a *App) IsSelf(u *wire.URI) bool { return a.domains.Self(u) }

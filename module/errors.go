@@ -12,7 +12,8 @@ type HandlerError struct {
 	Err    error  // what went wrong; logged, never sent
 }
 
-// Error returns an error that is answered with status, unless a handle_errors route says otherwise. err may be nil.
+// Error returns an error that is answered with status, unless a handle_errors route says otherwise.
+// err may be nil.
 func Error(status int, err error) HandlerError { return HandlerError{Status: status, Err: err} }
 
 func (e HandlerError) Error() string {
@@ -34,7 +35,8 @@ func asHandlerError(err error) HandlerError {
 	return HandlerError{Status: 500, Err: err}
 }
 
-// StatusText returns the usual reason phrase of a status code (RFC 3261 §21 and its extensions), or a phrase for its class.
+// StatusText returns the usual reason phrase of a status code (RFC 3261 §21 and its extensions), or
+// a phrase for its class.
 func StatusText(status int) string {
 	if text, ok := statusText[status]; ok {
 		return text

@@ -16,8 +16,9 @@ import (
 	"github.com/caddysip/caddysip/internal/events"
 )
 
-// emitter gives events to Caddy's events app, from a goroutine of its own: what is bound to an event may take its time, and what is on its way meanwhile
-// waits among the events that are remembered. There is one a process, so that over a reload each event is emitted once.
+// emitter gives events to Caddy's events app, from a goroutine of its own: what is bound to an
+// event may take its time, and what is on its way meanwhile waits among the events that are
+// remembered. There is one a process, so that over a reload each event is emitted once.
 type emitter struct {
 	mu    sync.Mutex
 	users int // started apps that have an events app beside them
@@ -68,8 +69,9 @@ func emit(ctx context.Context, s *events.Subscription) {
 // emitRetry is how often to look for a configuration in force while the first one is being started.
 const emitRetry = 10 * time.Millisecond
 
-// inForce returns the app in force, nil if ctx ends before there is one. Only it may be asked: of the events app of a configuration that is being started or
-// stopped, nobody knows whether it has its subscriptions, and what is emitted with a context that has ended reaches nobody.
+// inForce returns the app in force, nil if ctx ends before there is one. Only it may be asked: of
+// the events app of a configuration that is being started or stopped, nobody knows whether it has
+// its subscriptions, and what is emitted with a context that has ended reaches nobody.
 func inForce(ctx context.Context) *App {
 	for {
 		if active := caddy.ActiveContext(); active.Context != nil {

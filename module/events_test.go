@@ -17,7 +17,8 @@ import (
 
 func init() { caddy.RegisterModule(recorder{}) }
 
-// recorder is an event handler that hands over what it is given, and takes its time if the test does.
+// recorder is an event handler that hands over what it is given, and takes its time if the test
+// does.
 type recorder struct{}
 
 var recorded = make(chan caddy.Event)
@@ -95,7 +96,8 @@ func TestCaddyEvents(t *testing.T) {
 	want("102")
 	want("panic")
 	want("103")
-	// A configuration that comes later emits each event once, and so does one that stays because its successor fails.
+	// A configuration that comes later emits each event once, and so does one that stays because
+	// its successor fails.
 	s.Load(text(9))
 	register("104", 600)
 	want("104")

@@ -16,8 +16,8 @@ type Authenticator interface {
 	Authenticates() bool
 }
 
-// Guarded is implemented by handlers that do for a sender what only a user may have done, as register
-// does: who reaches them unasked is told to the operator when the configuration is loaded.
+// Guarded is implemented by handlers that do for a sender what only a user may have done, as
+// register does: who reaches them unasked is told to the operator when the configuration is loaded.
 type Guarded interface {
 	// GuardedMethod returns the method of the requests whose sender should have been authenticated
 	// before they come to the handler; empty when there is none.

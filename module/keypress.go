@@ -10,7 +10,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// KeyPress is a key that a user has pressed. Keys whose action is message send one; others call their number.
+// KeyPress is a key that a user has pressed. Keys whose action is message send one; others call
+// their number.
 type KeyPress struct {
 	AOR    string // who pressed it
 	Key    string // its name, as a rule a number
@@ -18,8 +19,9 @@ type KeyPress struct {
 	Again  bool   // the phone repeats what it has told already, having missed our answer
 }
 
-// KeyPress tells which key the request says was pressed, nil if it is no such request. It is one only if it comes from where its From is registered, or from somebody who
-// has authenticated: anybody can write such a MESSAGE, and doors may open to it.
+// KeyPress tells which key the request says was pressed, nil if it is no such request. It is one
+// only if it comes from where its From is registered, or from somebody who has authenticated:
+// anybody can write such a MESSAGE, and doors may open to it.
 func (r *Request) KeyPress() *KeyPress {
 	if r.press != nil {
 		return r.press
@@ -48,7 +50,7 @@ func (r *Request) KeyPress() *KeyPress {
 	return r.press
 }
 
-// isButtons tells whether a Content-Type is that of the document about keys.
+// isButtons reports whether a Content-Type is that of the document about keys.
 func isButtons(value []byte) bool {
 	for i, c := range value {
 		if c == ';' || c == ' ' || c == '\t' {

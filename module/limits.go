@@ -11,54 +11,67 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Limits bound what others can make a server do and hold. A reload that changes them applies to the next datagram, connection and request,
-// and to the next message of connections that are open; it closes none. What is refused is counted in caddy_sip_dropped_total, by reason.
+// Limits bound what others can make a server do and hold. A reload that changes them applies to the
+// next datagram, connection and request, and to the next message of connections that are open; it
+// closes none. What is refused is counted in caddy_sip_dropped_total, by reason.
 type Limits struct {
-	// The largest datagram, in bytes. Larger ones are dropped (reason too_large). 256 to 65536. Default: 65536.
+	// The largest datagram, in bytes. Larger ones are dropped (reason too_large). 256 to 65536.
+	// Default: 65536.
 	Datagram int `json:"datagram,omitempty"`
 
-	// The largest message on a stream, in bytes. A larger one is answered 413, or 513 when its header alone is larger, and the connection is closed
-	// (reason too_large). 256 to 65536, of which the last byte can't be used. Default: 65536.
+	// The largest message on a stream, in bytes. A larger one is answered 413, or 513 when its
+	// header alone is larger, and the connection is closed (reason too_large). 256 to 65536, of
+	// which the last byte can't be used. Default: 65536.
 	Message int `json:"message,omitempty"`
 
-	// How many header field lines a message may have. One with more is answered 400 (reason headers). 8 to 240. Default: 128.
+	// How many header field lines a message may have. One with more is answered 400 (reason
+	// headers). 8 to 240. Default: 128.
 	Headers int `json:"headers,omitempty"`
 
-	// How long a whole message may take on a stream, from its first byte to its last. A connection on which one takes longer is closed
-	// (reason message_timeout). Default: 30 seconds.
+	// How long a whole message may take on a stream, from its first byte to its last. A connection
+	// on which one takes longer is closed (reason message_timeout). Default: 30 seconds.
 	MessageTimeout caddy.Duration `json:"message_timeout,omitempty"`
 
-	// How long a connection may say nothing between messages, keep-alives included, before it is closed (reason idle_timeout). Phones that keep no
-	// connection alive can't be called then. Default: for ever.
+	// How long a connection may say nothing between messages, keep-alives included, before it is
+	// closed (reason idle_timeout). Phones that keep no connection alive can't be called then.
+	// Default: for ever.
 	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
 
-	// How many connections the server accepts at a time, on all its addresses. Further ones are closed at once (reason connections).
-	// Default: 65536.
+	// How many connections the server accepts at a time, on all its addresses. Further ones are
+	// closed at once (reason connections). Default: 65536.
 	Connections int `json:"connections,omitempty"`
 
-	// The same for connections from one IPv4 address or IPv6 /64 (reason source_connection). Default: 4096.
+	// The same for connections from one IPv4 address or IPv6 /64 (reason source_connection).
+	// Default: 4096.
 	ConnectionsPerSource int `json:"connections_per_source,omitempty"`
 
-	// How many transactions may be held, those of other servers counted in, when a request needs another one. It is answered 503 with
-	// Retry-After (counted in caddy_sip_transaction_events_total, event full), and so is one whose source has half of them already, and 64 or more,
-	// unless it is trusted. Default: 1000000, if there is memory for so many, of which the same holds.
+	// How many transactions may be held, those of other servers counted in, when a request needs
+	// another one. It is answered 503 with Retry-After (counted in
+	// caddy_sip_transaction_events_total, event full), and so is one whose source has half of them
+	// already, and 64 or more, unless it is trusted. Default: 1000000, if there is memory for so
+	// many, of which the same holds.
 	Transactions int `json:"transactions,omitempty"`
 
-	// How many contacts may be registered, those of other servers counted in, when a REGISTER adds another. It is answered 503 with Retry-After (counted
-	// in caddy_sip_registrations_refused_total, reason registrations), and refreshes and removals are served. A tenth of it is for what one user
-	// registers for others, where digest_auth allows that (reason user). Default: 100000.
+	// How many contacts may be registered, those of other servers counted in, when a REGISTER adds
+	// another. It is answered 503 with Retry-After (counted in
+	// caddy_sip_registrations_refused_total, reason registrations), and refreshes and removals are
+	// served. A tenth of it is for what one user registers for others, where digest_auth allows
+	// that (reason user). Default: 100000.
 	Registrations int `json:"registrations,omitempty"`
 
-	// The same for the bytes of memory that they take, 400 a contact if nobody sends long ones (reason registration_bytes). Default: 268435456, 256 MiB.
+	// The same for the bytes of memory that they take, 400 a contact if nobody sends long ones
+	// (reason registration_bytes). Default: 268435456, 256 MiB.
 	RegistrationBytes int64 `json:"registration_bytes,omitempty"`
 
-	// How many bytes the whole process may take, all servers together; of several the smallest counts. Above it, what would make the server hold more
-	// (a registration, a call, a connection) is refused with 503 and Retry-After, and what exists is served. At least 128 MiB.
-	// Default: half of what the machine or its container has.
+	// How many bytes the whole process may take, all servers together; of several the smallest
+	// counts. Above it, what would make the server hold more (a registration, a call, a connection)
+	// is refused with 503 and Retry-After, and what exists is served. At least 128 MiB. Default:
+	// half of what the machine or its container has.
 	Memory int64 `json:"memory,omitempty"`
 }
 
-// The defaults of registrations. They are far more than an office has, and no burden to a small machine.
+// The defaults of registrations. They are far more than an office has, and no burden to a small
+// machine.
 const (
 	DefaultRegistrations     = 100_000
 	DefaultRegistrationBytes = 256 << 20

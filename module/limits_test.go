@@ -81,7 +81,8 @@ func (p *pair) counts(n float64, reason string, f func()) {
 
 var messages int
 
-// sized returns a request that has so many bytes, most of them in its body or, with inHeader, in its header.
+// sized returns a request that has so many bytes, most of them in its body or, with inHeader, in
+// its header.
 func sized(p *handlertest.Peer, n int, inHeader bool) []byte {
 	messages++
 	head := fmt.Sprintf("MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bKs%d;rport\r\nMax-Forwards: 70\r\n"+

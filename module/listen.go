@@ -59,7 +59,8 @@ func parseListenAddress(s string) ([]engine.Address, error) {
 	return list, nil
 }
 
-// resolveListenHost turns a host to listen on into addresses; none is the wildcard of both IP versions.
+// resolveListenHost turns a host to listen on into addresses; none is the wildcard of both IP
+// versions.
 func resolveListenHost(host string) ([]netip.Addr, error) {
 	if host == "" {
 		return []netip.Addr{netip.IPv6Unspecified()}, nil

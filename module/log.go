@@ -41,16 +41,18 @@ func (f *logField) field() zap.Field {
 	return zap.Any(f.key, f.value)
 }
 
-// maxAppended is how many bytes of a text the access log shows that a handler adds, which may be put together from
-// several.
+// maxAppended is how many bytes of a text the access log shows that a handler adds, which may be
+// put together from several.
 const maxAppended = 4 * wire.MaxLogged
 
-// LogField adds a field to the request's entry in the access log. Of a long text it shows the beginning.
+// LogField adds a field to the request's entry in the access log. Of a long text it shows the
+// beginning.
 func (r *Request) LogField(key string, value any) {
 	r.logs = append(r.logs, logField{key, value})
 }
 
-// finished is called once a request, when its final response is sent or, with none, when nobody will send one.
+// finished is called once a request, when its final response is sent or, with none, when nobody
+// will send one.
 func (s *Server) finished(r *Request, res *Response) {
 	status := 0
 	if res != nil {
@@ -89,8 +91,8 @@ func (s *Server) finished(r *Request, res *Response) {
 	c.Write(fields...)
 }
 
-// loggedRequest writes a request to a log. Credentials are no part of it, and no text is longer than wire.MaxLogged:
-// an entry needs not much more room than is said here, whatever comes.
+// loggedRequest writes a request to a log. Credentials are no part of it, and no text is longer
+// than wire.MaxLogged: an entry needs not much more room than is said here, whatever comes.
 type loggedRequest Request
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.

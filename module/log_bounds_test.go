@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestLogBounds sends texts that are long, and of what JSON needs six bytes for: an entry of a log stays short.
+// TestLogBounds sends texts that are long, and of what JSON needs six bytes for: an entry of a log
+// stays short.
 func TestLogBounds(t *testing.T) {
 	s, log := withLog(t, "DEBUG", `
 		log calls

@@ -24,7 +24,8 @@ var (
 	collectors = []prometheus.Collector{requestsTotal, refusedTotal, lostEvents}
 )
 
-// requestCounters are the counters of requestsTotal that have been used, so that a request costs one atomic addition.
+// requestCounters are the counters of requestsTotal that have been used, so that a request costs
+// one atomic addition.
 var requestCounters [wire.NumMethods][700]atomic.Pointer[prometheus.Counter]
 
 func countRequest(m wire.Method, status int) {

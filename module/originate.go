@@ -12,11 +12,12 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// maxDatagram is how large a request over UDP may be that we make ourselves (RFC 3261 §18.1.1, RFC 3428 §8).
+// maxDatagram is how large a request over UDP may be that we make ourselves (RFC 3261 §18.1.1, RFC
+// 3428 §8).
 const maxDatagram = 1300
 
-// OutOfDialog is a request that the server sends to a user's phones by itself: a MESSAGE (RFC 3428), or a NOTIFY that no subscription has asked for, as Snom
-// phones and others take.
+// OutOfDialog is a request that the server sends to a user's phones by itself: a MESSAGE (RFC
+// 3428), or a NOTIFY that no subscription has asked for, as Snom phones and others take.
 type OutOfDialog struct {
 	Method      string // MESSAGE or NOTIFY
 	Event       string // of a NOTIFY, with its parameters
@@ -39,8 +40,8 @@ type Answer struct {
 	Err     error
 }
 
-// Send sends a request to each of the phones and returns their answers in the same order, when the last of them has answered, or when ctx ends: those that
-// have not by then have ErrNoAnswer.
+// Send sends a request to each of the phones and returns their answers in the same order, when the
+// last of them has answered, or when ctx ends: those that have not by then have ErrNoAnswer.
 func (a *App) Send(ctx context.Context, phones []Binding, o *OutOfDialog) []Answer {
 	answers := make([]Answer, len(phones))
 	came := make(chan *sending, len(phones))

@@ -10,7 +10,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Replacer returns the request's replacer. Never give it text that came off the wire: what looks like a placeholder there is only text.
+// Replacer returns the request's replacer. Never give it text that came off the wire: what looks
+// like a placeholder there is only text.
 func (r *Request) Replacer() *caddy.Replacer {
 	if r.repl == nil {
 		r.repl = caddy.NewReplacer()
@@ -19,8 +20,8 @@ func (r *Request) Replacer() *caddy.Replacer {
 	return r.repl
 }
 
-// Replace replaces the placeholders in a text of the configuration. It costs nothing when there are none, and little when there are only
-// those of SIP, for which no replacer has to be made.
+// Replace replaces the placeholders in a text of the configuration. It costs nothing when there are
+// none, and little when there are only those of SIP, for which no replacer has to be made.
 func (r *Request) Replace(text string) string {
 	open := strings.IndexByte(text, '{')
 	if open < 0 {

@@ -68,7 +68,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadUnderLoad asks without a pause while configurations come and go. Each request is answered, by the one or the other.
+// TestReloadUnderLoad asks without a pause while configurations come and go. Each request is
+// answered, by the one or the other.
 func TestReloadUnderLoad(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
@@ -143,7 +144,8 @@ func isFree(t *testing.T, addr netip.AddrPort) {
 	c.Close()
 }
 
-// TestRollback loads configurations in which another app doesn't start, before ours or after it: they start in any order.
+// TestRollback loads configurations in which another app doesn't start, before ours or after it:
+// they start in any order.
 func TestRollback(t *testing.T) {
 	addr, other := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, addr, servers(addr, "act tell one"))
@@ -172,8 +174,8 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// TestRemoved takes one of two servers out of the configuration. It goes on as it was until the grace period ends; then its port is free and
-// its connections are closed.
+// TestRemoved takes one of two servers out of the configuration. It goes on as it was until the
+// grace period ends; then its port is free and its connections are closed.
 func TestRemoved(t *testing.T) {
 	inner, outer := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, inner, servers(inner, "act tell inner", outer, "act fail outer"))
@@ -213,8 +215,8 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
-// TestMoved moves a server from one address to all of the machine's, and back: who asks there is served by the configuration in force at once, over
-// the connections that were there.
+// TestMoved moves a server from one address to all of the machine's, and back: who asks there is
+// served by the configuration in force at once, over the connections that were there.
 func TestMoved(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
 	all := fmt.Sprint(":", addr.Port())

@@ -10,8 +10,9 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// ReplaceURI replaces the placeholders in a URI of the configuration, and reads it. What they bring into the user part is escaped as
-// RFC 3261 §19.1.2 asks, so that no text that came with a request makes another URI of it.
+// ReplaceURI replaces the placeholders in a URI of the configuration, and reads it. What they bring
+// into the user part is escaped as RFC 3261 §19.1.2 asks, so that no text that came with a request
+// makes another URI of it.
 func (r *Request) ReplaceURI(text string) (wire.URI, error) {
 	if strings.IndexByte(text, '{') >= 0 {
 		user, rest := "", text
@@ -32,7 +33,8 @@ func (r *Request) ReplaceURI(text string) (wire.URI, error) {
 	return ParseURI(text)
 }
 
-// ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips or tel.
+// ParseURI reads a URI that requests can be sent to, or that a client can be referred to: sip, sips
+// or tel.
 func ParseURI(text string) (wire.URI, error) {
 	u, err := wire.ParseURI([]byte(text))
 	switch {
@@ -47,7 +49,8 @@ func ParseURI(text string) (wire.URI, error) {
 	return u, nil
 }
 
-// AddressURI returns the SIP URI of an address-of-record, user@domain, whose user part may be any text.
+// AddressURI returns the SIP URI of an address-of-record, user@domain, whose user part may be any
+// text.
 func AddressURI(aor string) string {
 	at := strings.LastIndexByte(aor, '@')
 	return "sip:" + escapeUser(aor[:max(at, 0)]) + string(wire.AppendURI(nil, aor[max(at, 0):]))
@@ -58,8 +61,8 @@ func escapeUser(user string) string {
 	return string(wire.AppendEscapedUser(nil, user))
 }
 
-// CheckField refuses a header field that a configuration must not write: what is no name, and the fields on which transactions, dialogs
-// and routing depend. It returns the field's long name.
+// CheckField refuses a header field that a configuration must not write: what is no name, and the
+// fields on which transactions, dialogs and routing depend. It returns the field's long name.
 func CheckField(name string) (string, error) {
 	if !wire.IsToken(name) {
 		return "", fmt.Errorf("%q is not the name of a header field", name)

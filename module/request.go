@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Request is a SIP request on its way through the handlers. Its bytes, and all slices its methods return, are valid until
-// ServeSIP returns, unless Keep was called.
+// Request is a SIP request on its way through the handlers. Its bytes, and all slices its methods
+// return, are valid until ServeSIP returns, unless Keep was called.
 type Request struct {
 	msg      *wire.Message
 	in       inside.Request
@@ -53,7 +53,7 @@ func (r *Request) Method() string {
 	return string(r.msg.MethodName())
 }
 
-// Is tells whether the method is the one named.
+// Is reports whether the method is the one named.
 func (r *Request) Is(method string) bool { return string(r.msg.MethodName()) == method }
 
 // URI returns the Request-URI. It has been found well-formed before any handler runs.
@@ -65,7 +65,8 @@ func (r *Request) URI() *wire.URI {
 	return &r.uri
 }
 
-// Address reads the first address in a header field, and its URI, which is empty when it is malformed.
+// Address reads the first address in a header field, and its URI, which is empty when it is
+// malformed.
 func (r *Request) Address(id wire.HeaderID) (wire.NameAddr, wire.URI) {
 	v := r.msg.Values(id)
 	if !v.Next() {
@@ -88,7 +89,8 @@ func (r *Request) From() (wire.NameAddr, wire.URI) { return r.Address(wire.From)
 // To returns the To address and its URI.
 func (r *Request) To() (wire.NameAddr, wire.URI) { return r.Address(wire.To) }
 
-// Header returns the value of the first line of a header field, by its long or compact name in any case; nil when it isn't there.
+// Header returns the value of the first line of a header field, by its long or compact name in any
+// case; nil when it isn't there.
 func (r *Request) Header(name string) []byte {
 	v, _ := r.msg.HeaderNamed(name)
 	return v
@@ -109,7 +111,7 @@ func (r *Request) Trusted() bool { return r.server.Trusts(r.in.Flow.Remote.Addr(
 // Server returns the server that took the request.
 func (r *Request) Server() *Server { return r.server }
 
-// InDialog tells whether the request belongs to a dialog: To has a tag (RFC 3261 §12.2).
+// InDialog reports whether the request belongs to a dialog: To has a tag (RFC 3261 §12.2).
 func (r *Request) InDialog() bool { return r.msg.ToTag() != nil }
 
 // Received returns when the request was read.
@@ -145,7 +147,8 @@ const authUserVar = "sip.auth.user"
 // Error returns the error that is being handled in a handle_errors route; nil when none was.
 func (r *Request) Error() *HandlerError { return r.err }
 
-// SIP returns the request as sipgo's type, parsed on first use. Changes to it have no effect on the request; use Edit.
+// SIP returns the request as sipgo's type, parsed on first use. Changes to it have no effect on the
+// request; use Edit.
 func (r *Request) SIP() (*sip.Request, error) {
 	if r.sip == nil {
 		msg, err := sip.ParseMessage(append([]byte(nil), r.msg.Raw...))
@@ -160,8 +163,8 @@ func (r *Request) SIP() (*sip.Request, error) {
 	return r.sip, nil
 }
 
-// Edit changes the bytes of the request that the following handlers see and that is relayed. A change that would make it malformed is
-// an error and changes nothing.
+// Edit changes the bytes of the request that the following handlers see and that is relayed. A
+// change that would make it malformed is an error and changes nothing.
 func (r *Request) Edit(change func(e *wire.Edits, m *wire.Message)) error {
 	r.edits.Reset()
 	change(&r.edits, r.msg)
@@ -199,6 +202,6 @@ func (r *Request) Keep() {
 	r.in.Outbox = nil
 }
 
-// Drop says that a request is left without an answer on purpose: it is not in the access log, so that a flood doesn't fill that. Whoever calls it neither
-// answers nor calls the next handler.
+// Drop says that a request is left without an answer on purpose: it is not in the access log, so
+// that a flood doesn't fill that. Whoever calls it neither answers nor calls the next handler.
 func (r *Request) Drop() { r.dropped = true }

@@ -17,8 +17,8 @@ type Response struct {
 	ContentType string
 	Body        []byte
 
-	// Relay is a response from further on, which is passed on with its topmost Via removed (RFC 3261 §16.7). Reason, ContentType and Body are
-	// not looked at.
+	// Relay is a response from further on, which is passed on with its topmost Via removed (RFC
+	// 3261 §16.7). Reason, ContentType and Body are not looked at.
 	Relay *wire.Message
 
 	// By says who answered, for the access log; empty: the handler that did.

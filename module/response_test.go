@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// TestDialogResponses has Record-Route in the responses that make a dialog (RFC 3261 §12.1.1), and a tag
-// in all but 100 (§8.2.6.2), the same in each.
+// TestDialogResponses has Record-Route in the responses that make a dialog (RFC 3261 §12.1.1), and
+// a tag in all but 100 (§8.2.6.2), the same in each.
 func TestDialogResponses(t *testing.T) {
 	s := handlertest.Start(t, `
 		@options method OPTIONS
@@ -52,7 +52,8 @@ func TestDialogResponses(t *testing.T) {
 	}
 }
 
-// TestWaitingMemory refuses what has to wait when there is no memory for it, and gives back what it took.
+// TestWaitingMemory refuses what has to wait when there is no memory for it, and gives back what it
+// took.
 func TestWaitingMemory(t *testing.T) {
 	s := handlertest.Start(t, "act later\nact answer done")
 	budget := inside.AppOf(s.App()).Engine.Budget

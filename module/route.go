@@ -14,7 +14,8 @@ type Route struct {
 	// Of the routes of one group, only the first that matches a request is run. Default: no group.
 	Group string `json:"group,omitempty"`
 
-	// The matchers a request must satisfy. All matchers of one set must match; one of the sets is enough. Default: every request.
+	// The matchers a request must satisfy. All matchers of one set must match; one of the sets is
+	// enough. Default: every request.
 	MatcherSetsRaw []caddy.ModuleMap `json:"match,omitempty" caddy:"namespace=sip.matchers"`
 
 	// The handlers, in order.
@@ -75,7 +76,8 @@ func (r *Route) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// matcherSet orders the matchers of a set by name, so that which runs first does not change from load to load.
+// matcherSet orders the matchers of a set by name, so that which runs first does not change from
+// load to load.
 func matcherSet(set map[string]any) ([]Matcher, error) {
 	var matchers []Matcher
 	for _, name := range slices.Sorted(maps.Keys(set)) {
@@ -91,7 +93,8 @@ func matcherSet(set map[string]any) ([]Matcher, error) {
 // group is the identity of a group in one list of routes, where it stands in one chain.
 type group struct{ _ byte }
 
-// Compile makes one function of the routes and what follows them. It is called when the configuration is loaded.
+// Compile makes one function of the routes and what follows them. It is called when the
+// configuration is loaded.
 func (routes RouteList) Compile(next Next) (Next, error) {
 	groups := make(map[string]*group)
 	for _, r := range routes {
@@ -109,7 +112,8 @@ func (routes RouteList) Compile(next Next) (Next, error) {
 	return chain, nil
 }
 
-// compile makes one function of the route: rest is what follows it, end what follows all routes. g is nil without a group.
+// compile makes one function of the route: rest is what follows it, end what follows all routes. g
+// is nil without a group.
 func (r *Route) compile(rest, end Next, g *group) (Next, error) {
 	after := rest
 	if r.Terminal {
@@ -160,7 +164,7 @@ func compileHandlers(handlers []namedHandler, next Next) (Next, error) {
 	return next, nil
 }
 
-// matchAny tells whether one of the sets matches; no sets match everything.
+// matchAny reports whether one of the sets matches; no sets match everything.
 func matchAny(sets [][]Matcher, r *Request) (bool, error) {
 	for _, set := range sets {
 		if ok, err := matchAll(set, r); ok || err != nil {
@@ -182,7 +186,8 @@ func matchAll(set []Matcher, r *Request) (bool, error) {
 // MatcherSets are loaded matchers, for modules that have matchers of their own, such as "not".
 type MatcherSets [][]Matcher
 
-// LoadMatcherSets loads the matchers in a field of a module that is tagged caddy:"namespace=sip.matchers".
+// LoadMatcherSets loads the matchers in a field of a module that is tagged
+// caddy:"namespace=sip.matchers".
 func LoadMatcherSets(ctx caddy.Context, owner any, field string) (MatcherSets, error) {
 	loaded, err := ctx.LoadModule(owner, field)
 	if err != nil {
@@ -199,5 +204,5 @@ func LoadMatcherSets(ctx caddy.Context, owner any, field string) (MatcherSets, e
 	return sets, nil
 }
 
-// Match tells whether one of the sets matches.
+// Match reports whether one of the sets matches.
 func (s MatcherSets) Match(r *Request) (bool, error) { return matchAny(s, r) }

@@ -43,7 +43,8 @@ func (s *step) ServeSIP(w module.ResponseWriter, r *module.Request, next module.
 	return next(w, r)
 }
 
-// steps makes JSON of a shorter notation: a is a step, !a one for requests that don't match, a404 one that answers, a-404 one that fails.
+// steps makes JSON of a shorter notation: a is a step, !a one for requests that don't match, a404
+// one that answers, a-404 one that fails.
 func steps(list string) string {
 	var routes []string
 	for _, s := range strings.Fields(list) {

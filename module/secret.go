@@ -15,8 +15,8 @@ const (
 	secretSize = 32
 )
 
-// loadSecret reads the key that signs what we give to clients and believe when it comes back, and makes it when there is none. It is kept in Caddy's
-// storage, so that calls go on after a restart.
+// loadSecret reads the key that signs what we give to clients and believe when it comes back, and
+// makes it when there is none. It is kept in Caddy's storage, so that calls go on after a restart.
 func loadSecret(storage certmagic.Storage) ([]byte, error) {
 	ctx := context.Background()
 	secret, err := storage.Load(ctx, secretKey)

@@ -17,11 +17,12 @@ import (
 
 // Server listens on addresses and gives the requests that come there to its routes.
 type Server struct {
-	// The addresses, as [network/]host:port; the network is udp or tcp, none stands for both. Default port: 5060.
+	// The addresses, as [network/]host:port; the network is udp or tcp, none stands for both.
+	// Default port: 5060.
 	Listen []string `json:"listen,omitempty"`
 
-	// The routes, in the order they are run. A request that no route answers gets the answer a user agent would give: 200 to OPTIONS for the
-	// server itself, 404 or 405 else.
+	// The routes, in the order they are run. A request that no route answers gets the answer a user
+	// agent would give: 200 to OPTIONS for the server itself, 404 or 405 else.
 	Routes RouteList `json:"routes,omitempty"`
 
 	// Routes that are run by name, by the handler invoke.
@@ -36,9 +37,11 @@ type Server struct {
 	// What others can make the server do and hold. Default: each limit's own.
 	Limits *Limits `json:"limits,omitempty"`
 
-	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies, gateways, trunks. What they say of a caller's identity
-	// (P-Asserted-Identity, Diversion, …) passes, register follows their Path unless it is told otherwise, and they may act for either end of a call that was set up through them. Placeholders are
-	// replaced when the configuration is loaded. Default: none.
+	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies,
+	// gateways, trunks. What they say of a caller's identity (P-Asserted-Identity, Diversion, …)
+	// passes, register follows their Path unless it is told otherwise, and they may act for either
+	// end of a call that was set up through them. Placeholders are replaced when the configuration
+	// is loaded. Default: none.
 	Trust []string `json:"trust,omitempty"`
 
 	trusted       ipset.Set
@@ -161,8 +164,9 @@ func (a *App) listenAddresses() error {
 	return nil
 }
 
-// serverOf returns the server that listens where a request came, nil when none does any more: what is left of another server's
-// connections must not get into these routes. What comes over a connection that we made belongs to the first server.
+// serverOf returns the server that listens where a request came, nil when none does any more: what
+// is left of another server's connections must not get into these routes. What comes over a
+// connection that we made belongs to the first server.
 func (a *App) serverOf(f *transport.Flow) *Server {
 	for i, own := range a.generation.Listeners {
 		if own == f.Listener || f.Listener == nil {

@@ -54,7 +54,9 @@ type KeyError struct {
 }
 
 // Error implements error.
-func (e *KeyError) Error() string { return fmt.Sprintf("key change %d, of %s: %v", e.Index, e.AOR, e.Err) }
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("key change %d, of %s: %v", e.Index, e.AOR, e.Err)
+}
 
 // Unwrap returns the reason.
 func (e *KeyError) Unwrap() error { return e.Err }
@@ -101,8 +103,8 @@ func keyError(err error) error {
 	return e
 }
 
-// EffectiveKeys returns what a user's keys should show on a phone that registers with a User-Agent, by key:
-// profiles may look at it. aor is canonical. It reads memory alone.
+// EffectiveKeys returns what a user's keys should show on a phone that registers with a User-Agent,
+// by key: profiles may look at it. aor is canonical. It reads memory alone.
 func (a *App) EffectiveKeys(aor, userAgent string) []Key {
 	effective := a.engine.Keys.Effective(aor, keys.PhoneOf(userAgent))
 	list := make([]Key, len(effective))

@@ -13,8 +13,8 @@ import (
 
 // What code that is written for sipgo needs. The server's own handlers work on the bytes.
 
-// ServerTransaction returns the request's server transaction as sipgo's type. Whoever takes it over answers the request by it; it answers a
-// CANCEL by itself.
+// ServerTransaction returns the request's server transaction as sipgo's type. Whoever takes it over
+// answers the request by it; it answers a CANCEL by itself.
 func (r *Request) ServerTransaction() (sip.ServerTransaction, error) {
 	req, err := r.SIP()
 	if err != nil {
@@ -27,8 +27,8 @@ func (r *Request) ServerTransaction() (sip.ServerTransaction, error) {
 	return transaction.NewServerTx(r.writer.tx, req), nil
 }
 
-// Client returns a client that sends requests from the server's own sockets, over its transactions. It blocks until an answer comes: use it on
-// a goroutine of its own, see Request.Go.
+// Client returns a client that sends requests from the server's own sockets, over its transactions.
+// It blocks until an answer comes: use it on a goroutine of its own, see Request.Go.
 func (a *App) Client(ua *sipgo.UserAgent, options ...sipgo.ClientOption) (*sipgo.Client, error) {
 	c, err := sipgo.NewClient(ua, options...)
 	if err != nil {

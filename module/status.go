@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Status is a status code in a configuration: in JSON a number or a string, which may have placeholders.
+// Status is a status code in a configuration: in JSON a number or a string, which may have
+// placeholders.
 type Status string
 
 // MarshalJSON writes a number where it can.

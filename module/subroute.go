@@ -12,12 +12,14 @@ func init() {
 	caddy.RegisterModule(&Invoke{})
 }
 
-// Subroute runs a list of routes of its own in the place of one handler. The directives handle and route make it.
+// Subroute runs a list of routes of its own in the place of one handler. The directives handle and
+// route make it.
 type Subroute struct {
 	// The routes.
 	Routes RouteList `json:"routes,omitempty"`
 
-	// What is done when one of the routes returns an error. Default: the error goes on to the server's error routes.
+	// What is done when one of the routes returns an error. Default: the error goes on to the
+	// server's error routes.
 	Errors *ErrorRoutes `json:"errors,omitempty"`
 }
 
@@ -59,14 +61,16 @@ func (s *Subroute) Compile(next Next) (Next, error) {
 // ServeSIP is never called: routes are compiled.
 func (s *Subroute) ServeSIP(w ResponseWriter, r *Request, next Next) error { return next(w, r) }
 
-// ErrorRoutes are run when a handler returns an error. {sip.error.status}, {sip.error.reason} and {sip.error.message} tell which.
+// ErrorRoutes are run when a handler returns an error. {sip.error.status}, {sip.error.reason} and
+// {sip.error.message} tell which.
 type ErrorRoutes struct {
 	// The routes. When none of them answers, the error's status does.
 	Routes RouteList `json:"routes,omitempty"`
 }
 
-// compile returns a function that gives a request and its error to the routes. It returns the error when they come to their end and nobody
-// has answered; a handler that answers later doesn't let them come there.
+// compile returns a function that gives a request and its error to the routes. It returns the error
+// when they come to their end and nobody has answered; a handler that answers later doesn't let
+// them come there.
 func (e *ErrorRoutes) compile() (func(ResponseWriter, *Request, error) error, error) {
 	routes, err := e.Routes.Compile(func(w ResponseWriter, r *Request) error {
 		if w.Status() != 0 {

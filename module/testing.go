@@ -18,7 +18,8 @@ func NewRequest(raw []byte, source, local netip.AddrPort, s *Server) (*Request, 
 	return r, nil
 }
 
-// Serve gives a request to the server's routes, as if it had come from the network. It is for tests of handlers and matchers.
+// Serve gives a request to the server's routes, as if it had come from the network. It is for tests
+// of handlers and matchers.
 func (s *Server) Serve(w ResponseWriter, r *Request) {
 	if err := guard(w, r, s.check); err != nil {
 		s.fail(w, r, err)

@@ -9,9 +9,9 @@ import (
 // called one after the other, on goroutines that must not be blocked: the socket's reader and the
 // timers'. They may answer the request.
 type TransactionHandler interface {
-	// OnCancel is called, at most once, when the client cancels an INVITE that has no final response
-	// yet. The CANCEL has been answered; the INVITE has not: answer it with 487, or with what comes
-	// from further on (RFC 3261 §9.2, §16.10).
+	// OnCancel is called, at most once, when the client cancels an INVITE that has no final
+	// response yet. The CANCEL has been answered; the INVITE has not: answer it with 487, or with
+	// what comes from further on (RFC 3261 §9.2, §16.10).
 	OnCancel()
 
 	// OnTerminated is called once, when the transaction ends: with nil if all is well, else with

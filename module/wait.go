@@ -10,8 +10,9 @@ import (
 // waitingSize is about what a request takes that waits, beside its text.
 const waitingSize = 2 << 10
 
-// Payer returns who a request is counted for where users have shares of something: the user whose credentials were checked,
-// else the source. Of a neighbour that is trusted, behind whom there are many users, it returns nothing: he has no share.
+// Payer returns who a request is counted for where users have shares of something: the user whose
+// credentials were checked, else the source. Of a neighbour that is trusted, behind whom there are
+// many users, it returns nothing: he has no share.
 func (r *Request) Payer() string {
 	if user := r.AuthUser(); user != "" {
 		return "user " + user
@@ -22,8 +23,8 @@ func (r *Request) Payer() string {
 	return transport.SourceOf(r.in.Flow.Remote).String()
 }
 
-// Hold keeps the request while it waits for something, and takes the memory for that. It returns what gives the memory back,
-// to be called once; false means that there is none.
+// Hold keeps the request while it waits for something, and takes the memory for that. It returns
+// what gives the memory back, to be called once; false means that there is none.
 func (r *Request) Hold() (release func(), ok bool) {
 	r.Keep()
 	b, n := r.server.app.engine.Budget, len(r.msg.Raw)+waitingSize

@@ -12,7 +12,8 @@ import (
 	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
-// The pools that requests wait in. Each has goroutines of its own, so that what is slow in one does not hold up another.
+// The pools that requests wait in. Each has goroutines of its own, so that what is slow in one does
+// not hold up another.
 const (
 	PoolAuthentication = "authentication" // asking an authentication provider
 	PoolHTTP           = "http"           // asking a web server
@@ -49,8 +50,8 @@ func (w *workers) pool(name string) *pool {
 	return p
 }
 
-// pool runs what may block. What waits until there is a goroutine for it is a callback; of those who wait, each user has a
-// turn after the other.
+// pool runs what may block. What waits until there is a goroutine for it is a callback; of those
+// who wait, each user has a turn after the other.
 type pool struct {
 	name    string
 	logger  *zap.Logger
@@ -71,7 +72,8 @@ type member struct {
 	turn    bool // it is in turns
 }
 
-// run runs f on another goroutine, now or later. It returns false, and does nothing, when too much is waiting already.
+// run runs f on another goroutine, now or later. It returns false, and does nothing, when too much
+// is waiting already.
 func (p *pool) run(who string, f func()) bool {
 	if !p.queued.Take(who) {
 		return false

@@ -62,7 +62,8 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestPoolTurns fills a pool altogether. Whoever waits then has a turn after each of the others has had one.
+// TestPoolTurns fills a pool altogether. Whoever waits then has a turn after each of the others has
+// had one.
 func TestPoolTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newWorkers(zap.NewNop()).pool("test")

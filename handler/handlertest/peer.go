@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must come. What must not come is asked for by sending something that is answered after it.
+// patience is how long a test waits for what must come. What must not come is asked for by sending
+// something that is answered after it.
 const patience = 10 * time.Second
 
 // Peer is a SIP element that a test speaks for, byte by byte: a phone, or another proxy.
@@ -83,7 +84,8 @@ func (s *Server) stream(c net.Conn) *Peer {
 	return &Peer{t: s.t, stream: c, reader: bufio.NewReader(c), Addr: netip.MustParseAddrPort(c.LocalAddr().String())}
 }
 
-// Await waits until a metric has risen to a value: what a peer sent and gets no answer to has been read then. Labels are as for Metric.
+// Await waits until a metric has risen to a value: what a peer sent and gets no answer to has been
+// read then. Labels are as for Metric.
 func (s *Server) Await(value float64, name string, labels ...string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
@@ -105,8 +107,9 @@ func (p *Peer) Transport() string {
 	return "UDP"
 }
 
-// Send sends a message. Its lines may end in LF alone; {me} stands for the peer's address, {transport} for its transport, {branch} for a new branch.
-// A Content-Length line is added when there is none.
+// Send sends a message. Its lines may end in LF alone; {me} stands for the peer's address,
+// {transport} for its transport, {branch} for a new branch. A Content-Length line is added when
+// there is none.
 func (p *Peer) Send(text string) {
 	p.t.Helper()
 	p.count++
@@ -175,7 +178,8 @@ func (p *Peer) Expect(start string) Message {
 	return m
 }
 
-// Nothing makes sure that no message is there for the peer: it asks the server for OPTIONS, and the answer must be what comes next.
+// Nothing makes sure that no message is there for the peer: it asks the server for OPTIONS, and the
+// answer must be what comes next.
 func (p *Peer) Nothing() {
 	p.t.Helper()
 	p.Send("OPTIONS sip:127.0.0.1 SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\n" +
@@ -229,7 +233,8 @@ func (p *Peer) Close() {
 	}
 }
 
-// Closed waits until the server has closed the connection. Messages that begin as one of before may come until then.
+// Closed waits until the server has closed the connection. Messages that begin as one of before may
+// come until then.
 func (p *Peer) Closed(before ...string) {
 	p.t.Helper()
 	for {
@@ -296,7 +301,8 @@ func (m Message) Tag(name string) string {
 	return ""
 }
 
-// Answer sends a response to a request that the peer received. toTag is added to To when it has none; extra are further header lines.
+// Answer sends a response to a request that the peer received. toTag is added to To when it has
+// none; extra are further header lines.
 func (p *Peer) Answer(req Message, status string, toTag string, extra ...string) {
 	p.t.Helper()
 	var b strings.Builder

@@ -15,8 +15,8 @@ type Phone struct {
 	calls int
 }
 
-// Phone makes a phone that has registered by UDP. headers are further lines of its REGISTER, such as
-// "User-Agent: snomD785/10.1.159.12".
+// Phone makes a phone that has registered by UDP. headers are further lines of its REGISTER, such
+// as "User-Agent: snomD785/10.1.159.12".
 func (s *Server) Phone(user string, headers ...string) *Phone {
 	s.t.Helper()
 	p := &Phone{Peer: s.UDP(), User: user, s: s}

@@ -1,4 +1,5 @@
-// Package handlertest runs a whole server for tests: a configuration goes in, real sockets come out.
+// Package handlertest runs a whole server for tests: a configuration goes in, real sockets come
+// out.
 package handlertest
 
 import (
@@ -28,8 +29,8 @@ type Server struct {
 	text string // the configuration in force
 }
 
-// Start runs a server with the directives of a server block, on a free port of 127.0.0.1, until the test ends. {addr} in the text stands for
-// the address.
+// Start runs a server with the directives of a server block, on a free port of 127.0.0.1, until the
+// test ends. {addr} in the text stands for the address.
 func Start(t testing.TB, directives string) *Server {
 	t.Helper()
 	return StartOn(t, FreeAddr(t), directives)
@@ -95,8 +96,9 @@ func (s *Server) App() *module.App {
 	return app.(*module.App)
 }
 
-// Metric returns the value of a counter or gauge, 0 when it isn't there. Labels are written name=value; those not given may be any, and the values of
-// all that fit are added up. Counters live as long as the process, so look at differences.
+// Metric returns the value of a counter or gauge, 0 when it isn't there. Labels are written
+// name=value; those not given may be any, and the values of all that fit are added up. Counters
+// live as long as the process, so look at differences.
 func (s *Server) Metric(name string, labels ...string) float64 {
 	s.t.Helper()
 	ctx := caddy.ActiveContext()
@@ -133,7 +135,8 @@ func (s *Server) Restart() {
 	s.Load(s.text)
 }
 
-// Adapt returns a Caddyfile's JSON, set up so that nothing is written to the home directory. Without logs of its own it logs only errors.
+// Adapt returns a Caddyfile's JSON, set up so that nothing is written to the home directory.
+// Without logs of its own it logs only errors.
 func Adapt(t testing.TB, text string) []byte {
 	t.Helper()
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})

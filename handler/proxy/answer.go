@@ -31,7 +31,7 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	}
 }
 
-// relayable tells whether there is a Via below ours (RFC 3261 §16.7 step 3).
+// relayable reports whether there is a Via below ours (RFC 3261 §16.7 step 3).
 func relayable(m *wire.Message) bool {
 	v := m.Values(wire.Via)
 	n := 0
@@ -41,7 +41,8 @@ func relayable(m *wire.Message) bool {
 	return n == 2
 }
 
-// provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC 4320 §4.1).
+// provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC
+// 4320 §4.1).
 func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 	b.heard = true
 	if m.Status == 100 || b.c.method != wire.INVITE || !relayable(m) {
@@ -55,7 +56,8 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 	}
 }
 
-// success relays a 2xx. Every 2xx to an INVITE is a dialog of its own and is relayed (RFC 3261 §16.7 step 5), to other requests only the first.
+// success relays a 2xx. Every 2xx to an INVITE is a dialog of its own and is relayed (RFC 3261
+// §16.7 step 5), to other requests only the first.
 func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	c := b.c
 	b.end()
@@ -102,7 +104,8 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	c.next(out)
 }
 
-// OnFailure implements transaction.ClientHandler: no answer is like 408, no way to send like 503 (RFC 3261 §16.8, §16.9).
+// OnFailure implements transaction.ClientHandler: no answer is like 408, no way to send like 503
+// (RFC 3261 §16.8, §16.9).
 func (b *branch) OnFailure(client *transaction.Client, err error) {
 	b.c.mu.Lock()
 	defer b.c.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// What has a phone take a call by itself, so that the caller hears the room: header fields of
-// RFC 5373 and of many vendors, and Snom's URI parameter intercom=true. It is taken out, and the phone rings.
+// What has a phone take a call by itself, so that the caller hears the room: header fields of RFC
+// 5373 and of many vendors, and Snom's URI parameter intercom=true. It is taken out, and the phone
+// rings.
 
 // answerWords are what Alert-Info and Call-Info have in their values then, as squeeze writes them:
 // answer-after, alert-autoanswer, Ring Answer… They are ring tones else.

@@ -10,8 +10,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// BenchmarkCall is a whole call over the loopback interface: INVITE 100 180 200 ACK BYE 200. The two phones are a part of what is measured; they
-// do little but copy bytes.
+// BenchmarkCall is a whole call over the loopback interface: INVITE 100 180 200 ACK BYE 200. The
+// two phones are a part of what is measured; they do little but copy bytes.
 func BenchmarkCall(b *testing.B) {
 	s := handlertest.Start(b, "register\nproxy")
 	alice, bob := dial(b, s), dial(b, s)
@@ -102,7 +102,8 @@ func (f *fast) send(text string) {
 	f.flush()
 }
 
-// receive waits for a message that starts like that. What the server repeats, when the machine is busy, is passed over.
+// receive waits for a message that starts like that. What the server repeats, when the machine is
+// busy, is passed over.
 func (f *fast) receive(start string) {
 	if err := f.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		f.b.Fatal(err)

@@ -29,8 +29,9 @@ func (b *best) consider(m *wire.Message, status int, by string) {
 	}
 }
 
-// rank orders final responses, the best first: 6xx, then the lower class. Among 4xx those go before others that tell the caller what to do, and
-// what merely says that nobody answered goes last of all.
+// rank orders final responses, the best first: 6xx, then the lower class. Among 4xx those go before
+// others that tell the caller what to do, and what merely says that nobody answered goes last of
+// all.
 func rank(status int) int {
 	switch {
 	case status >= 600:

@@ -77,7 +77,8 @@ func (b *branch) reach(out *transport.Outbox) {
 	}
 }
 
-// unreachable takes note that there is no way to the place: as if it had answered with that status (RFC 3261 §16.9).
+// unreachable takes note that there is no way to the place: as if it had answered with that status
+// (RFC 3261 §16.9).
 func (b *branch) unreachable(status int, err error, out *transport.Outbox) {
 	b.c.p.logger.Debug("a target cannot be reached", zap.String("uri", wire.ForLog(b.target.uri)),
 		zap.String("name", wire.ForLog(b.target.name)), zap.Stringer("address", b.at.Addr),
@@ -109,8 +110,9 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 	}
 }
 
-// refused takes note that a request cannot be sent now. When too much waits for a phone already, it is the phone that has no
-// time (RFC 3261 §21.4.18), and others are reached as before; another server may have others in its place.
+// refused takes note that a request cannot be sent now. When too much waits for a phone already, it
+// is the phone that has no time (RFC 3261 §21.4.18), and others are reached as before; another
+// server may have others in its place.
 func (b *branch) refused(err error, out *transport.Outbox) {
 	c := b.c
 	status := 503

@@ -137,7 +137,8 @@ func TestRepeated(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestNAT has both ends tell addresses that cannot be reached; packets must go to where theirs come from.
+// TestNAT has both ends tell addresses that cannot be reached; packets must go to where theirs come
+// from.
 func TestNAT(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
@@ -161,7 +162,8 @@ func TestNAT(t *testing.T) {
 	bob.Expect("SIP/2.0 200")
 }
 
-// TestTransports has callers and callees on TCP and UDP, with Contacts that lead nowhere: only connections and sources do.
+// TestTransports has callers and callees on TCP and UDP, with Contacts that lead nowhere: only
+// connections and sources do.
 func TestTransports(t *testing.T) {
 	for _, test := range []struct{ name, caller, callee string }{
 		{"tcp-udp", "tcp", "udp"}, {"udp-tcp", "udp", "tcp"}, {"tcp-tcp", "tcp", "tcp"},
@@ -185,7 +187,8 @@ func TestTransports(t *testing.T) {
 			if test.caller == test.callee {
 				same(t, "Record-Route values", len(routes), 1)
 			} else {
-				// Each side gets the value for its own transport (RFC 5658 §4): the callee the first, the caller the last.
+				// Each side gets the value for its own transport (RFC 5658 §4): the callee the
+				// first, the caller the last.
 				same(t, "Record-Route values", len(routes), 2)
 				same(t, "the first is for TCP", strings.Contains(routes[0], ";transport=tcp;lr>"), test.callee == "tcp")
 				same(t, "the second is for TCP", strings.Contains(routes[1], ";transport=tcp;lr>"), test.caller == "tcp")

@@ -36,7 +36,8 @@ func TestCancel(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestCancelEarly cancels before the phone has said anything: the CANCEL waits for that (RFC 3261 §9.1).
+// TestCancelEarly cancels before the phone has said anything: the CANCEL waits for that (RFC 3261
+// §9.1).
 func TestCancelEarly(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1")
 	bob := phones[0]
@@ -69,7 +70,8 @@ func TestCancelCrossed(t *testing.T) {
 	alice.Nothing() // and no 487
 }
 
-// TestCancelOther gives the caller 487 though the phone says something else, but not when that is for all phones.
+// TestCancelOther gives the caller 487 though the phone says something else, but not when that is
+// for all phones.
 func TestCancelOther(t *testing.T) {
 	for answer, want := range map[string]string{"486 Busy Here": "487", "407 Who": "487", "600 Busy": "600"} {
 		t.Run(answer, func(t *testing.T) {

@@ -50,7 +50,8 @@ func TestRefused(t *testing.T) {
 			if res.Line() == "SIP/2.0 420 Bad Extension" {
 				same(t, "Unsupported", strings.Join(res.Headers("Unsupported"), ", "), "privacy, foo, bar")
 			}
-			// Nor is an ACK relayed to anybody, and none is answered. Proxy-Require is not looked at in it (RFC 3261 §8.2.2.3).
+			// Nor is an ACK relayed to anybody, and none is answered. Proxy-Require is not looked
+			// at in it (RFC 3261 §8.2.2.3).
 			if test.name != "Proxy-Require" {
 				alice.request("ACK", test.uri, append([]string{"CSeq: 77 ACK", "Call-ID: ack"}, test.headers...)...)
 			}
@@ -91,7 +92,8 @@ func TestLoop(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestSpiral comes by twice, with another Request-URI, which is no loop; and its requests within the call find their way.
+// TestSpiral comes by twice, with another Request-URI, which is no loop; and its requests within
+// the call find their way.
 func TestSpiral(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, carol, bob := udp(t, s, "alice"), udp(t, s, "carol"), registered(t, s, "bob")
@@ -126,7 +128,8 @@ func TestLoopOfUsers(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestBareResponse drops a response whose only Via is ours: it is for nobody further on (RFC 3261 §16.7 step 3).
+// TestBareResponse drops a response whose only Via is ours: it is for nobody further on (RFC 3261
+// §16.7 step 3).
 func TestBareResponse(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")

@@ -9,7 +9,8 @@ import (
 )
 
 // Remote control of a phone: requests that set its keys and settings, have it reboot, dial or show
-// something. Phones take them from whoever gets them there. autoanswer.go has what calls bring along.
+// something. Phones take them from whoever gets them there. autoanswer.go has what calls bring
+// along.
 
 // stateEvents are the event packages that only show the state of something, and the types that
 // their documents have. A server may send them though no subscription has asked for them.
@@ -28,8 +29,8 @@ var controlEvents = []string{"talk", "hold", "reboot", "restart", "report", "uap
 // controlTypes are parts of the names of media types that phones obey, as squeeze writes them.
 var controlTypes = []string{"xbuttons", "snom", "csta", "remotecc", "ipphone", "yealink", "polycom", "aastra", "grandstream"}
 
-// controls reports whether a request controls a phone. What the phone itself has set up, a call or a
-// subscription, may bring it states and transfers.
+// controls reports whether a request controls a phone. What the phone itself has set up, a call or
+// a subscription, may bring it states and transfers.
 func controls(r *module.Request, within bool) bool {
 	m := r.Message()
 	if controlBody(m) {
@@ -66,8 +67,8 @@ func methodOf(m *wire.Message) wire.Method {
 	return wire.OtherMethod
 }
 
-// controlNotify judges a NOTIFY. One that no subscription has asked for is for those to send who are
-// known, and only of states.
+// controlNotify judges a NOTIFY. One that no subscription has asked for is for those to send who
+// are known, and only of states.
 func controlNotify(r *module.Request, within bool) bool {
 	m := r.Message()
 	lines := m.Lines("Event")
@@ -144,8 +145,8 @@ func controlType(value []byte) bool {
 	return false
 }
 
-// isContainer reports whether a type is one of messages: message/sip, message/sipfrag, multipart/mixed
-// and all others.
+// isContainer reports whether a type is one of messages: message/sip, message/sipfrag,
+// multipart/mixed and all others.
 func isContainer(value []byte) bool {
 	var room [128]byte
 	for len(value) > 0 {

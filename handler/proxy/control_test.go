@@ -96,7 +96,8 @@ func TestControl(t *testing.T) {
 		for _, test := range controlRequests {
 			for _, to := range []string{"", ";tag=made-up"} {
 				headers := append([]string{"X-User: alice", "To: <" + s.URI("bob") + ">" + to}, test.headers...)
-				// It is not for the server either, whose keys no phone may press: From has to be who is registered here.
+				// It is not for the server either, whose keys no phone may press: From has to be
+				// who is registered here.
 				headers = append(headers, "From: <sip:mallory@example.org>;tag=1")
 				from.requestWith(test.method, s.URI("bob"), test.body, headers...)
 				res := from.Receive()
@@ -259,7 +260,8 @@ func TestAutoAnswerURI(t *testing.T) {
 		alice.Expect("SIP/2.0 486")
 		bob.Expect("ACK")
 	}
-	// A strict router behind us, or before us, makes a Route the Request-URI (RFC 3261 §16.4, §16.6 step 6).
+	// A strict router behind us, or before us, makes a Route the Request-URI (RFC 3261 §16.4, §16.6
+	// step 6).
 	us := "sip:" + s.Addr.String()
 	alice.request("INVITE", us+";lr", "X-User: alice", "Route: <"+bob.contact()+";intercom=true>")
 	alice.Expect("SIP/2.0 403 Remote Control Not Allowed")

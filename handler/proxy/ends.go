@@ -80,8 +80,8 @@ func endOf(f transport.Flow, user uint32) routetoken.End {
 	}
 }
 
-// hear takes note of the dialogs that one branch makes: there are several when it was forked further
-// on, and each ends by itself.
+// hear takes note of the dialogs that one branch makes: there are several when it was forked
+// further on, and each ends by itself.
 func (b *branch) hear(m *wire.Message) {
 	if b.id == 0 || m.ToTag() == nil {
 		return

@@ -21,7 +21,8 @@ func house(t *testing.T, directives string, q ...string) (s *handlertest.Server,
 	return s, udp(t, s, "alice"), phones
 }
 
-// TestFork rings three phones at once. The one that is picked up gets the call, the others a CANCEL.
+// TestFork rings three phones at once. The one that is picked up gets the call, the others a
+// CANCEL.
 func TestFork(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1", "1", "1")
 	alice.invite(s.URI("bob"))
@@ -48,7 +49,8 @@ func TestFork(t *testing.T) {
 	}
 	alice.Nothing() // no 487
 
-	// A 2xx of another branch that crossed the CANCEL is a call of its own: it is relayed (RFC 6026 §7.1), what else comes is not.
+	// A 2xx of another branch that crossed the CANCEL is a call of its own: it is relayed (RFC 6026
+	// §7.1), what else comes is not.
 	phones[1].Answer(invites[1], "200 OK", "t1b", "Contact: <"+phones[1].contact()+">")
 	same(t, "tag of the second 200", alice.Expect("SIP/2.0 200").Tag("To"), "t1b")
 }
@@ -142,7 +144,8 @@ func TestBest(t *testing.T) {
 	}
 }
 
-// TestDecline has one phone decline for all: the others are cancelled, and 6xx is the answer whatever they say.
+// TestDecline has one phone decline for all: the others are cancelled, and 6xx is the answer
+// whatever they say.
 func TestDecline(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1", "1", "0.5")
 	alice.invite(s.URI("bob"))
@@ -173,7 +176,8 @@ func TestChallenges(t *testing.T) {
 	same(t, "status", res.Line() == "SIP/2.0 407 Who" || res.Line() == "SIP/2.0 401 Who", true)
 }
 
-// TestForkMessage forks what is no INVITE: the first 2xx is the answer, and there is nothing to cancel.
+// TestForkMessage forks what is no INVITE: the first 2xx is the answer, and there is nothing to
+// cancel.
 func TestForkMessage(t *testing.T) {
 	s, alice, phones := house(t, "register\nproxy", "1", "1")
 	alice.request("MESSAGE", s.URI("bob"))

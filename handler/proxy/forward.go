@@ -39,7 +39,8 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 		user := c.p.signer.Append(room[:0], &token, m.Header(wire.CallID), m.FromTag())
 		e.PushHeader(m, wire.RecordRoute)
 		e.Text = appendRecordRoute(e.Text, user, f.Network, self)
-		// When it came by another socket than it goes out by, each side gets the one that it can reach (RFC 5658 §4).
+		// When it came by another socket than it goes out by, each side gets the one that it can
+		// reach (RFC 5658 §4).
 		if came := c.p.in.SentBy(in); came != self || in.Network != f.Network {
 			e.Text = appendRecordRoute(e.Text, user, in.Network, came)
 		}
@@ -54,8 +55,8 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 	return e.Append(dst, m.Raw)
 }
 
-// uniqueOf returns the number that makes a branch parameter this transaction's own. What is forwarded without a transaction has the same when it is
-// repeated (RFC 3261 §16.11).
+// uniqueOf returns the number that makes a branch parameter this transaction's own. What is
+// forwarded without a transaction has the same when it is repeated (RFC 3261 §16.11).
 func uniqueOf(m *wire.Message) uint64 {
 	if m.Method == wire.ACK {
 		return engine.StatelessBranch(m)
@@ -72,8 +73,9 @@ func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPor
 	return append(dst, ";lr>\r\n"...)
 }
 
-// rewriteRoute sets Request-URI and Route: our own values go, those of the target come in front. A strict router wants to find itself in the
-// Request-URI, and the Request-URI at the end of Route; after one, it is put back (RFC 3261 §16.4, §16.6 steps 2, 4 and 6).
+// rewriteRoute sets Request-URI and Route: our own values go, those of the target come in front. A
+// strict router wants to find itself in the Request-URI, and the Request-URI at the end of Route;
+// after one, it is put back (RFC 3261 §16.4, §16.6 steps 2, 4 and 6).
 func (rt *routing) rewriteRoute(e *wire.Edits, m *wire.Message, t *target) {
 	uri := t.uri
 	if rt.pop > 0 || rt.unstrict || rt.strict || t.route != nil {
@@ -90,7 +92,8 @@ func (rt *routing) rewriteRoute(e *wire.Edits, m *wire.Message, t *target) {
 	}
 }
 
-// replaceRoute writes the Route that is left. It returns the URI of a strict router that follows, and the Request-URI.
+// replaceRoute writes the Route that is left. It returns the URI of a strict router that follows,
+// and the Request-URI.
 func (rt *routing) replaceRoute(e *wire.Edits, m *wire.Message, added []byte) (next, uri []byte) {
 	uri = m.RequestURI()
 	n := 0

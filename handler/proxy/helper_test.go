@@ -39,7 +39,8 @@ func (*trust) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 	return next(w, r)
 }
 
-// hurry makes the timers of RFC 3261 fast: T1 is 20 ms, so that a transaction times out after 1.3 s, time enough for whoever answers at all.
+// hurry makes the timers of RFC 3261 fast: T1 is 20 ms, so that a transaction times out after 1.3
+// s, time enough for whoever answers at all.
 type hurry struct{ trust }
 
 func (*hurry) CaddyModule() caddy.ModuleInfo {
@@ -108,8 +109,8 @@ func (p *phone) contact() string {
 	return uri
 }
 
-// request sends a request with what every request has, and these header fields: one of the same name is replaced, "Name:" alone takes it away.
-// It returns the branch.
+// request sends a request with what every request has, and these header fields: one of the same
+// name is replaced, "Name:" alone takes it away. It returns the branch.
 func (p *phone) request(method, uri string, headers ...string) string {
 	p.t.Helper()
 	p.cseq++

@@ -43,8 +43,8 @@ const privacy = "Privacy"
 var screened = wire.NewFieldSet(append(asserted.Names(), privacy)...)
 
 // screen removes what the one the message goes to must not read of identities, or not believe.
-// Privacy (RFC 3323) from somebody untrusted is done here, and goes on only to those who are trusted
-// to do it: to a trunk, which withholds the number.
+// Privacy (RFC 3323) from somebody untrusted is done here, and goes on only to those who are
+// trusted to do it: to a trunk, which withholds the number.
 func screen(e *wire.Edits, m *wire.Message, fromTrusted, toTrusted bool) {
 	if !m.HasAny(screened) {
 		return

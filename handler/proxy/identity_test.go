@@ -29,7 +29,8 @@ func told(m handlertest.Message, lines []string) (names []string) {
 	return names
 }
 
-// TestIdentity has requests and responses of strangers, of users, and of trusted neighbours say who somebody is.
+// TestIdentity has requests and responses of strangers, of users, and of trusted neighbours say who
+// somebody is.
 func TestIdentity(t *testing.T) {
 	s := start(t, "trust 127.0.0.2\ntest_trust\nregister\nproxy")
 	bob := registered(t, s, "bob")

@@ -51,7 +51,8 @@ func TestRebind(t *testing.T) {
 			d.phone = carol
 			d.send("INFO")
 			carol.Expect("SIP/2.0 481")
-			// Nor by her own name, in the call of others, though she is registered and has a password.
+			// Nor by her own name, in the call of others, though she is registered and has a
+			// password.
 			_, tag, _ := strings.Cut(d.local, ";tag=")
 			d.local = "<" + s.URI("carol") + ">;tag=" + tag
 			d.target = "sip:alice@192.168.1.9:5060"

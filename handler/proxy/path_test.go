@@ -14,7 +14,8 @@ import (
 
 const pathFrom = "register {\npath from 127.0.0.1\n}\nproxy"
 
-// TestPathOfPhone has a phone register with a Path to somebody else's address: nothing goes there, whatever the transport is.
+// TestPathOfPhone has a phone register with a Path to somebody else's address: nothing goes there,
+// whatever the transport is.
 func TestPathOfPhone(t *testing.T) {
 	for _, directives := range []string{"register\nproxy", "trust 127.0.0.2\nregister\nproxy", "register {\npath off\n}\nproxy", "register {\npath from 127.0.0.2\n}\nproxy"} {
 		t.Run(directives, func(t *testing.T) { testPathOfPhone(t, directives) })
@@ -59,7 +60,8 @@ func nobodyDials(t *testing.T, l net.Listener) {
 	}
 }
 
-// TestPathTurnedOff has a Path that was followed be followed no more once the configuration says so.
+// TestPathTurnedOff has a Path that was followed be followed no more once the configuration says
+// so.
 func TestPathTurnedOff(t *testing.T) {
 	s := start(t, pathFrom)
 	alice, bob, edge := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
@@ -82,7 +84,8 @@ func TestPathTurnedOff(t *testing.T) {
 	call(bob, 0)
 }
 
-// TestPathStored finds a registration in the storage that was made when Path was followed from everybody.
+// TestPathStored finds a registration in the storage that was made when Path was followed from
+// everybody.
 func TestPathStored(t *testing.T) {
 	s := start(t, pathFrom)
 	alice, bob, victim := udp(t, s, "alice"), udp(t, s, "bob"), s.UDPFrom("127.0.0.9")
@@ -108,7 +111,8 @@ func TestPathStored(t *testing.T) {
 	victim.Nothing()
 }
 
-// TestPathName has the edge proxy name itself: the name leads to where Path is followed, and nowhere else.
+// TestPathName has the edge proxy name itself: the name leads to where Path is followed, and
+// nowhere else.
 func TestPathName(t *testing.T) {
 	d := startDNS(t, "edge A 127.0.0.1\nvictim A 127.0.0.9\nboth A 127.0.0.9\nboth A 127.0.0.1\n")
 	setResolver(t, d.Dial)

@@ -12,14 +12,16 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Where a request itself says that it goes, in its Request-URI, its Route, or by what placeholders took from it, may be inside
-// the operator's network, where those are who trust it. Without allow_private it goes there only by a URI of the configuration,
-// or to a phone that has registered from there.
+// Where a request itself says that it goes, in its Request-URI, its Route, or by what placeholders
+// took from it, may be inside the operator's network, where those are who trust it. Without
+// allow_private it goes there only by a URI of the configuration, or to a phone that has registered
+// from there.
 
 var errPrivate = errors.New("the address is not one on the Internet; to let users reach it themselves, give proxy the option allow_private")
 
-// denies returns why a request that says itself where it goes is not sent to an address; nothing when it is. It is asked for
-// each address that a name has, when the request is about to be sent: the next look-up of a name may say something else.
+// denies returns why a request that says itself where it goes is not sent to an address; nothing
+// when it is. It is asked for each address that a name has, when the request is about to be sent:
+// the next look-up of a name may say something else.
 func (p *Proxy) denies(addr netip.Addr) (kind string) {
 	if p.AllowPrivate {
 		return ""
@@ -49,8 +51,9 @@ type fixed struct {
 	port uint16
 }
 
-// fixedPlace returns where a URI of the configuration leads whatever comes in for the placeholders of requests; nothing when
-// that is up to them. Placeholders that are the same for all requests, as {env.NAME}, are the operator's own words.
+// fixedPlace returns where a URI of the configuration leads whatever comes in for the placeholders
+// of requests; nothing when that is up to them. Placeholders that are the same for all requests, as
+// {env.NAME}, are the operator's own words.
 func fixedPlace(repl *caddy.Replacer, text string) (f fixed) {
 	text = repl.ReplaceKnown(text, "")
 	for i, filling := range [...]string{"1", "22"} {

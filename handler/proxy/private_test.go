@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPrivate has an authenticated user name places inside the operator's network, in every way that there is. The victim
-// listens there for UDP and TCP, and nothing comes.
+// TestPrivate has an authenticated user name places inside the operator's network, in every way
+// that there is. The victim listens there for UDP and TCP, and nothing comes.
 func TestPrivate(t *testing.T) {
 	s := start(t, "test_trust\nregister\nproxy")
 	alice, victim := udp(t, s, "alice"), udp(t, s, "victim")
@@ -91,7 +91,8 @@ func connections(t *testing.T, addr string) <-chan net.Addr {
 	return made
 }
 
-// TestPrivateConfigured has places inside that the operator names, and such as come in for his placeholders.
+// TestPrivateConfigured has places inside that the operator names, and such as come in for his
+// placeholders.
 func TestPrivateConfigured(t *testing.T) {
 	s := start(t, "test_trust\nproxy")
 	up := udp(t, s, "up")

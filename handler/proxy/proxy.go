@@ -1,4 +1,5 @@
-// Package proxy is the proxy of RFC 3261 §16: it relays requests to registered phones, or to given servers.
+// Package proxy is the proxy of RFC 3261 §16: it relays requests to registered phones, or to given
+// servers.
 package proxy
 
 import (
@@ -23,7 +24,8 @@ func init() {
 	caddy.RegisterModule(&Proxy{})
 }
 
-// DefaultTimeout is how long a phone may ring. RFC 3261 §16.6 step 11 wants more than three minutes.
+// DefaultTimeout is how long a phone may ring. RFC 3261 §16.6 step 11 wants more than three
+// minutes.
 const DefaultTimeout = 185 * time.Second
 
 // How targets are tried.
@@ -32,43 +34,51 @@ const (
 	Sequential = "sequential"
 )
 
-// Proxy relays a request to where its address-of-record is registered, or to the given URIs, and the responses back (RFC 3261 §16).
+// Proxy relays a request to where its address-of-record is registered, or to the given URIs, and
+// the responses back (RFC 3261 §16).
 //
-// Without URIs it reaches only users of the domains that are served; other requests are refused with 403, unless their sender has
-// authenticated. Requests within a call that was set up through the server follow its route.
+// Without URIs it reaches only users of the domains that are served; other requests are refused
+// with 403, unless their sender has authenticated. Requests within a call that was set up through
+// the server follow its route.
 type Proxy struct {
-	// Where requests are relayed to, tried in this order: the next one when one doesn't answer or answers 503. A URI with a user part replaces the
-	// Request-URI; one without replaces its host and port; one with the parameter lr is put in front of it as a route. Placeholders are allowed.
-	// Default: the contacts that are registered for the Request-URI.
+	// Where requests are relayed to, tried in this order: the next one when one doesn't answer or
+	// answers 503. A URI with a user part replaces the Request-URI; one without replaces its host
+	// and port; one with the parameter lr is put in front of it as a route. Placeholders are
+	// allowed. Default: the contacts that are registered for the Request-URI.
 	To []string `json:"to,omitempty"`
 
 	// How long a phone may ring before it is given up (timer C). Default: 185 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many of the further URIs in to are tried when the first doesn't answer or answers 503. Default: all.
+	// How many of the further URIs in to are tried when the first doesn't answer or answers 503.
+	// Default: all.
 	Retries *int `json:"retries,omitempty"`
 
-	// Whether contacts with the same preference (q) ring together or one after the other: parallel or sequential.
-	// Those with a lower q follow when the others have failed. Default: parallel.
+	// Whether contacts with the same preference (q) ring together or one after the other: parallel
+	// or sequential. Those with a lower q follow when the others have failed. Default: parallel.
 	Fork string `json:"fork,omitempty"`
 
 	// Whether further requests of a call go through the server as well. Default: true.
 	RecordRoute *bool `json:"record_route,omitempty"`
 
-	// Whether requests that control a phone are relayed: they set its keys and settings, have it reboot, answer or dial, and phones take them from anybody.
-	// Default: false, they are refused with 403, and calls go without what has a phone answer by itself.
+	// Whether requests that control a phone are relayed: they set its keys and settings, have it
+	// reboot, answer or dial, and phones take them from anybody. Default: false, they are refused
+	// with 403, and calls go without what has a phone answer by itself.
 	AllowControl bool `json:"allow_control,omitempty"`
 
 	// The old name of allow_control.
 	AllowButtons bool `json:"allow_buttons,omitempty"`
 
-	// Whether a request may itself name a place that is not on the Internet, in its Request-URI or Route, or by a placeholder in the host or port of one of
-	// to: an address that is loopback, link-local, private, shared, multicast, reserved, or the server's own; for names what they lead to counts.
-	// URIs in to without such placeholders, and registered phones, may be anywhere. Default: false, it is refused with 403.
+	// Whether a request may itself name a place that is not on the Internet, in its Request-URI or
+	// Route, or by a placeholder in the host or port of one of to: an address that is loopback,
+	// link-local, private, shared, multicast, reserved, or the server's own; for names what they
+	// lead to counts. URIs in to without such placeholders, and registered phones, may be anywhere.
+	// Default: false, it is refused with 403.
 	AllowPrivate bool `json:"allow_private,omitempty"`
 
-	// Whether requests tell who has authenticated: P-Asserted-Identity with the user's URI, if their sender is no trusted neighbour that has set one. Those who
-	// ask for privacy (Privacy: id) are named to trusted neighbours alone. Default: false.
+	// Whether requests tell who has authenticated: P-Asserted-Identity with the user's URI, if
+	// their sender is no trusted neighbour that has set one. Those who ask for privacy (Privacy:
+	// id) are named to trusted neighbours alone. Default: false.
 	AssertIdentity bool `json:"assert_identity,omitempty"`
 
 	app    *module.App
@@ -157,7 +167,8 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	}
 	m := r.Message()
 	if m.Method == wire.CANCEL {
-		// RFC 3261 §16.10 has it forwarded statelessly, for an INVITE that was. Here none ever is, so it is for nothing that is further on.
+		// RFC 3261 §16.10 has it forwarded statelessly, for an INVITE that was. Here none ever is,
+		// so it is for nothing that is further on.
 		return module.Error(481, nil)
 	}
 	c := &responseContext{p: p, w: w, r: r, method: m.Method}

@@ -15,12 +15,13 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// tryingDelay is when a request that is no INVITE and has not been answered gets a 100: when the client has come to repeat it only every T2
-// (RFC 4320 §4.1).
+// tryingDelay is when a request that is no INVITE and has not been answered gets a 100: when the
+// client has come to repeat it only every T2 (RFC 4320 §4.1).
 var tryingDelay = 3500 * time.Millisecond
 
-// responseContext is RFC 3261 §16's: one request, and all that it was forwarded to. The transactions hold it, and so does a goroutine that looks for
-// a target; when they have ended it is gone.
+// responseContext is RFC 3261 §16's: one request, and all that it was forwarded to. The
+// transactions hold it, and so does a goroutine that looks for a target; when they have ended it is
+// gone.
 type responseContext struct {
 	p      *Proxy
 	method wire.Method
@@ -47,8 +48,8 @@ type responseContext struct {
 	room  [1]*branch
 }
 
-// relay makes the transaction and starts the first branches. The responses arrive later, by callback. An ACK, which nobody answers, is
-// forwarded without a transaction (RFC 3261 §16.11).
+// relay makes the transaction and starts the first branches. The responses arrive later, by
+// callback. An ACK, which nobody answers, is forwarded without a transaction (RFC 3261 §16.11).
 func (c *responseContext) relay() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,16 +119,18 @@ func (c *responseContext) next(out *transport.Outbox) {
 	}
 }
 
-// maxBreadth says into how many requests at a time this one may still be forked on its whole way (RFC 5393 §5): without it, users who register each
-// other as their contacts could make one request a million. We let nobody have more than what RFC 5393 §5.3.3 gives a request that says nothing.
+// maxBreadth says into how many requests at a time this one may still be forked on its whole way
+// (RFC 5393 §5): without it, users who register each other as their contacts could make one request
+// a million. We let nobody have more than what RFC 5393 §5.3.3 gives a request that says nothing.
 const (
 	maxBreadth     = "Max-Breadth"
 	defaultBreadth = 60
 )
 
-// shareBreadth gives each target its part of the request's Max-Breadth. RFC 5393 lets targets that are tried one after the other each have the whole of it.
-// Here they share it as well, because a circle of users who each have two contacts would go on doubling otherwise, if only one at a time. What was
-// configured to follow when another target fails is no fork.
+// shareBreadth gives each target its part of the request's Max-Breadth. RFC 5393 lets targets that
+// are tried one after the other each have the whole of it. Here they share it as well, because a
+// circle of users who each have two contacts would go on doubling otherwise, if only one at a time.
+// What was configured to follow when another target fails is no fork.
 func (c *responseContext) shareBreadth() {
 	n := len(c.targets)
 	if n < 2 || c.failover {
@@ -204,7 +207,8 @@ func (c *responseContext) OnCancel(_ *transaction.Server, out *transport.Outbox)
 	c.next(out)
 }
 
-// OnTerminated implements transaction.ServerHandler. When there was no final response, the caller is out of reach or has given up.
+// OnTerminated implements transaction.ServerHandler. When there was no final response, the caller
+// is out of reach or has given up.
 func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,7 +219,8 @@ func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	}
 }
 
-// cancel cancels every branch that has no final response, and tries no further ones (RFC 3261 §16.7 step 10).
+// cancel cancels every branch that has no final response, and tries no further ones (RFC 3261 §16.7
+// step 10).
 func (c *responseContext) cancel(out *transport.Outbox) {
 	c.stopped = true
 	for _, b := range c.branches {

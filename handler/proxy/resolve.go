@@ -96,8 +96,9 @@ func networkOf(u *wire.URI) (transport.Network, error) {
 	return 0, errNetwork
 }
 
-// resolve looks up where a URI leads (RFC 3263 §4): SRV when it names neither port nor address, else the host's addresses. The places are in the order
-// in which they are to be tried. Without a transport in the URI UDP goes first, as all SIP elements have it; NAPTR is not asked.
+// resolve looks up where a URI leads (RFC 3263 §4): SRV when it names neither port nor address,
+// else the host's addresses. The places are in the order in which they are to be tried. Without a
+// transport in the URI UDP goes first, as all SIP elements have it; NAPTR is not asked.
 func resolve(dns *net.Resolver, uri []byte) ([]hop, error) {
 	u, err := wire.ParseURI(uri)
 	if err != nil {

@@ -151,7 +151,8 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-// TestSRV has a call go to the second of two servers of a name, since the first is overloaded; ACK and BYE find it by its Contact.
+// TestSRV has a call go to the second of two servers of a name, since the first is overloaded; ACK
+// and BYE find it by its Contact.
 func TestSRV(t *testing.T) {
 	s := start(t, "test_trust\nproxy {\nallow_private\n}")
 	alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
@@ -170,7 +171,8 @@ func TestSRV(t *testing.T) {
 	call.send("ACK")
 	second.Expect("ACK " + second.contact())
 
-	// An ACK for which a name has to be looked up arrives as well. Without credentials it goes to the server that took the call, whatever the name.
+	// An ACK for which a name has to be looked up arrives as well. Without credentials it goes to
+	// the server that took the call, whatever the name.
 	call.target = "sip:bob@svc.example"
 	call.send("ACK", "X-User: alice")
 	first.Expect("ACK sip:bob@svc.example")

@@ -10,7 +10,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// routing is what is to be done with one request. It holds no part of the request's bytes, which move when the request is kept.
+// routing is what is to be done with one request. It holds no part of the request's bytes, which
+// move when the request is kept.
 type routing struct {
 	loop     uint64   // engine.LoopHash of the request as it came
 	pop      int      // how many Route values in front name us: they are taken away
@@ -30,8 +31,8 @@ func (rt *routing) single(t target) {
 	rt.targets = rt.alone[:]
 }
 
-// forSelf tells whether a request is for this server itself. What is relayed to given URIs is not, but for a query that may go no further
-// (RFC 3261 §16.3 step 3).
+// forSelf reports whether a request is for this server itself. What is relayed to given URIs is
+// not, but for a query that may go no further (RFC 3261 §16.3 step 3).
 func (p *Proxy) forSelf(r *module.Request, rs *routetoken.Routes) bool {
 	m := r.Message()
 	switch {
@@ -88,7 +89,8 @@ func sender(r *module.Request) routetoken.Sender {
 	return routetoken.Sender{Flow: inside.RequestOf(r).Flow, User: r.AuthUser(), Trusted: r.Trusted()}
 }
 
-// mayACK reports whether an ACK is relayed. It cannot be challenged, and nobody answers it: a stranger's goes nowhere.
+// mayACK reports whether an ACK is relayed. It cannot be challenged, and nobody answers it: a
+// stranger's goes nowhere.
 func (p *Proxy) mayACK(r *module.Request, rs *routetoken.Routes) bool {
 	if rs.Standing == routetoken.Admitted || r.AuthUser() != "" || r.Trusted() {
 		return true
@@ -130,9 +132,10 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 	return t
 }
 
-// follows reports whether a request within a call goes to another address, which it names itself. The end must be none of our users, who are reached
-// where they are. And the sender has to be authenticated, and the address one that users may name; or both it and the end's hop are trusted: one neighbour
-// with several addresses.
+// follows reports whether a request within a call goes to another address, which it names itself.
+// The end must be none of our users, who are reached where they are. And the sender has to be
+// authenticated, and the address one that users may name; or both it and the end's hop are trusted:
+// one neighbour with several addresses.
 func (p *Proxy) follows(r *module.Request, rs *routetoken.Routes, t *target) bool {
 	to, at := rs.To.Addr.Addr(), t.hop.Addr.Addr()
 	switch trusts := r.Server().Trusts; {
@@ -157,8 +160,8 @@ func notAllowed(r *module.Request, to *wire.URI) error {
 		Err: fmt.Errorf("%s@%s is not a user of the domains served here; give proxy the address, or authenticate, to relay to others", to.User, to.Host)}
 }
 
-// records tells whether the request makes a dialog whose route is to lead through here. Of a subscription that is the NOTIFY, too, though it has
-// a To tag (RFC 6665 §4.3).
+// records reports whether the request makes a dialog whose route is to lead through here. Of a
+// subscription that is the NOTIFY, too, though it has a To tag (RFC 6665 §4.3).
 func (p *Proxy) records(r *module.Request) bool {
 	if p.RecordRoute != nil && !*p.RecordRoute {
 		return false

@@ -20,7 +20,8 @@ func TestPreloaded(t *testing.T) {
 	}
 }
 
-// TestAuthenticated has somebody who may be relayed elsewhere: by Request-URI, by Route, and by a strict router's Route.
+// TestAuthenticated has somebody who may be relayed elsewhere: by Request-URI, by Route, and by a
+// strict router's Route.
 func TestAuthenticated(t *testing.T) {
 	s := start(t, "test_trust\nregister\nproxy {\nallow_private\n}")
 	alice, proxy := udp(t, s, "alice"), udp(t, s, "proxy")
@@ -45,7 +46,8 @@ func TestAuthenticated(t *testing.T) {
 	}
 }
 
-// TestStrictBefore has strict routers around us: one before us has made our Record-Route the Request-URI (RFC 3261 §16.4).
+// TestStrictBefore has strict routers around us: one before us has made our Record-Route the
+// Request-URI (RFC 3261 §16.4).
 func TestStrictBefore(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
@@ -81,7 +83,8 @@ func TestStrictBefore(t *testing.T) {
 
 func port(p *phone) string { return p.Addr.String()[strings.LastIndexByte(p.Addr.String(), ':')+1:] }
 
-// TestTokenPinned has a caller who was let through to a phone, and tries to have us relay to somebody else within that call.
+// TestTokenPinned has a caller who was let through to a phone, and tries to have us relay to
+// somebody else within that call.
 func TestTokenPinned(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob, victim := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "victim")
@@ -122,7 +125,8 @@ func TestTokenPinned(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestNoRoute has a request within a call that comes without Route, to the user: it goes to where he is registered.
+// TestNoRoute has a request within a call that comes without Route, to the user: it goes to where
+// he is registered.
 func TestNoRoute(t *testing.T) {
 	s := start(t, "register\nproxy {\nrecord_route off\n}")
 	alice, bob := registered(t, s, "alice"), registered(t, s, "bob")
@@ -150,7 +154,8 @@ func TestACKOnce(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestReconnect has a phone whose connection is gone: a call within the call cannot reach it, a new one does once it has registered again.
+// TestReconnect has a phone whose connection is gone: a call within the call cannot reach it, a new
+// one does once it has registered again.
 func TestReconnect(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob")
@@ -173,7 +178,8 @@ func TestReconnect(t *testing.T) {
 	alice.Expect("SIP/2.0 200")
 }
 
-// TestPath reaches a phone by the proxy that its REGISTER came through (RFC 3327), and the requests within the call by that proxy's Record-Route.
+// TestPath reaches a phone by the proxy that its REGISTER came through (RFC 3327), and the requests
+// within the call by that proxy's Record-Route.
 func TestPath(t *testing.T) {
 	s := start(t, "register {\npath from 127.0.0.1\n}\nproxy")
 	alice, edge := udp(t, s, "alice"), udp(t, s, "bob")
@@ -212,7 +218,8 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// TestSubscription has the NOTIFY make the dialog, and the next SUBSCRIBE follow its Record-Route (RFC 6665 §4.3).
+// TestSubscription has the NOTIFY make the dialog, and the next SUBSCRIBE follow its Record-Route
+// (RFC 6665 §4.3).
 func TestSubscription(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
@@ -234,7 +241,8 @@ func TestSubscription(t *testing.T) {
 	alice.Expect("SIP/2.0 200")
 }
 
-// TestTwoSockets has a phone behind NAT registered by one socket and called from the other: everything for it leaves by its own.
+// TestTwoSockets has a phone behind NAT registered by one socket and called from the other:
+// everything for it leaves by its own.
 func TestTwoSockets(t *testing.T) {
 	first, second := handlertest.FreeAddr(t), handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, first, "{\nadmin off\nsip {\nudp/"+first.String()+" udp/"+second.String()+" {\ntest_calm\nregister\nproxy\n}\n}\n}")

@@ -13,8 +13,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestStorm has many calls to two phones at once, some of them cancelled: every INVITE must get one kind of final response, and the race detector
-// something to look at.
+// TestStorm has many calls to two phones at once, some of them cancelled: every INVITE must get one
+// kind of final response, and the race detector something to look at.
 func TestStorm(t *testing.T) {
 	s := handlertest.Start(t, "register\nproxy")
 	var phones, callers sync.WaitGroup
@@ -99,7 +99,8 @@ func stormCall(c net.PacketConn, s *handlertest.Server, id string, cancel bool) 
 	}
 }
 
-// answerAll is a phone that rings, is picked up or is busy, and obeys CANCEL, until its socket is closed.
+// answerAll is a phone that rings, is picked up or is busy, and obeys CANCEL, until its socket is
+// closed.
 func answerAll(c net.PacketConn, seed int) {
 	buf := make([]byte, 1<<16)
 	invites := make(map[string]handlertest.Message)
@@ -133,7 +134,8 @@ func answerAll(c net.PacketConn, seed int) {
 			}
 			invites[key] = m
 			answer(m, "180 Ringing")
-			// A call that is going to be cancelled rings most times until then, and is picked up now and then.
+			// A call that is going to be cancelled rings most times until then, and is picked up
+			// now and then.
 			switch {
 			case n%4 == 0:
 				answer(m, "200 OK")

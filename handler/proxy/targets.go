@@ -50,8 +50,9 @@ func namedBy(u *wire.URI) target {
 	return t
 }
 
-// place says where a target's packets come from. It is sent to there, by its connection if that is alive, and not to where its URI says, unless
-// that is the same address: then the URI names the port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
+// place says where a target's packets come from. It is sent to there, by its connection if that is
+// alive, and not to where its URI says, unless that is the same address: then the URI names the
+// port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
 // somebody else.
 func (t *target) place(at hop, alive bool) {
 	same := t.hop.Addr.IsValid() && t.hop.Addr.Addr() == at.Addr.Addr()
@@ -98,15 +99,16 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	return nil
 }
 
-// secondFlow tells whether one of the other bindings is the same phone by another connection that is alive: it must not ring twice (RFC 5626 §5.3).
+// secondFlow reports whether one of the other bindings is the same phone by another connection that
+// is alive: it must not ring twice (RFC 5626 §5.3).
 func secondFlow(others []*location.Binding, b *location.Binding) bool {
 	return slices.ContainsFunc(others, func(o *location.Binding) bool {
 		return o.RegID() > 0 && o.Instance() == b.Instance() && !o.FlowFailed()
 	})
 }
 
-// bindingTarget returns the way to a registered phone: by its Path when there are proxies in front of it (RFC 3327 §5.2), else to where its REGISTER
-// came from.
+// bindingTarget returns the way to a registered phone: by its Path when there are proxies in front
+// of it (RFC 3327 §5.2), else to where its REGISTER came from.
 func (p *Proxy) bindingTarget(b *location.Binding) target {
 	u, err := wire.ParseURI([]byte(b.Contact()))
 	if err != nil || u.Scheme == wire.OtherScheme || u.Scheme == wire.TEL {
@@ -165,8 +167,8 @@ func (p *Proxy) configured(r *module.Request, rt *routing, uri *wire.URI) error 
 	return nil
 }
 
-// withHost returns the user of uri at host; if host names a user itself, or uri none, it returns host. A telephone number becomes a user
-// (RFC 3261 §19.1.6).
+// withHost returns the user of uri at host; if host names a user itself, or uri none, it returns
+// host. A telephone number becomes a user (RFC 3261 §19.1.6).
 func withHost(uri, host *wire.URI) []byte {
 	if len(host.User) > 0 || len(uri.User) == 0 {
 		return host.Raw

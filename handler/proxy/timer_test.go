@@ -11,7 +11,8 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// TestSilence has a phone that does not answer: an INVITE ends with 408, what is no INVITE with nothing (RFC 4320 §4.2).
+// TestSilence has a phone that does not answer: an INVITE ends with 408, what is no INVITE with
+// nothing (RFC 4320 §4.2).
 func TestSilence(t *testing.T) {
 	s := start(t, "test_hurry\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
@@ -38,7 +39,8 @@ func TestLateMessage(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestTrying gives who waits long for the answer to what is no INVITE a 100, and not before (RFC 4320 §4.1).
+// TestTrying gives who waits long for the answer to what is no INVITE a 100, and not before (RFC
+// 4320 §4.1).
 func TestTrying(t *testing.T) {
 	before := tryingDelay
 	t.Cleanup(func() { tryingDelay = before })

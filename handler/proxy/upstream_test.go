@@ -9,7 +9,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// upstreams starts a server that relays to peers: {1} and {2} in the directives are their addresses.
+// upstreams starts a server that relays to peers: {1} and {2} in the directives are their
+// addresses.
 func upstreams(t *testing.T, first, directives string) (s *handlertest.Server, alice *phone, up []*phone) {
 	t.Helper()
 	s = start(t, first+"\nproxy")
@@ -49,7 +50,8 @@ func TestConfigured(t *testing.T) {
 	}
 }
 
-// TestConfiguredRoute goes to the configured server and nowhere else, though the request has a Route for somebody else.
+// TestConfiguredRoute goes to the configured server and nowhere else, though the request has a
+// Route for somebody else.
 func TestConfiguredRoute(t *testing.T) {
 	s, alice, up := upstreams(t, "", "proxy @calls sip:{1}")
 	other := "<" + up[1].contact() + ";lr>"
@@ -59,7 +61,8 @@ func TestConfiguredRoute(t *testing.T) {
 	up[1].Nothing()
 }
 
-// TestConfiguredCall follows the Contact of a server that answers for another: it is the operator's choice to trust it.
+// TestConfiguredCall follows the Contact of a server that answers for another: it is the operator's
+// choice to trust it.
 func TestConfiguredCall(t *testing.T) {
 	_, alice, up := upstreams(t, "", "proxy @calls sip:{1}")
 	alice.invite("sip:12@far.example", "Contact: <sip:alice@192.0.2.1>")
@@ -149,7 +152,8 @@ func TestUnreachable(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestNoRoom has room for the transaction of the request, and none for that of the forwarded one: it is us who are overloaded.
+// TestNoRoom has room for the transaction of the request, and none for that of the forwarded one:
+// it is us who are overloaded.
 func TestNoRoom(t *testing.T) {
 	s, alice, up := upstreams(t, "", "limits {\n transactions 1\n}\nproxy @calls sip:{1} sip:{2}")
 	alice.invite("sip:12@far.example")

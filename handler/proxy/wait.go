@@ -15,7 +15,8 @@ const (
 	forConnections = "connections"
 )
 
-// look finds out where the target's name leads, and tries it. A name of the configuration is looked up on nobody's account.
+// look finds out where the target's name leads, and tries it. A name of the configuration is looked
+// up on nobody's account.
 func (b *branch) look(out *transport.Outbox) {
 	n, text := b.c.p.names, b.target.name
 	u, err := wire.ParseURI(text)
@@ -47,8 +48,9 @@ func (b *branch) dial(out *transport.Outbox) {
 	}, b.send, out)
 }
 
-// wait has the branch wait for what ask asks for, and then, unless it has ended meanwhile, calls found. Nothing but the
-// request is kept for that, and its memory is counted. What is there at once is not waited for.
+// wait has the branch wait for what ask asks for, and then, unless it has ended meanwhile, calls
+// found. Nothing but the request is kept for that, and its memory is counted. What is there at once
+// is not waited for.
 func wait[V any](b *branch, what string, ask func(who string, done func(V, error)) (V, error, bool),
 	found func(V, *transport.Outbox), out *transport.Outbox) {
 	c := b.c
@@ -82,7 +84,8 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 	}
 }
 
-// busy takes note that the request cannot wait, because too much does already: that is our fault, not the target's.
+// busy takes note that the request cannot wait, because too much does already: that is our fault,
+// not the target's.
 func (b *branch) busy(what string, err error, out *transport.Outbox) {
 	b.c.full = true
 	b.c.r.CountBusy(what)

@@ -42,7 +42,8 @@ func (*provider) HA1(_ context.Context, user, realm, algorithm string) (string, 
 	return digest.HA1(digest.ParseAlgorithm(algorithm), user, realm, "secret of carol"), nil
 }
 
-// hole listens on another loopback address for TCP, and no handshake with it ends: its backlog is full.
+// hole listens on another loopback address for TCP, and no handshake with it ends: its backlog is
+// full.
 func hole(t *testing.T) (addr netip.AddrPort, end func()) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -94,8 +95,8 @@ func authenticate(t *testing.T, s *handlertest.Server) {
 	carol.Expect("SIP/2.0 200")
 }
 
-// TestWaiting has one user send a thousand requests to where no connection can be made. He is told so; all others are served
-// as if nothing was.
+// TestWaiting has one user send a thousand requests to where no connection can be made. He is told
+// so; all others are served as if nothing was.
 func TestWaiting(t *testing.T) {
 	const requests, waiting = 1100, 64
 	addr := handlertest.FreeAddr(t)
@@ -207,8 +208,8 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// TestWaitingNames has one user ask for more names than may be looked up for a user. Another one's name is found, and what is
-// asked for by many is looked up once.
+// TestWaitingNames has one user ask for more names than may be looked up for a user. Another one's
+// name is found, and what is asked for by many is looked up once.
 func TestWaitingNames(t *testing.T) {
 	d := startDNS(t, "svc A 127.0.0.1\n")
 	answer := make(chan struct{})

@@ -26,8 +26,9 @@ func init() {
 	caddy.RegisterModule(&MatchExpression{})
 }
 
-// MatchExpression matches requests by an expression in [CEL](https://github.com/google/cel-spec) over placeholders, as in
-// `{sip.method} == "INVITE" && {sip.uri.user}.startsWith("4")`. A placeholder that is not set is null.
+// MatchExpression matches requests by an expression in [CEL](https://github.com/google/cel-spec)
+// over placeholders, as in `{sip.method} == "INVITE" && {sip.uri.user}.startsWith("4")`. A
+// placeholder that is not set is null.
 //
 // In JSON it is a string, or an object with the field expr.
 type MatchExpression struct {
@@ -121,7 +122,8 @@ func (m *MatchExpression) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 var requestType = cel.ObjectType("sip.Request", traits.ReceiverType)
 
-// request is a request as CEL sees it: a value and, for its one variable, the scope of an evaluation.
+// request is a request as CEL sees it: a value and, for its one variable, the scope of an
+// evaluation.
 type request struct{ *module.Request }
 
 // placeholder is the function ph.

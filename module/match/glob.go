@@ -11,8 +11,8 @@ import (
 
 var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `\`, `\\`)
 
-// expand replaces the placeholders in a pattern. What comes in by a placeholder is text, whatever it looks like: no caller can put a star
-// where the configuration compares names.
+// expand replaces the placeholders in a pattern. What comes in by a placeholder is text, whatever
+// it looks like: no caller can put a star where the configuration compares names.
 func expand(r *module.Request, pattern string) string {
 	if strings.IndexByte(pattern, '{') < 0 {
 		return pattern
@@ -26,7 +26,7 @@ func expand(r *module.Request, pattern string) string {
 	return s
 }
 
-// anyGlob tells whether text matches one of the patterns.
+// anyGlob reports whether text matches one of the patterns.
 func anyGlob(r *module.Request, patterns []string, text []byte, fold bool) bool {
 	for _, p := range patterns {
 		if module.Glob(expand(r, p), text, fold) {
@@ -36,13 +36,15 @@ func anyGlob(r *module.Request, patterns []string, text []byte, fold bool) bool 
 	return false
 }
 
-// anyUser tells whether the user part of a URI, its escapes decoded (RFC 3261 §19.1.4), matches one of the patterns.
+// anyUser reports whether the user part of a URI, its escapes decoded (RFC 3261 §19.1.4), matches
+// one of the patterns.
 func anyUser(r *module.Request, patterns []string, u *wire.URI) bool {
 	var buf [64]byte
 	return anyGlob(r, patterns, wire.AppendUnescaped(buf[:0], u.User), false)
 }
 
-// anyHost tells whether the host of a URI matches one of the patterns. Brackets around an IPv6 address may be written or not.
+// anyHost reports whether the host of a URI matches one of the patterns. Brackets around an IPv6
+// address may be written or not.
 func anyHost(r *module.Request, patterns []string, u *wire.URI) bool {
 	host := u.Host
 	if len(host) == 0 {

@@ -18,7 +18,8 @@ func init() {
 	caddy.RegisterModule(MatchHeaderRegexp{})
 }
 
-// MatchUserAgent matches requests by their User-Agent: patterns, case-insensitive. A request without one doesn't match.
+// MatchUserAgent matches requests by their User-Agent: patterns, case-insensitive. A request
+// without one doesn't match.
 type MatchUserAgent []string
 
 // CaddyModule returns the Caddy module information.
@@ -40,9 +41,10 @@ func (m MatchUserAgent) Match(r *module.Request) (bool, error) {
 //	user_agent <patterns...>
 func (m *MatchUserAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return list(d, m) }
 
-// MatchHeader matches requests by their header fields. The keys are field names, in their long or compact form and any case; the values
-// are patterns, case-sensitive. All fields must match, each by one of its patterns in one of its lines or one of the values of a
-// comma-separated list. An empty list matches a field that is there, and null one that is not.
+// MatchHeader matches requests by their header fields. The keys are field names, in their long or
+// compact form and any case; the values are patterns, case-sensitive. All fields must match, each
+// by one of its patterns in one of its lines or one of the values of a comma-separated list. An
+// empty list matches a field that is there, and null one that is not.
 type MatchHeader map[string][]string
 
 // CaddyModule returns the Caddy module information.
@@ -135,8 +137,9 @@ func (m *MatchHeader) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// MatchHeaderRegexp matches requests by regular expressions over header fields. The keys are field names, in their long or compact form and any
-// case. All fields must match, each in one of its lines.
+// MatchHeaderRegexp matches requests by regular expressions over header fields. The keys are field
+// names, in their long or compact form and any case. All fields must match, each in one of its
+// lines.
 type MatchHeaderRegexp map[string]*Regexp
 
 // CaddyModule returns the Caddy module information.

@@ -14,9 +14,10 @@ func init() {
 	caddy.RegisterModule(MatchKeyPressed{})
 }
 
-// MatchKeyPressed matches the message that a phone sends when a key is pressed whose action is message: of these keys or, with none, of any. The phone
-// must be registered from where the message comes, or have authenticated. A message that the phone sends again, because it missed the answer, does not match,
-// and is answered again.
+// MatchKeyPressed matches the message that a phone sends when a key is pressed whose action is
+// message: of these keys or, with none, of any. The phone must be registered from where the message
+// comes, or have authenticated. A message that the phone sends again, because it missed the answer,
+// does not match, and is answered again.
 type MatchKeyPressed []string
 
 // CaddyModule returns the Caddy module information.

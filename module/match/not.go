@@ -13,7 +13,8 @@ func init() {
 	caddy.RegisterModule(&MatchNot{})
 }
 
-// MatchNot matches requests that none of its matcher sets matches. In JSON it is the list of these sets.
+// MatchNot matches requests that none of its matcher sets matches. In JSON it is the list of these
+// sets.
 type MatchNot struct {
 	// The sets.
 	MatcherSetsRaw []caddy.ModuleMap `json:"-" caddy:"namespace=sip.matchers"`

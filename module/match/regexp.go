@@ -16,10 +16,12 @@ func init() {
 	caddy.RegisterModule(&MatchURIRegexp{})
 }
 
-// Regexp is a regular expression in RE2's syntax, and where its captures go: {sip.regexp.<name>.<group>} and, until another expression
-// matches, {sip.regexp.<group>}, where group is a number or the name of a group; 0 is all that matched.
+// Regexp is a regular expression in RE2's syntax, and where its captures go:
+// {sip.regexp.<name>.<group>} and, until another expression matches, {sip.regexp.<group>}, where
+// group is a number or the name of a group; 0 is all that matched.
 type Regexp struct {
-	// The name of the captures. Default: only {sip.regexp.<group>}; in a Caddyfile the name of the named matcher.
+	// The name of the captures. Default: only {sip.regexp.<group>}; in a Caddyfile the name of the
+	// named matcher.
 	Name string `json:"name,omitempty"`
 
 	// The expression. It matches anywhere in the text unless it is anchored with ^ and $.
@@ -55,7 +57,7 @@ func (re *Regexp) compile() error {
 	return nil
 }
 
-// match tells whether text matches, and keeps the captures.
+// match reports whether text matches, and keeps the captures.
 func (re *Regexp) match(r *module.Request, text []byte) bool {
 	groups := re.compiled.FindSubmatch(text)
 	if groups == nil {
@@ -70,7 +72,8 @@ func (re *Regexp) match(r *module.Request, text []byte) bool {
 	return true
 }
 
-// MatchURIRegexp matches requests by a regular expression over the whole Request-URI, as it is written.
+// MatchURIRegexp matches requests by a regular expression over the whole Request-URI, as it is
+// written.
 type MatchURIRegexp struct{ Regexp }
 
 // CaddyModule returns the Caddy module information.

@@ -16,9 +16,11 @@ func init() {
 	caddy.RegisterModule(MatchTransport{})
 }
 
-// MatchRemoteIP matches requests by the address the packet came from. What stands in Via is not looked at.
+// MatchRemoteIP matches requests by the address the packet came from. What stands in Via is not
+// looked at.
 type MatchRemoteIP struct {
-	// Addresses and ranges in CIDR notation. Placeholders are replaced when the configuration is loaded.
+	// Addresses and ranges in CIDR notation. Placeholders are replaced when the configuration is
+	// loaded.
 	Ranges []string `json:"ranges,omitempty"`
 
 	set ipset.Set

@@ -19,20 +19,22 @@ func init() {
 	caddy.RegisterModule(MatchToHost{})
 }
 
-// MatchURIUser matches requests by the user part of the Request-URI, with its escapes decoded: patterns, case-sensitive.
+// MatchURIUser matches requests by the user part of the Request-URI, with its escapes decoded:
+// patterns, case-sensitive.
 type MatchURIUser []string
 
 // MatchURIHost matches requests by the host of the Request-URI: patterns, case-insensitive.
 type MatchURIHost []string
 
-// MatchFromUser matches requests by the user part of the From URI, with its escapes decoded: patterns, case-sensitive. What stands there
-// is the caller's claim; see the matcher authenticated.
+// MatchFromUser matches requests by the user part of the From URI, with its escapes decoded:
+// patterns, case-sensitive. What stands there is the caller's claim; see the matcher authenticated.
 type MatchFromUser []string
 
 // MatchFromHost matches requests by the host of the From URI: patterns, case-insensitive.
 type MatchFromHost []string
 
-// MatchToUser matches requests by the user part of the To URI, with its escapes decoded: patterns, case-sensitive.
+// MatchToUser matches requests by the user part of the To URI, with its escapes decoded: patterns,
+// case-sensitive.
 type MatchToUser []string
 
 // MatchToHost matches requests by the host of the To URI: patterns, case-insensitive.

@@ -42,8 +42,8 @@ func (*MatchInDialog) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// MatchRegistered matches requests for somebody who is registered now: the address-of-record that the Request-URI names is at a domain served
-// here and has a binding.
+// MatchRegistered matches requests for somebody who is registered now: the address-of-record that
+// the Request-URI names is at a domain served here and has a binding.
 type MatchRegistered struct {
 	// Look at the From URI, at who calls, instead. Default: false.
 	From bool `json:"from,omitempty"`
@@ -95,7 +95,8 @@ func (m *MatchRegistered) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// MatchAuthenticated matches requests with checked credentials, and with names, those of one of these users. With none, any user's.
+// MatchAuthenticated matches requests with checked credentials, and with names, those of one of
+// these users. With none, any user's.
 type MatchAuthenticated []string
 
 // CaddyModule returns the Caddy module information.

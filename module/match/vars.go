@@ -15,8 +15,9 @@ func init() {
 	caddy.RegisterModule(MatchVars{})
 }
 
-// MatchVars matches requests by variables. The keys are names of variables or, in braces, placeholders; the values are compared as they are.
-// All variables must match, each one of its values.
+// MatchVars matches requests by variables. The keys are names of variables or, in braces,
+// placeholders; the values are compared as they are. All variables must match, each one of its
+// values.
 type MatchVars map[string][]string
 
 // CaddyModule returns the Caddy module information.

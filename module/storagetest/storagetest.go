@@ -1,4 +1,5 @@
-// Package storagetest tests that a storage engine does what the server wants of it. Whoever writes a storage module runs it in a test of his own:
+// Package storagetest tests that a storage engine does what the server wants of it. Whoever writes
+// a storage module runs it in a test of his own:
 //
 //	func TestStorage(t *testing.T) {
 //		storagetest.Run(t, storagetest.Suite{
@@ -27,8 +28,8 @@ type Suite struct {
 	// Durable says that the storage keeps what was written when it is closed and opened again.
 	Durable bool
 
-	// RealTime says that the engine has the time from elsewhere than package time, or waits for a network: the tests then take some seconds.
-	// Otherwise they run in virtual time.
+	// RealTime says that the engine has the time from elsewhere than package time, or waits for a
+	// network: the tests then take some seconds. Otherwise they run in virtual time.
 	RealTime bool
 }
 
@@ -241,7 +242,8 @@ func (w *watcher) next() storage.Event {
 	return storage.Event{}
 }
 
-// want waits for the event of a revision. Events before it are those of keys that have changed again, or there are none.
+// want waits for the event of a revision. Events before it are those of keys that have changed
+// again, or there are none.
 func (w *watcher) want(revision uint64) {
 	w.e.Helper()
 	for {
