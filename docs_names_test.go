@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -16,14 +17,14 @@ import (
 // package.Type.Name, of methods and fields too, exported or not. Packages of the same name are one.
 type tree struct {
 	packages map[string]bool
-	names    map[string]bool
-	locks    []string // the fields and variables that are mutexes, of what serves
+	names    map[string][]string // the files that each is declared in
+	locks    []string            // the fields and variables that are mutexes, of what serves
 }
 
 // parseTree reads the files that are not tests.
 func parseTree(t *testing.T) *tree {
 	t.Helper()
-	tr := &tree{packages: make(map[string]bool), names: make(map[string]bool)}
+	tr := &tree{packages: make(map[string]bool), names: make(map[string][]string)}
 	for dir, files := range goFiles(t, ".") {
 		serves := regexp.MustCompile(`^(internal|module|handler|caddyfile|storage|wire)(/|$)`).MatchString(dir) &&
 			!regexp.MustCompile(`^internal/(phone|cli)|test$`).MatchString(dir)
@@ -35,30 +36,31 @@ func parseTree(t *testing.T) *tree {
 			pkg := file.Name.Name
 			tr.packages[pkg] = true
 			for _, d := range file.Decls {
-				tr.declare(pkg, d, serves)
+				tr.declare(filepath.ToSlash(name), pkg, d, serves)
 			}
 		}
 	}
 	return tr
 }
 
-func (tr *tree) declare(pkg string, d ast.Decl, serves bool) {
+func (tr *tree) declare(file, pkg string, d ast.Decl, serves bool) {
+	add := func(name string) { tr.names[name] = append(tr.names[name], file) }
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		prefix := pkg + "."
 		if d.Recv != nil {
 			prefix += baseName(d.Recv.List[0].Type) + "."
 		}
-		tr.names[prefix+d.Name.Name] = true
+		add(prefix + d.Name.Name)
 	case *ast.GenDecl:
 		for _, spec := range d.Specs {
 			switch spec := spec.(type) {
 			case *ast.TypeSpec:
-				tr.names[pkg+"."+spec.Name.Name] = true
-				tr.members(pkg+"."+spec.Name.Name, spec.Type, serves)
+				add(pkg + "." + spec.Name.Name)
+				tr.members(add, pkg+"."+spec.Name.Name, spec.Type, serves)
 			case *ast.ValueSpec:
 				for i, n := range spec.Names {
-					tr.names[pkg+"."+n.Name] = true
+					add(pkg + "." + n.Name)
 					if i < len(spec.Values) && serves && hasLock(spec.Values[i]) {
 						tr.locks = append(tr.locks, pkg+"."+n.Name)
 					}
@@ -69,7 +71,7 @@ func (tr *tree) declare(pkg string, d ast.Decl, serves bool) {
 }
 
 // members declares the fields of a struct and the methods of an interface.
-func (tr *tree) members(of string, typ ast.Expr, serves bool) {
+func (tr *tree) members(add func(string), of string, typ ast.Expr, serves bool) {
 	var fields *ast.FieldList
 	switch typ := typ.(type) {
 	case *ast.StructType:
@@ -81,7 +83,7 @@ func (tr *tree) members(of string, typ ast.Expr, serves bool) {
 	}
 	for _, f := range fields.List {
 		for _, n := range f.Names {
-			tr.names[of+"."+n.Name] = true
+			add(of + "." + n.Name)
 			if serves && isLock(f.Type) {
 				tr.locks = append(tr.locks, of+"."+n.Name)
 			}
@@ -139,6 +141,7 @@ var (
 	quoted    = regexp.MustCompile("`([^`\n]+)`")
 	fence     = regexp.MustCompile("(?ms)^```.*?^```$")
 	name      = regexp.MustCompile(`^([a-z][a-z0-9]*)((?:\.[A-Za-z]\w*){1,2})(?:\(\))?$`)
+	placed    = regexp.MustCompile("`([a-z][\\w.]*)`(?:\\s+[(]|,\\s+)`([\\w./-]+[.]go)`") // `package.Name` (`its/file.go`)
 	inPicture = regexp.MustCompile(`\b([a-z][a-z0-9]*)((?:\.[A-Z]\w*){1,2})\b`)
 	goFile    = regexp.MustCompile(`^[\w./<>-]+\.go$`)
 	folder    = regexp.MustCompile(`^[a-z][\w.-]*/[\w./-]*$`)
@@ -171,7 +174,7 @@ func TestDocumentedNames(t *testing.T) {
 				}
 			case m != nil && tr.packages[m[1]]:
 				found++
-				if !tr.names[m[1]+m[2]] && !foreign.MatchString(word) {
+				if tr.names[m[1]+m[2]] == nil && !foreign.MatchString(word) {
 					t.Errorf("%s names %s, which is not declared", file, word)
 				}
 			case m != nil && !foreign.MatchString(word):
@@ -183,9 +186,14 @@ func TestDocumentedNames(t *testing.T) {
 				}
 			}
 		}
+		for _, m := range placed.FindAllStringSubmatch(text, -1) {
+			if files := tr.names[m[1]]; files != nil && !slices.Contains(files, m[2]) {
+				t.Errorf("%s says that %s is in %s: it is in %s", file, m[1], m[2], strings.Join(files, ", "))
+			}
+		}
 		for _, picture := range blocks(read(t, file), "text") {
 			for _, m := range inPicture.FindAllStringSubmatch(picture, -1) {
-				if tr.packages[m[1]] && !tr.names[m[1]+m[2]] {
+				if tr.packages[m[1]] && tr.names[m[1]+m[2]] == nil {
 					t.Errorf("a picture in %s names %s%s, which is not declared", file, m[1], m[2])
 				}
 			}

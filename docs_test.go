@@ -214,3 +214,20 @@ func TestHandlerDocumentation(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestDependencies compares the table of docs/dependencies.md with what go.mod requires directly.
+func TestDependencies(t *testing.T) {
+	table := read(t, "docs/dependencies.md")
+	required := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(read(t, "go.mod"), -1)
+	if len(required) < 5 {
+		t.Fatalf("go.mod requires %v: is the test still right?", required)
+	}
+	for _, m := range required {
+		if !strings.Contains(table, "| `"+m[1]+"` |") {
+			t.Errorf("docs/dependencies.md does not say what %s is for", m[1])
+		}
+	}
+	if rows := strings.Count(table, "\n| `"); rows != len(required) {
+		t.Errorf("docs/dependencies.md has %d modules, go.mod requires %d", rows, len(required))
+	}
+}
