@@ -276,3 +276,30 @@ func TestLockOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestPackageComments sees that every package says what it is.
+func TestPackageComments(t *testing.T) {
+	for dir, files := range goFiles(t, ".") {
+		var comments []string
+		for _, name := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file.Doc == nil {
+				continue
+			}
+			comments = append(comments, name)
+			start := "Package " + file.Name.Name + " "
+			if file.Name.Name == "main" {
+				start = "Command "
+			}
+			if text := file.Doc.Text(); !strings.HasPrefix(text, start) {
+				t.Errorf("%s: the comment of the package begins %.30q, not %q", name, text, start)
+			}
+		}
+		if len(comments) != 1 {
+			t.Errorf("package %s has comments in %v, and should have one", dir, comments)
+		}
+	}
+}

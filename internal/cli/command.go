@@ -1,4 +1,4 @@
-// Package command provides the command "sip": what operates a running server, and what prepares its configuration.
+// Package cli provides the command "sip": what operates a running server, and what prepares its configuration.
 package cli
 
 import (
