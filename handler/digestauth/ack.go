@@ -48,7 +48,7 @@ func (h *DigestAuth) acknowledges(r *module.Request, line []byte) (user string, 
 	if err != nil || !right {
 		return user, false, err
 	}
-	if !h.mayBe(user, r) || h.nonces.Use(nonce, c.NC, identify(r), time.Duration(h.NonceLifetime)) == digest.Stale {
+	if !h.mayActAs(user, r) || h.nonces.Use(nonce, c.NC, identify(r), time.Duration(h.NonceLifetime)) == digest.Stale {
 		return "", false, nil
 	}
 	return user, true, nil

@@ -1,6 +1,7 @@
 package digestauth
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -80,6 +81,9 @@ func (h *DigestAuth) user(d *caddyfile.Dispenser) error {
 		if len(args) > 2 {
 			return d.Errf("user %s of digest_auth takes one password, in quotes if there are spaces "+
 				"in it, or only hashes such as SHA-256:<HA1>", u.Name)
+		}
+		if isOtherHash(text) {
+			return d.WrapErr(otherHash(u.Name, cmp.Or(h.Realm, "<realm>")))
 		}
 		u.Password = text
 	}

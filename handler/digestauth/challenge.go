@@ -10,11 +10,12 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// What is offered unless the configuration says otherwise. A client takes the topmost challenge that it can answer (RFC 8760 §2.4), but Snom phones look
-// at the topmost alone, and can answer only MD5.
+// What is offered unless the configuration says otherwise. A client takes the topmost challenge
+// that it can answer (RFC 8760 §2.4), but Snom phones look at the topmost alone, and can answer
+// only MD5.
 var (
-	usual   = []digest.Algorithm{digest.SHA256, digest.MD5}
-	forSnom = []digest.Algorithm{digest.MD5, digest.SHA256}
+	defaultAlgorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
+	snomAlgorithms    = []digest.Algorithm{digest.MD5, digest.SHA256}
 )
 
 func parseAlgorithm(name string) (digest.Algorithm, error) {
@@ -25,8 +26,9 @@ func parseAlgorithm(name string) (digest.Algorithm, error) {
 	return a, nil
 }
 
-// offers tells whether an algorithm is among those that are offered: all that were configured, else of the usual ones those that all users have, so that
-// no client chooses one that it must fail with. Who the user is has no part in it, or strangers could find out who there is.
+// offers reports whether an algorithm is among those that are offered: all that were configured,
+// else of the default ones those that all users have, so that no client chooses one that it must
+// fail with. Who the user is has no part in it, or strangers could find out who there is.
 func (h *DigestAuth) offers(a digest.Algorithm) bool {
 	if h.order != nil {
 		return slices.Contains(h.order, a)
@@ -35,13 +37,14 @@ func (h *DigestAuth) offers(a digest.Algorithm) bool {
 	if h.file != nil {
 		common &= h.file.current.Load().common
 	}
-	if common&allUsual == 0 {
-		common = allUsual // there is none that all have
+	if common&allDefaults == 0 {
+		common = allDefaults // there is none that all have
 	}
-	return slices.Contains(usual, a) && common.has(a)
+	return slices.Contains(defaultAlgorithms, a) && common.has(a)
 }
 
-// challenge asks for credentials, by each algorithm in a header field of its own, the preferred one on top (RFC 8760 §2.3).
+// challenge asks for credentials, by each algorithm in a header field of its own, the preferred one
+// on top (RFC 8760 §2.3).
 func (h *DigestAuth) challenge(w module.ResponseWriter, r *module.Request, stale bool) error {
 	name, status := "Proxy-Authenticate: ", 407
 	if h.forUs(r) {
@@ -66,7 +69,7 @@ func (h *DigestAuth) preferred(r *module.Request) []digest.Algorithm {
 		return h.order
 	}
 	if _, ok := snom.ParseUserAgent(string(r.Message().Header(wire.UserAgent))); ok {
-		return forSnom
+		return snomAlgorithms
 	}
-	return usual
+	return defaultAlgorithms
 }

@@ -29,8 +29,9 @@ const (
 	// DefaultRealm is the realm where no domain is configured.
 	DefaultRealm = "caddysip"
 
-	// DefaultNonceLifetime is as long as a registration lasts with the registrar's defaults, so that phones that use a nonce for several requests, as
-	// Snom's and those with pjsip do, can refresh it without being challenged.
+	// DefaultNonceLifetime is as long as a registration lasts with the registrar's defaults, so
+	// that phones that use a nonce for several requests, as Snom's and those with pjsip do, can
+	// refresh it without being challenged.
 	DefaultNonceLifetime = 10 * time.Minute
 
 	DefaultFailures = 20
@@ -44,37 +45,43 @@ const (
 	IdentityAny = "any"
 )
 
-// DigestAuth challenges requests, and lets those pass that come back with the right credentials (RFC 3261 §22, RFC 8760).
+// DigestAuth challenges requests, and lets those pass that come back with the right credentials
+// (RFC 3261 §22, RFC 8760).
 //
-// ACK and CANCEL pass, for they cannot be challenged, and so does what belongs to a call that was set up through the server. Credentials for the realm
-// are taken out of every request that passes.
+// ACK and CANCEL pass, for they cannot be challenged, and so does what belongs to a call that was
+// set up through the server. Credentials for the realm are taken out of every request that passes.
 type DigestAuth struct {
-	// The realm, which users' passwords are for; it must not change when their hashes are configured. Placeholders are allowed.
-	// Default: the first of the domains that are served; without any, caddysip.
+	// The realm, which users' passwords are for; it must not change when their hashes are
+	// configured. Placeholders are allowed. Default: the first of the domains that are served;
+	// without any, caddysip.
 	Realm string `json:"realm,omitempty"`
 
 	// The users with their credentials.
 	Users []User `json:"users,omitempty"`
 
-	// A file with a line user:realm:algorithm:HA1 for each user and algorithm, as "caddysip sip hash-password" prints them. It is read again when it
-	// changes. Lines for other realms are passed over. Placeholders are allowed.
+	// A file with a line user:realm:algorithm:HA1 for each user and algorithm, as "caddysip sip
+	// hash-password" prints them. It is read again when it changes. Lines for other realms are
+	// passed over. Placeholders are allowed.
 	UsersFile string `json:"users_file,omitempty"`
 
-	// Modules that know users. Of users, the file and these, in this order, the first that knows a user counts.
+	// Modules that know users. Of users, the file and these, in this order, the first that knows a
+	// user counts.
 	ProvidersRaw []json.RawMessage `json:"providers,omitempty" caddy:"namespace=sip.authentication.providers inline_key=provider"`
 
-	// The algorithms to offer, MD5, SHA-256 and SHA-512-256, the preferred one first. Default: SHA-256 and MD5, as far as the configured hashes
-	// allow it for all users; Snom phones get MD5 first.
+	// The algorithms to offer, MD5, SHA-256 and SHA-512-256, the preferred one first. Default:
+	// SHA-256 and MD5, as far as the configured hashes allow it for all users; Snom phones get MD5
+	// first.
 	Algorithms []string `json:"algorithms,omitempty"`
 
 	// For how long a nonce is good. Default: 10 minutes.
 	NonceLifetime caddy.Duration `json:"nonce_lifetime,omitempty"`
 
-	// Who a user may say to be, in From, and in To of a REGISTER: own, the address-of-record with the user's name, or any. Default: own.
+	// Who a user may say to be, in From, and in To of a REGISTER: own, the address-of-record with
+	// the user's name, or any. Default: own.
 	Identity string `json:"identity,omitempty"`
 
-	// So many wrong answers within the window have their source banned, or, where users are at that source, the user
-	// refused there; negative: nobody is. Default: 20.
+	// So many wrong answers within the window have their source banned, or, where users are at that
+	// source, the user refused there; negative: nobody is. Default: 20.
 	Failures int `json:"failures,omitempty"`
 
 	// The time in which failures are counted. Default: 1 minute.
@@ -94,10 +101,10 @@ type DigestAuth struct {
 	list      *directory
 	file      *usersFile
 	providers []module.AuthenticationProvider
-	blocking  bool // one of the providers may block
-	dummy     [digest.NumAlgorithms]string
-	limit     *limit     // nil: nobody is banned
-	logged    *ban.Marks // users at sources of whom was logged lately why they were refused
+	blocking  bool                         // one of the providers may block
+	decoyHA1  [digest.NumAlgorithms]string // checked against where a user is not known
+	limit     *limit                       // nil: nobody is banned
+	logged    *ban.Marks                   // users at sources of whom was logged lately why they were refused
 }
 
 // CaddyModule returns the Caddy module information.
@@ -166,8 +173,8 @@ func (h *DigestAuth) provisionOptions() error {
 		h.order = append(h.order, a)
 	}
 	h.logged = ban.NewMarks(9)
-	for a := range h.dummy {
-		h.dummy[a] = digest.HA1(digest.Algorithm(a), "nobody", "nowhere", "nothing")
+	for a := range h.decoyHA1 {
+		h.decoyHA1[a] = digest.HA1(digest.Algorithm(a), "nobody", "nowhere", "nothing")
 	}
 	if h.Failures < 0 {
 		return nil

@@ -16,8 +16,9 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// limit ends guessing. Three things are counted, each by a wrong answer that came from where a nonce of ours was
-// received, so that nobody can get others refused by forging packets in their name:
+// limit ends guessing. Three things are counted, each by a wrong answer that came from where a
+// nonce of ours was received, so that nobody can get others refused by forging packets in their
+// name:
 //
 //   - of a source where no user is known to be: one that guesses is banned.
 //   - of a user at a source where users are, which is never banned, for one phone with an old password behind the address

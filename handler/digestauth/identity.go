@@ -9,9 +9,11 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// mayBe tells whether a user may act as From says, and register who is in To. A realm that is the name of a domain binds its users to that domain, else
-// the user 101 of one customer could be the user 101 of another; where the realm is no domain, or none was given, they are users of all that are served.
-func (h *DigestAuth) mayBe(user string, r *module.Request) bool {
+// mayActAs reports whether a user may act as From says, and register who is in To. A realm that is
+// the name of a domain binds its users to that domain, else the user 101 of one customer could be
+// the user 101 of another; where the realm is no domain, or none was given, they are users of all
+// that are served.
+func (h *DigestAuth) mayActAs(user string, r *module.Request) bool {
 	if h.Identity == IdentityAny {
 		return true
 	}
@@ -26,7 +28,8 @@ func (h *DigestAuth) mayBe(user string, r *module.Request) bool {
 	return h.is(user, &to)
 }
 
-// is tells whether a URI names a user. A user's name with a domain in it stands for the whole address-of-record.
+// is reports whether a URI names a user. A user's name with a domain in it stands for the whole
+// address-of-record.
 func (h *DigestAuth) is(user string, u *wire.URI) bool {
 	var room [128]byte
 	aor, ours := h.app.AppendAOR(room[:0], u)
@@ -62,8 +65,9 @@ func domainOf(app *module.App, host string) string {
 	return string(aor[len("x@"):])
 }
 
-// sameURI tells whether credentials were made for a URI: the request's (RFC 7616 §3.4.6). Clients write it with other parameters, or without the port, and
-// give any of our names and addresses for another: what counts is who is called, and where.
+// sameURI reports whether credentials were made for a URI: the request's (RFC 7616 §3.4.6). Clients
+// write it with other parameters, or without the port, and give any of our names and addresses for
+// another: what counts is who is called, and where.
 func (h *DigestAuth) sameURI(c *digest.Credentials, to *wire.URI) bool {
 	if bytes.Equal(c.URI, to.Raw) {
 		return true

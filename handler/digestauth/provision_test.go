@@ -44,6 +44,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		"digest_auth {\nuser 101 \"\"\n}":              "user of digest_auth takes a name and a password",
 		"digest_auth {\nuser 101 my secret\n}":         "user 101 of digest_auth takes one password",
 		"digest_auth {\nuser 101 MD5:secret secret\n}": "user 101 of digest_auth takes one password",
+		"digest_auth {\nuser 101 $2a$14$secret\n}":     "make one with: caddysip sip hash-password --user 101 --realm \"<realm>\", at Testfile:2",
 		"digest_auth {\nuser 101 MD5:secret MD5:x\n}":  "user 101 of digest_auth has two hashes by MD5",
 		"digest_auth {\nrealm\n}":                      "realm of digest_auth needs a value",
 		"digest_auth {\nrealm a b\n}":                  "realm of digest_auth takes one value",

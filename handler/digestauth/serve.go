@@ -54,8 +54,9 @@ func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next m
 	return nil
 }
 
-// routes returns what the Route of a request within a call says. What belongs to a call that was set up through here needs no credentials, since its other
-// end need not be a user; those that a user gives all the same are checked if there is more that they allow: see routetoken.
+// routes returns what the Route of a request within a call says. What belongs to a call that was
+// set up through here needs no credentials, since its other end need not be a user; those that a
+// user gives all the same are checked if there is more that they allow: see routetoken.
 func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 	if m := r.Message(); m.Method != wire.REGISTER && r.InDialog() {
 		rs, err := h.tokens.ReadRoutes(m, r.URI(), routetoken.Sender{Flow: inside.RequestOf(r).Flow, Trusted: r.Trusted()})
@@ -66,7 +67,8 @@ func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 	return routetoken.Routes{}
 }
 
-// asks reports whether the providers are to be asked: not for whoever has no nonce of ours, who may be anybody.
+// asks reports whether the providers are to be asked: not for whoever has no nonce of ours, who may
+// be anybody.
 func (h *DigestAuth) asks(r *module.Request, line []byte) bool {
 	var c digest.Credentials
 	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
@@ -76,7 +78,8 @@ func (h *DigestAuth) asks(r *module.Request, line []byte) bool {
 	return ok
 }
 
-// pass gives a request to the next handler, without the credentials that are for us: they are nobody else's business (RFC 3261 §22.3).
+// pass gives a request to the next handler, without the credentials that are for us: they are
+// nobody else's business (RFC 3261 §22.3).
 func (h *DigestAuth) pass(w module.ResponseWriter, r *module.Request, next module.Next) error {
 	m := r.Message()
 	if m.Has(wire.Authorization) || m.Has(wire.ProxyAuthorization) {
@@ -110,8 +113,9 @@ func (h *DigestAuth) credentials(r *module.Request) ([]byte, bool) {
 	return nil, false
 }
 
-// forUs tells whether a request is for this server as a registrar or user agent, and not for anybody who is reached through it as a proxy: then it
-// is challenged with 401, else with 407 (RFC 3261 §22.2, §22.3).
+// forUs reports whether a request is for this server as a registrar or user agent, and not for
+// anybody who is reached through it as a proxy: then it is challenged with 401, else with 407 (RFC
+// 3261 §22.2, §22.3).
 func (h *DigestAuth) forUs(r *module.Request) bool {
 	u := r.URI()
 	return h.app.IsLocal(u.Host) && (r.Message().Method == wire.REGISTER || len(u.User) == 0)
@@ -131,8 +135,9 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	}
 	nonce, ok := h.nonces.Read(&c, r.Source())
 	if !ok {
-		// Whoever has not received a nonce of ours may be anybody, and gets no answer to whether the password is right, which would be one to guesses
-		// that nobody counts. The client learns that the nonce was no good (RFC 7616 §3.3), and asks with a new one.
+		// Whoever has not received a nonce of ours may be anybody, and gets no answer to whether
+		// the password is right, which would be one to guesses that nobody counts. The client
+		// learns that the nonce was no good (RFC 7616 §3.3), and asks with a new one.
 		outcomes.stale.Inc()
 		return h.challenge(w, r, true)
 	}
@@ -162,7 +167,7 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 		h.in.Engine.MarkValidated(inside.RequestOf(r).Flow)
 	}
 	h.in.Engine.MarkAuthenticated(r.Source().Addr(), user)
-	if !h.mayBe(user, r) {
+	if !h.mayActAs(user, r) {
 		outcomes.forbidden.Inc()
 		h.refused(r, "a user pretends to be somebody else", user, zap.String("from", wire.ForLog(addressOf(r, wire.From))),
 			zap.String("to", wire.ForLog(addressOf(r, wire.To))))
@@ -173,7 +178,8 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	return h.pass(w, r, next)
 }
 
-// verify tells whether the response is right. It takes as long for a user who isn't known as for a wrong password.
+// verify reports whether the response is right. It takes as long for a user who isn't known as for
+// a wrong password.
 func (h *DigestAuth) verify(c *digest.Credentials, user string, method []byte) (bool, error) {
 	ctx := context.Background()
 	if h.blocking {
@@ -194,7 +200,7 @@ func (h *DigestAuth) verify(c *digest.Credentials, user string, method []byte) (
 	}
 	known := len(ha1) == 2*c.Algorithm.Size()
 	if !known {
-		ha1 = h.dummy[c.Algorithm]
+		ha1 = h.decoyHA1[c.Algorithm]
 	}
 	return c.Verify(ha1, method) && known, nil
 }
@@ -207,7 +213,8 @@ func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user stri
 	return h.challenge(w, r, false)
 }
 
-// tooMany reports whether so many wrong answers came for the user from there that no more are checked.
+// tooMany reports whether so many wrong answers came for the user from there that no more are
+// checked.
 func (h *DigestAuth) tooMany(r *module.Request, user string) bool {
 	refused := h.limit != nil && h.limit.closes(r.Source().Addr(), user) && !h.registeredHere(user, r)
 	if refused {
@@ -216,7 +223,8 @@ func (h *DigestAuth) tooMany(r *module.Request, user string) bool {
 	return refused
 }
 
-// guessed counts a wrong response, and reports whether its source is banned now, and the request dropped.
+// guessed counts a wrong response, and reports whether its source is banned now, and the request
+// dropped.
 func (h *DigestAuth) guessed(r *module.Request, user string) bool {
 	outcomes.wrong.Inc()
 	h.refused(r, "a wrong password, or a user who is not known", user)
@@ -235,8 +243,8 @@ func (h *DigestAuth) malformed(r *module.Request, err error) error {
 	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
 }
 
-// refused logs who was refused, without anything that a password could be guessed from. It does so once a minute for a
-// user at an address: a phone may go on with an old password for months.
+// refused logs who was refused, without anything that a password could be guessed from. It does so
+// once a minute for a user at an address: a phone may go on with an old password for months.
 func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Field) {
 	addr, what := r.Source().Addr(), why+user
 	if h.logged.Has(addr, what) {
@@ -251,7 +259,8 @@ func (h *DigestAuth) refused(r *module.Request, why, user string, more ...zap.Fi
 
 var seed = maphash.MakeSeed()
 
-// identify returns a hash of a request and where it came from, the same for a retransmission and for nothing else.
+// identify returns a hash of a request and where it came from, the same for a retransmission and
+// for nothing else.
 func identify(r *module.Request) uint64 {
 	var hash maphash.Hash
 	hash.SetSeed(seed)

@@ -16,13 +16,16 @@ import (
 
 // User is a user with either a password or hashes of it.
 type User struct {
-	// The name; with a domain, as in 101@example.com, the user is that address-of-record alone. Placeholders are allowed.
+	// The name; with a domain, as in 101@example.com, the user is that address-of-record alone.
+	// Placeholders are allowed.
 	Name string `json:"name"`
 
-	// The password. Placeholders are allowed. One that is written out can be read by whoever may read the configuration, and is warned of: HA1 is better.
+	// The password. Placeholders are allowed. One that is written out can be read by whoever may
+	// read the configuration, and is warned of: HA1 is better.
 	Password string `json:"password,omitempty"`
 
-	// In place of the password: the hashes of name:realm:password in hexadecimal, by the names of their algorithms. Placeholders are allowed.
+	// In place of the password: the hashes of name:realm:password in hexadecimal, by the names of
+	// their algorithms. Placeholders are allowed.
 	HA1 map[string]string `json:"ha1,omitempty"`
 }
 
@@ -31,7 +34,7 @@ type algorithms uint
 
 const (
 	allAlgorithms algorithms = 1<<digest.NumAlgorithms - 1
-	allUsual      algorithms = 1<<digest.SHA256 | 1<<digest.MD5
+	allDefaults   algorithms = 1<<digest.SHA256 | 1<<digest.MD5
 )
 
 func (s algorithms) has(a digest.Algorithm) bool { return s&(1<<a) != 0 }
@@ -81,7 +84,8 @@ func (d *directory) HA1(_ context.Context, user, _, algorithm string) (string, e
 	return "", nil
 }
 
-// newList makes a directory of the users of a configuration. No error and no log entry has anything of a password in it.
+// newList makes a directory of the users of a configuration. No error and no log entry has anything
+// of a password in it.
 func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logger) (*directory, error) {
 	d := newDirectory()
 	plain := 0
@@ -101,8 +105,7 @@ func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logge
 		case password == "" && u.HA1 == nil:
 			return nil, fmt.Errorf("user %s has no password, or its placeholders are empty", name)
 		case u.HA1 == nil && isOtherHash(password):
-			return nil, fmt.Errorf("user %s has a hash of a kind that SIP's digest can't be checked with (bcrypt or argon2, as caddy hash-password makes); "+
-				"make one with: %s", name, hashCommand(name, realm))
+			return nil, otherHash(name, realm)
 		case u.HA1 == nil && digest.Weak(name, password):
 			logger.Warn("a password is easily guessed: it is the user's name, or very short", zap.String("user", name))
 		}
@@ -141,6 +144,13 @@ func isOtherHash(password string) bool {
 		}
 	}
 	return false
+}
+
+// otherHash returns the error for a user whose hash was made for HTTP.
+func otherHash(user, realm string) error {
+	return fmt.Errorf("user %s has a hash of a kind that SIP's digest can't be checked with "+
+		"(bcrypt or argon2, as caddy hash-password makes); make one with: %s",
+		user, hashCommand(user, realm))
 }
 
 // hashCommand is how the hashes of a user's password are made.

@@ -5,25 +5,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/sip/digest"
 )
-
-// watchInterval is how often a file is looked at. Looking costs one system call; and unlike a notification, it works for files on other machines, and
-// for those that are links which change, as in containers.
-var watchInterval = time.Second
-
-// settleTime is for how long after its last change a file is read once more at each look: what is written within the same tick of the file system's
-// clock does not show.
-const settleTime = 2 * time.Second
 
 // maxLine is the longest line of a file, in bytes.
 const maxLine = 4096
@@ -36,14 +25,8 @@ type usersFile struct {
 	loaded func(d *directory, file string) // called with what was read; may be nil
 
 	current atomic.Pointer[directory]
-
-	seen    fs.FileInfo // before it was read the last time
-	read    time.Time   // when that was
-	content []byte      // what was read
-	broken  bool        // it could not be read the last time
-
-	once sync.Once
-	end  chan struct{}
+	file    *follow.File
+	unwatch func() // nil: it is not followed
 }
 
 // HA1 implements module.AuthenticationProvider.
@@ -51,31 +34,28 @@ func (f *usersFile) HA1(ctx context.Context, user, realm, algorithm string) (str
 	return f.current.Load().HA1(ctx, user, realm, algorithm)
 }
 
-// load reads the file. On an error what was read before stays.
+// load reads the file for the first time.
 func (f *usersFile) load() error {
-	f.read = time.Now()
-	info, err := os.Stat(f.path) // before reading, so that a change meanwhile shows
-	if err != nil {
-		f.seen = nil
+	f.file = follow.New(f.path, f.take)
+	if err := f.file.Load(); err != nil {
 		return fmt.Errorf("reading the users file: %w", err)
 	}
-	f.seen = info
-	content, err := os.ReadFile(f.path)
-	if err != nil {
-		return fmt.Errorf("reading the users file: %w", err)
-	}
-	if f.content != nil && bytes.Equal(content, f.content) {
-		return nil
-	}
+	return nil
+}
+
+// take replaces the users by those in content.
+func (f *usersFile) take(content []byte) error {
 	d, err := parseUsers(f.path, content, f.realm)
 	if err != nil {
 		return err
 	}
-	f.content = content
 	f.current.Store(d)
-	fields := []zap.Field{zap.String("users_file", f.path), zap.String("realm", f.realm), zap.Int("users", len(d.users))}
+	fields := []zap.Field{
+		zap.String("users_file", f.path), zap.String("realm", f.realm), zap.Int("users", len(d.users)),
+	}
 	if len(d.users) == 0 {
-		f.logger.Warn("the users file has nobody for the realm: its lines are user:realm:algorithm:HA1", fields...)
+		f.logger.Warn("the users file has nobody for the realm: its lines are user:realm:algorithm:HA1",
+			fields...)
 	} else {
 		f.logger.Info("read the users file", fields...)
 	}
@@ -85,62 +65,24 @@ func (f *usersFile) load() error {
 	return nil
 }
 
-// changed tells whether the file is to be read again.
-func (f *usersFile) changed() bool {
-	info, err := os.Stat(f.path)
-	if err != nil || f.seen == nil {
-		return err == nil || f.seen != nil
-	}
-	return !info.ModTime().Equal(f.seen.ModTime()) || info.Size() != f.seen.Size() || !os.SameFile(info, f.seen) ||
-		f.read.Sub(info.ModTime()) < settleTime
-}
-
-// look reads the file if it has changed. What is wrong with it is logged once.
-func (f *usersFile) look() {
-	if !f.changed() {
-		return
-	}
-	before := f.seen
-	err := f.load()
-	if err == nil {
-		f.broken = false
-		return
-	}
-	same := before != nil && f.seen != nil && before.ModTime().Equal(f.seen.ModTime()) && before.Size() == f.seen.Size()
-	if !f.broken || !same {
-		f.logger.Error("the users file is not taken: the users are those that it had before", zap.Error(err))
-	}
-	f.broken = true
-}
-
 // watch follows the file until stop is called.
 func (f *usersFile) watch() {
-	f.end = make(chan struct{})
-	ticker := time.NewTicker(watchInterval)
-	go func() {
-		defer ticker.Stop()
-		for {
-			select {
-			case <-f.end:
-				return
-			case <-ticker.C:
-				f.look()
-			}
-		}
-	}()
+	f.unwatch = follow.Watch([]*follow.File{f.file}, func(_ string, err error) {
+		f.logger.Error("the users file is not taken: the users are those that it had before",
+			zap.Error(err))
+	})
 }
 
 // stop ends watch. It may be called more than once, and without watch.
 func (f *usersFile) stop() {
-	f.once.Do(func() {
-		if f.end != nil {
-			close(f.end)
-		}
-	})
+	if f.unwatch != nil {
+		f.unwatch()
+	}
 }
 
-// parseUsers reads lines of user:realm:algorithm:HA1. A realm may have colons in it, as IPv6 addresses do. Empty lines, and those that start with #, say
-// nothing. An error tells file and line, and nothing of a hash.
+// parseUsers reads lines of user:realm:algorithm:HA1. A realm may have colons in it, as IPv6
+// addresses do. Empty lines, and those that start with #, say nothing. An error says file and line,
+// and nothing of a hash.
 func parseUsers(path string, content []byte, realm string) (*directory, error) {
 	d := newDirectory()
 	lines := bufio.NewScanner(bytes.NewReader(content))
@@ -153,6 +95,9 @@ func parseUsers(path string, content []byte, realm string) (*directory, error) {
 			continue
 		}
 		name, rest, ok := strings.Cut(line, ":")
+		if isOtherHash(rest[strings.LastIndexByte(rest, ':')+1:]) {
+			return nil, fmt.Errorf("%s:%d: %w", path, n, otherHash(name, realm))
+		}
 		last := strings.LastIndexByte(rest, ':')
 		if !ok || last < 0 || strings.IndexByte(rest[:last], ':') < 0 {
 			return nil, fmt.Errorf("%s:%d: not user:realm:algorithm:HA1", path, n)

@@ -13,13 +13,15 @@ func init() {
 	caddy.RegisterModule(&Error{})
 }
 
-// Error ends the chain with an error, unless the request has been answered: the handle_errors routes deal with it, and if they don't, the status
-// is the answer. So one place decides how refusals look.
+// Error ends the chain with an error, unless the request has been answered: the handle_errors
+// routes deal with it, and if they don't, the status is the answer. So one place decides how
+// refusals look.
 type Error struct {
 	// The status, 400 to 699. It may have placeholders. Default: 500.
 	Status module.Status `json:"status,omitempty"`
 
-	// What happened, for the log and for {sip.error.message}; no client sees it. It may have placeholders. Default: nothing.
+	// What happened, for the log and for {sip.error.message}; no client sees it. It may have
+	// placeholders. Default: nothing.
 	Message string `json:"message,omitempty"`
 }
 

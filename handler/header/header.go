@@ -17,9 +17,10 @@ func init() {
 	caddy.RegisterModule(&Header{})
 }
 
-// Header changes header fields of a request, for the handlers that follow and for whoever it is relayed to. Fields on which transactions, dialogs
-// and routing depend can't be changed. Names are long or compact, in any case, and stand for all lines of the field, however they are
-// written. Values may have placeholders.
+// Header changes header fields of a request, for the handlers that follow and for whoever it is
+// relayed to. Fields on which transactions, dialogs and routing depend can't be changed. Names are
+// long or compact, in any case, and stand for all lines of the field, however they are written.
+// Values may have placeholders.
 type Header struct {
 	// Fields that are removed.
 	Delete []string `json:"delete,omitempty"`

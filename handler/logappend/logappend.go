@@ -13,8 +13,8 @@ func init() {
 	caddy.RegisterModule(&LogAppend{})
 }
 
-// LogAppend adds a field to the request's entry in the access log, which is written when the final response has been sent: what later handlers
-// find out is in it.
+// LogAppend adds a field to the request's entry in the access log, which is written when the final
+// response has been sent: what later handlers find out is in it.
 type LogAppend struct {
 	// The name of the field.
 	Key string `json:"key"`

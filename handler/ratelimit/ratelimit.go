@@ -29,16 +29,21 @@ const (
 	sourceKey = "{sip.source.ip}"
 )
 
-// RateLimit drops the requests of who sends too many. They get no answer, no handler that follows sees them, and they are not in the access log.
+// RateLimit drops the requests of who sends too many. They get no answer, no handler that follows
+// sees them, and they are not in the access log.
 //
-// Each source may send that many requests at once, and then one each time that the window's fraction for one has passed: with 50 in a second, one
-// every 20 milliseconds. All requests count that come to this handler, those in a dialog and ACK too. What a zone knows survives a reload that leaves
-// name, key, events and window as they are. It is 2.2 MB, however many sources there are, and follows 131,072 of them at a time.
+// Each source may send that many requests at once, and then one each time that the window's
+// fraction for one has passed: with 50 in a second, one every 20 milliseconds. All requests count
+// that come to this handler, those in a dialog and ACK too. What a zone knows survives a reload
+// that leaves name, key, events and window as they are. It is 2.2 MB, however many sources there
+// are, and follows 131,072 of them at a time.
 type RateLimit struct {
-	// The name, for metrics and logs. Handlers with the same name, key, events and window count together. Default: the server's name.
+	// The name, for metrics and logs. Handlers with the same name, key, events and window count
+	// together. Default: the server's name.
 	Zone string `json:"zone,omitempty"`
 
-	// Whose requests are counted together, with placeholders. Default: {sip.source.ip}, for which all addresses of an IPv6 /64 are one source.
+	// Whose requests are counted together, with placeholders. Default: {sip.source.ip}, for which
+	// all addresses of an IPv6 /64 are one source.
 	Key string `json:"key,omitempty"`
 
 	// How many requests are let through in the window. Default: 50.
@@ -47,13 +52,14 @@ type RateLimit struct {
 	// The window. Default: 1 second.
 	Window caddy.Duration `json:"window,omitempty"`
 
-	// How long the source address of a request over the limit is banned: all it sends is dropped unread, on every server, and its connections are
-	// closed. Anybody can forge the source of a UDP packet, and so have another one banned. An address where a user was
-	// within a day who has authenticated is not banned. Default: it isn't banned.
+	// How long the source address of a request over the limit is banned: all it sends is dropped
+	// unread, on every server, and its connections are closed. Anybody can forge the source of a
+	// UDP packet, and so have another one banned. An address where a user was within a day who has
+	// authenticated is not banned. Default: it isn't banned.
 	Ban caddy.Duration `json:"ban,omitempty"`
 
-	// The status that a request over the limit is answered with, 400 to 699; the answer says in Retry-After when there is room again. Default: no
-	// answer. A source that is banned gets none.
+	// The status that a request over the limit is answered with, 400 to 699; the answer says in
+	// Retry-After when there is room again. Default: no answer. A source that is banned gets none.
 	Respond int `json:"respond,omitempty"`
 
 	id      zoneID

@@ -13,7 +13,8 @@ import (
 
 var limitedTotal = metrics.Counters("rate_limited_total", "Requests over a rate limit, by zone.", "zone")
 
-// limitedLog tells of each source once, and of no more than one a second: whoever forges their packets' sources must not be able to fill a disk.
+// limitedLog logs no more than one source a second: whoever forges their packets' sources must not
+// be able to fill a disk.
 type limitedLog struct {
 	logger    *zap.Logger
 	exceeding ratelog.Gate

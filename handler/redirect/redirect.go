@@ -16,10 +16,12 @@ func init() {
 	caddy.RegisterModule(&Redirect{})
 }
 
-// Redirect answers a request with 302 Moved Temporarily and the URIs to try instead (RFC 3261 §8.3), unless it has been answered. ACK and CANCEL go
-// on to the next handler: nothing answers the one, and the other follows its request.
+// Redirect answers a request with 302 Moved Temporarily and the URIs to try instead (RFC 3261
+// §8.3), unless it has been answered. ACK and CANCEL go on to the next handler: nothing answers the
+// one, and the other follows its request.
 type Redirect struct {
-	// The URIs, the preferred one first. They may have placeholders; what these bring into a user part is escaped.
+	// The URIs, the preferred one first. They may have placeholders; what these bring into a user
+	// part is escaped.
 	To []string `json:"to,omitempty"`
 }
 
@@ -65,7 +67,8 @@ func (h *Redirect) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 	return w.WriteResponse(res)
 }
 
-// contact returns the i-th of n contacts. Those of a list have falling q values, so that clients keep the order (RFC 3261 §20.10).
+// contact returns the i-th of n contacts. Those of a list have falling q values, so that clients
+// keep the order (RFC 3261 §20.10).
 func contact(u wire.URI, i, n int) string {
 	if n == 1 {
 		return fmt.Sprintf("<%s>", u.Raw)

@@ -35,7 +35,8 @@ func full(err error) prometheus.Counter {
 	return nil
 }
 
-// owner returns who registers somebody else's address-of-record: what one has at his own is limited by MaxContacts.
+// owner returns who registers somebody else's address-of-record: what one has at his own is limited
+// by MaxContacts.
 func owner(r *module.Request, aor []byte) []byte {
 	user := r.AuthUser()
 	if user == "" || user == string(aor) {

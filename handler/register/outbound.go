@@ -11,9 +11,11 @@ import (
 // outboundTag is the option tag of RFC 5626.
 const outboundTag = "outbound"
 
-// flows tells whether a Contact with a reg-id stands for the flow that the REGISTER came over, and not for its URI (RFC 5626 §6). Behind
-// another proxy it does when that keeps the flow, which ob in its Path says. Straight from the phone it does on a connection: a flow over
-// UDP would have to be kept open with STUN, which is not spoken here, so there a reg-id is ignored, as by any registrar that knows none.
+// flows reports whether a Contact with a reg-id stands for the flow that the REGISTER came over,
+// and not for its URI (RFC 5626 §6). Behind another proxy it does when that keeps the flow, which
+// ob in its Path says. Straight from the phone it does on a connection: a flow over UDP would have
+// to be kept open with STUN, which is not spoken here, so there a reg-id is ignored, as by any
+// registrar that knows none.
 func (h *Register) flows(m *wire.Message, f transport.Flow) bool {
 	if direct(m) {
 		return f.Network.Reliable()
@@ -33,7 +35,7 @@ func (h *Register) flows(m *wire.Message, f transport.Flow) bool {
 	return false
 }
 
-// direct tells whether the request came without a proxy between.
+// direct reports whether the request came without a proxy between.
 func direct(m *wire.Message) bool {
 	v := m.Values(wire.Via)
 	n := 0
@@ -52,7 +54,8 @@ func supports(m *wire.Message, tag string) bool {
 	return false
 }
 
-// instance returns a +sip.instance as it is compared and written: with the quotes, which some phones leave away. It is nil when there is none.
+// instance returns a +sip.instance as it is compared and written: with the quotes, which some
+// phones leave away. It is nil when there is none.
 func instance(value []byte) []byte {
 	if n := len(value); n > 2 && value[0] == '"' && value[n-1] == '"' {
 		return value

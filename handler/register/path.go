@@ -30,8 +30,9 @@ func (h *Register) provisionPath(server *module.Server) error {
 	return nil
 }
 
-// path returns the values of Path, separated by commas. It is nil when the sender is none of those whose Path is followed: the
-// request is then served as by a registrar that doesn't know RFC 3327, and calls go back to where it came from.
+// path returns the values of Path, separated by commas. It is nil when the sender is none of those
+// whose Path is followed: the request is then served as by a registrar that doesn't know RFC 3327,
+// and calls go back to where it came from.
 func (h *Register) path(m *wire.Message, f transport.Flow) (all []byte, err error) {
 	if !m.Has(wire.Path) || !h.edges.Contains(f.Remote.Addr()) {
 		return nil, nil

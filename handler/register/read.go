@@ -31,7 +31,8 @@ func (s *scratch) release() {
 	scratches.Put(s)
 }
 
-// How many bytes what is kept of a request may have: address-of-record, Contact URI, instance, Path and Call-ID each, and the User-Agent, which is cut.
+// How many bytes what is kept of a request may have: address-of-record, Contact URI, instance, Path
+// and Call-ID each, and the User-Agent, which is cut.
 const (
 	maxText  = location.MaxText
 	maxAgent = 256
@@ -44,7 +45,8 @@ func tooLong(what string) error {
 	return module.HandlerError{Status: 400, Reason: what + " Too Long", Err: fmt.Errorf("%d bytes are possible", maxText)}
 }
 
-// read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7). Its Contacts are appended to contacts.
+// read reads what the request asks for (RFC 3261 §10.3 steps 6 and 7). Its Contacts are appended to
+// contacts.
 func (h *Register) read(u *location.Update, r *module.Request, contacts []location.ContactUpdate) error {
 	m := r.Message()
 	if u.CallID = m.Header(wire.CallID); len(u.CallID) > maxText {
@@ -86,7 +88,7 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	return nil
 }
 
-// setFlows applies RFC 5626 §6 to the Contacts, and tells whether one of them is for a flow.
+// setFlows applies RFC 5626 §6 to the Contacts, and reports whether one of them is for a flow.
 func (h *Register) setFlows(u *location.Update, m *wire.Message) (used bool, err error) {
 	counts := h.flows(m, u.Flow)
 	set := 0
@@ -109,7 +111,8 @@ func (h *Register) setFlows(u *location.Update, m *wire.Message) (used bool, err
 	return used, nil
 }
 
-// contact reads one Contact. Its expires parameter goes before the header field, and that before the default (RFC 3261 §10.2.1.1).
+// contact reads one Contact. Its expires parameter goes before the header field, and that before
+// the default (RFC 3261 §10.2.1.1).
 func (h *Register) contact(value []byte, expires uint32, given bool) (c location.ContactUpdate, err error) {
 	a, err := wire.ParseNameAddr(value)
 	if err != nil {
@@ -166,7 +169,8 @@ func parseQ(b []byte) uint16 {
 	return q
 }
 
-// unsupported returns the option tags in Require that the registrar doesn't know, or not for this request (step 2).
+// unsupported returns the option tags in Require that the registrar doesn't know, or not for this
+// request (step 2).
 func (h *Register) unsupported(m *wire.Message, f transport.Flow) (tags []byte) {
 	path, outbound := h.edges.Contains(f.Remote.Addr()), h.flows(m, f)
 	for v := m.Values(wire.Require); v.Next(); {

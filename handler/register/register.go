@@ -33,28 +33,33 @@ const (
 // maxExpires keeps seconds in 32 bits.
 const maxExpires = caddy.Duration(1<<31-1) * caddy.Duration(time.Second)
 
-// Register is the registrar (RFC 3261 §10.3): it answers REGISTER requests for the domains that are served, and then lets the next
-// handler have them, so that later ones can act on a registration. Other requests, and those for other domains, it leaves alone.
+// Register is the registrar (RFC 3261 §10.3): it answers REGISTER requests for the domains that are
+// served, and then lets the next handler have them, so that later ones can act on a registration.
+// Other requests, and those for other domains, it leaves alone.
 type Register struct {
-	// The shortest time a phone may register for; a shorter one is refused with 423, which tells the phone this one.
-	// Default: 60 seconds.
+	// The shortest time a phone may register for; a shorter one is refused with 423, which tells
+	// the phone this one. Default: 60 seconds.
 	MinExpires caddy.Duration `json:"min_expires,omitempty"`
 
 	// How long a registration lasts when the phone doesn't say. Default: 600 seconds.
 	DefaultExpires caddy.Duration `json:"default_expires,omitempty"`
 
-	// The longest time a phone may register for; a longer one is cut to this. Default: 7200 seconds.
+	// The longest time a phone may register for; a longer one is cut to this. Default: 7200
+	// seconds.
 	MaxExpires caddy.Duration `json:"max_expires,omitempty"`
 
-	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused with 503. Default: 10.
+	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused
+	// with 503. Default: 10.
 	MaxContacts int `json:"max_contacts,omitempty"`
 
-	// Addresses and ranges in CIDR notation of the edge proxies whose Path is recorded and followed (RFC 3327): the REGISTER must come from one of
-	// them, and its first Path value must lead to one of them. Placeholders are replaced when the configuration is loaded. Default: the addresses
-	// that the server trusts.
+	// Addresses and ranges in CIDR notation of the edge proxies whose Path is recorded and followed
+	// (RFC 3327): the REGISTER must come from one of them, and its first Path value must lead to
+	// one of them. Placeholders are replaced when the configuration is loaded. Default: the
+	// addresses that the server trusts.
 	PathFrom []string `json:"path_from,omitempty"`
 
-	// Whether no Path is followed, whoever the server trusts. To a request that requires it the answer is 420.
+	// Whether no Path is followed, whoever the server trusts. To a request that requires it the
+	// answer is 420.
 	PathOff bool `json:"path_off,omitempty"`
 
 	app   *module.App
@@ -125,7 +130,8 @@ func (h *Register) ServeSIP(w module.ResponseWriter, r *module.Request, next mod
 	return next(w, r)
 }
 
-// register does steps 2 to 8 of RFC 3261 §10.3. Steps 3 and 4, who the user is and whether he may, are for the handlers before this one.
+// register does steps 2 to 8 of RFC 3261 §10.3. Steps 3 and 4, who the user is and whether he may,
+// are for the handlers before this one.
 func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	m := r.Message()
 	if m.Has(wire.Require) {
@@ -163,7 +169,8 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	}
 	if reason := full(err); reason != nil {
 		reason.Inc()
-		// Not 403: phones take that for a wrong password and give up. They shall not all be back at the same time.
+		// Not 403: phones take that for a wrong password and give up. They shall not all be back at
+		// the same time.
 		return refuse(w, 503, "Too Many Registrations", "Retry-After", strconv.Itoa(60+rand.IntN(60)))
 	}
 	switch {
@@ -192,8 +199,8 @@ func refuse(w module.ResponseWriter, status int, reason, name, value string) err
 	return w.WriteResponse(res)
 }
 
-// limit brings the times into what is allowed; it returns false when one is too short (step 7). A time of an hour or more is none that may be
-// refused for that.
+// limit brings the times into what is allowed; it returns false when one is too short (step 7). A
+// time of an hour or more is none that may be refused for that.
 func (h *Register) limit(contacts []location.ContactUpdate) bool {
 	for i := range contacts {
 		c := &contacts[i]
@@ -208,8 +215,10 @@ func (h *Register) limit(contacts []location.ContactUpdate) bool {
 // unprovenRoom is how many bytes of contacts a UDP source gets to read that may be forged.
 const unprovenRoom = 1 << 10
 
-// room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a short query from a forged source, for a user whose
-// contacts are many and long, would send somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as that.
+// room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a
+// short query from a forged source, for a user whose contacts are many and long, would send
+// somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as
+// that.
 func (h *Register) room(r *module.Request) int {
 	if h.in.Engine.Validated(inside.RequestOf(r).Flow) {
 		return math.MaxInt
@@ -217,8 +226,8 @@ func (h *Register) room(r *module.Request) int {
 	return max(unprovenRoom, len(r.Message().Raw))
 }
 
-// header appends what the answer tells: all bindings for which there is room and how long they still last (step 8), and the Path that was recorded
-// (RFC 3327 §5.3).
+// header appends what the answer tells: all bindings for which there is room and how long they
+// still last (step 8), and the Path that was recorded (RFC 3327 §5.3).
 func (h *Register) header(dst []byte, path []byte, bindings []*location.Binding, room int) []byte {
 	for _, b := range bindings {
 		start := len(dst)

@@ -15,9 +15,11 @@ func init() {
 	caddy.RegisterModule(&Respond{})
 }
 
-// Respond answers a request, unless it has been answered. ACK, which nothing answers, goes on to the next handler.
+// Respond answers a request, unless it has been answered. ACK, which nothing answers, goes on to
+// the next handler.
 //
-// A provisional response is sent for INVITE only (RFC 4320 §4.1), and the request goes on to the next handler.
+// A provisional response is sent for INVITE only (RFC 4320 §4.1), and the request goes on to the
+// next handler.
 type Respond struct {
 	// The status, 100 to 699. It may have placeholders. Default: 200.
 	Status module.Status `json:"status,omitempty"`

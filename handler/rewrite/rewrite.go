@@ -16,9 +16,11 @@ func init() {
 	caddy.RegisterModule(&Rewrite{})
 }
 
-// Rewrite replaces the Request-URI, and lets the request go on. When what comes out is no SIP URI, the answer is 400.
+// Rewrite replaces the Request-URI, and lets the request go on. When what comes out is no SIP URI,
+// the answer is 400.
 type Rewrite struct {
-	// The new Request-URI. It may have placeholders; what these bring into the user part is escaped.
+	// The new Request-URI. It may have placeholders; what these bring into the user part is
+	// escaped.
 	URI string `json:"uri"`
 }
 

@@ -15,8 +15,8 @@ func init() {
 	caddy.RegisterModule(&Vars{})
 }
 
-// Vars sets variables of a request: the keys are their names, and the values what they are set to, in which placeholders are replaced. They
-// are read as {sip.vars.<name>}, and by the matcher vars.
+// Vars sets variables of a request: the keys are their names, and the values what they are set to,
+// in which placeholders are replaced. They are read as {sip.vars.<name>}, and by the matcher vars.
 type Vars map[string]any
 
 // CaddyModule returns the Caddy module information.

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// interval is how often a file is looked at. That is one system call; and unlike a notification it works for files on other machines, and for links
-	// that change, as in containers.
+	// interval is how often a file is looked at. That is one system call; and unlike a notification
+	// it works for files on other machines, and for links that change, as in containers.
 	interval = time.Second
 
-	// settle is for how long after its last change a file is read once more at each look: what is written within the same tick of the file system's
-	// clock does not show.
+	// settle is for how long after its last change a file is read once more at each look: what is
+	// written within the same tick of the file system's clock does not show.
 	settle = 2 * time.Second
 )
 
@@ -30,7 +30,8 @@ type File struct {
 	failed  string      // what was wrong the last time
 }
 
-// New returns a file whose content is given to take each time that it is another one. What take refuses is not content.
+// New returns a file whose content is given to take each time that it is another one. What take
+// refuses is not content.
 func New(path string, take func(content []byte) error) *File { return &File{path: path, take: take} }
 
 // Load reads the file.
@@ -56,7 +57,7 @@ func (f *File) Load() error {
 	return nil
 }
 
-// changed tells whether the file is to be read again.
+// changed reports whether the file is to be read again.
 func (f *File) changed() bool {
 	info, err := os.Stat(f.path)
 	if err != nil || f.seen == nil {
@@ -66,7 +67,7 @@ func (f *File) changed() bool {
 		f.read.Sub(info.ModTime()) < settle
 }
 
-// Look reads the file if it has changed. What is wrong is told once.
+// Look reads the file if it has changed. The same error is returned once.
 func (f *File) Look() error {
 	if !f.changed() {
 		return nil
@@ -83,7 +84,8 @@ func (f *File) Look() error {
 	return err
 }
 
-// Watch looks at files until stop is called, which returns when nothing is given to anybody any more. What is wrong is given to failed.
+// Watch looks at files until stop is called, which returns when nothing is given to anybody any
+// more. Each error is given to failed.
 func Watch(files []*File, failed func(path string, err error)) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
