@@ -30,9 +30,9 @@ func read(t *testing.T, file string) string {
 func documents(t *testing.T) []string {
 	t.Helper()
 	var files []string
-	for _, glob := range []string{"*.md", "docs/*.md", "handler/*/README.md"} {
+	for _, glob := range []string{"*.md", "docs/*.md", "handler/*/README.md", "module/*/README.md"} {
 		found, err := filepath.Glob(glob)
-		if err != nil || len(found) < 3 {
+		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: %v, %v", glob, found, err)
 		}
 		files = append(files, found...)
