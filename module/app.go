@@ -19,6 +19,7 @@ import (
 	"github.com/caddysip/caddysip/internal/follow"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/metrics"
+	"github.com/caddysip/caddysip/internal/workers"
 	"github.com/caddysip/caddysip/module/keyprofile"
 	_ "github.com/caddysip/caddysip/module/storage" // the default
 	"github.com/caddysip/caddysip/storage"
@@ -82,7 +83,7 @@ type App struct {
 	generation *engine.Generation
 	in         inside.App
 	owners     []*Server // whose address each of generation.Listen is
-	workers    *workers
+	workers    *workers.Pools
 	storage    certmagic.Storage
 	secret     []byte
 	members    []*follow.File // of profiles of keys
@@ -105,7 +106,7 @@ var engines = caddy.NewUsagePool()
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
-	a.workers = newWorkers(a.logger)
+	a.workers = workers.New(a.logger, a.guard)
 	a.storage = ctx.Storage()
 	a.generation = &engine.Generation{Dispatcher: (*dispatcher)(a), Logger: a.logger, Grace: engine.DefaultGrace}
 	switch {

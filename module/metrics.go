@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddysip/caddysip/internal/metrics"
+	"github.com/caddysip/caddysip/internal/workers"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -18,10 +19,7 @@ var (
 	lostEvents = metrics.Counter("lost_events_total",
 		"Events that the handlers of Caddy's events app were too slow for.")
 
-	refusedTotal = metrics.Counters("waiting_refused_total",
-		"Requests that were refused because too many were waiting already, by what for.", "pool")
-
-	collectors = []prometheus.Collector{requestsTotal, refusedTotal, lostEvents}
+	collectors = []prometheus.Collector{requestsTotal, workers.RefusedTotal, lostEvents}
 )
 
 // requestCounters are the counters of requestsTotal that have been used, so that a request costs

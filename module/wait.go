@@ -1,10 +1,20 @@
 package module
 
 import (
+	"runtime/debug"
+
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+)
+
+// The pools of Request.Go and Background. Each has goroutines of its own, so that what is slow in one
+// does not hold up another.
+const (
+	PoolAuthentication = "authentication" // asking an authentication provider
+	PoolHTTP           = "http"           // asking a web server
 )
 
 // waitingSize is about what a request takes that waits, beside its text.
@@ -54,8 +64,8 @@ func (r *Request) Go(w ResponseWriter, pool string, f func() error) {
 // when too much is waiting in the pool already, which is counted and logged.
 func (r *Request) Background(pool string, f func()) bool {
 	if release, ok := r.Hold(); ok {
-		p := r.server.app.workers.pool(pool)
-		if p.run(r.Payer(), func() { defer release(); f() }) {
+		p := r.server.app.workers.Pool(pool)
+		if p.Run(r.Payer(), func() { defer release(); f() }) {
 			return true
 		}
 		release()
@@ -73,14 +83,18 @@ func Busy() *Response {
 
 // guard calls f for whoever has a request wait for a callback: a panic ends that request alone.
 func (a *App) guard(f func()) {
-	defer func() { recovered(a.logger, recover()) }()
+	defer func() {
+		if v := recover(); v != nil {
+			engine.CountPanic()
+			a.logger.Error("panic while waiting for something slow",
+				zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
 	f()
 }
 
 // CountBusy counts, and logs now and then, that a request had to be refused because too much waits.
 func (r *Request) CountBusy(pool string) {
-	p := r.server.app.workers.pool(pool)
-	p.refused.Inc()
-	p.full.Log(p.logger, zap.WarnLevel, "too much is waiting for something slow", zap.String("pool", pool),
+	r.server.app.workers.Pool(pool).Refuse(
 		zap.String("user", r.AuthUser()), zap.Stringer("source", r.Source()))
 }

@@ -100,8 +100,8 @@ func (s *Set) Local(host []byte) bool {
 }
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
-// reports whether it is one of ours. All our addresses, and without configured domains all our names
-// too, stand for the primary domain, so that a phone is found however it names the server.
+// reports whether it is one of ours. All our addresses, and without configured domains all our
+// names too, stand for the primary domain, so that a phone is found however it names the server.
 func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	if u.Scheme != wire.TEL && !s.Local(u.Host) {
 		return dst, false

@@ -1,4 +1,4 @@
-package module
+package workers
 
 import (
 	"fmt"
@@ -10,11 +10,17 @@ import (
 	"go.uber.org/zap"
 )
 
+// guard recovers from a panic of f.
+func guard(f func()) {
+	defer func() { _ = recover() }()
+	f()
+}
+
 // TestPool has one user fill a pool. He gets his share and no more, and others run at once.
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorkers(zap.NewNop())
-		p := w.pool("test")
+		w := New(zap.NewNop(), guard)
+		p := w.Pool("test")
 		var mu sync.Mutex
 		running, ran := 0, make(map[string]int)
 		slow := func(who string) func() {
@@ -35,7 +41,7 @@ func TestPool(t *testing.T) {
 			f()
 		}
 		n := 0
-		for p.run("greedy", slow("greedy")) {
+		for p.Run("greedy", slow("greedy")) {
 			n++
 			synctest.Wait()
 		}
@@ -44,7 +50,7 @@ func TestPool(t *testing.T) {
 				t.Errorf("one user has %d in the pool, and %d running", n, running)
 			}
 		})
-		if !p.run("other", slow("other")) || !w.pool("another").run("greedy", slow("elsewhere")) {
+		if !p.Run("other", slow("other")) || !w.Pool("another").Run("greedy", slow("elsewhere")) {
 			t.Error("others are refused")
 		}
 		time.Sleep(time.Second)
@@ -66,11 +72,11 @@ func TestPool(t *testing.T) {
 // had one.
 func TestPoolTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newWorkers(zap.NewNop()).pool("test")
+		p := New(zap.NewNop(), guard).Pool("test")
 		var mu sync.Mutex
 		var order []string
 		add := func(who string, d time.Duration) {
-			if !p.run(who, func() {
+			if !p.Run(who, func() {
 				mu.Lock()
 				order = append(order, who)
 				mu.Unlock()
@@ -91,7 +97,7 @@ func TestPoolTurns(t *testing.T) {
 		}
 		add("b", 1000*time.Second)
 		add("c", 1000*time.Second)
-		p.run("d", func() { panic("one of them") })
+		p.Run("d", func() { panic("one of them") })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		mu.Lock()

@@ -1,0 +1,150 @@
+// Package workers runs what may block on goroutines of a bounded number. Users share a pool fairly:
+// each has a part of it, and of those who wait each has a turn after the other.
+package workers
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/metrics"
+	"github.com/caddysip/caddysip/internal/quota"
+	"github.com/caddysip/caddysip/internal/ratelog"
+)
+
+// RefusedTotal counts what Pool.Refuse is called for.
+var RefusedTotal = metrics.Counters("waiting_refused_total",
+	"Requests that were refused because too many were waiting already, by what for.", "pool")
+
+// What one pool holds. A user, or a source, has a share of both.
+const (
+	maxWorkers, userWorkers = 256, 32    // that run
+	maxQueued, userQueued   = 16384, 512 // that wait until one is free
+)
+
+// Pools are pools by name. Each has goroutines of its own, so that what is slow in one does not
+// hold up another.
+type Pools struct {
+	logger *zap.Logger
+	guard  func(f func())
+	mu     sync.Mutex
+	pools  map[string]*Pool
+}
+
+// New returns pools that run everything through guard, which calls f and recovers from its panic.
+func New(logger *zap.Logger, guard func(f func())) *Pools {
+	return &Pools{logger: logger, guard: guard, pools: make(map[string]*Pool)}
+}
+
+// Pool returns the pool of a name, and makes it when it is asked for first.
+func (ps *Pools) Pool(name string) *Pool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.pools[name]
+	if p == nil {
+		p = &Pool{
+			name:    name,
+			logger:  ps.logger,
+			guard:   ps.guard,
+			refused: RefusedTotal.WithLabelValues(name),
+			queued:  quota.New(maxQueued, userQueued),
+			users:   make(map[string]*user),
+		}
+		ps.pools[name] = p
+	}
+	return p
+}
+
+// Pool runs what may block. What waits until there is a goroutine for it is a callback.
+type Pool struct {
+	name    string
+	logger  *zap.Logger
+	guard   func(f func())
+	full    ratelog.Gate
+	refused prometheus.Counter
+	queued  *quota.Quota
+
+	mu      sync.Mutex
+	running int
+	users   map[string]*user // who has something in the pool
+	turns   []*user          // with something that may run
+}
+
+type user struct {
+	name    string
+	running int
+	waiting []func()
+	turn    bool // it is in turns
+}
+
+// Run runs f on another goroutine, now or later, on the account of a user; an empty name has no
+// share and so no limit of its own. It returns false, and does nothing, when too much is waiting
+// already.
+func (p *Pool) Run(who string, f func()) bool {
+	if !p.queued.Take(who) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.users[who]
+	if u == nil {
+		u = &user{name: who}
+		p.users[who] = u
+	}
+	u.waiting = append(u.waiting, f)
+	p.giveTurn(u)
+	if p.running < maxWorkers && len(p.turns) > 0 {
+		p.running++
+		go p.work(p.next())
+	}
+	return true
+}
+
+// Refuse counts, and logs now and then, that something was refused because Run returned false.
+func (p *Pool) Refuse(fields ...zap.Field) {
+	p.refused.Inc()
+	p.full.Log(p.logger, zap.WarnLevel, "too much is waiting for something slow",
+		append([]zap.Field{zap.String("pool", p.name)}, fields...)...)
+}
+
+// giveTurn puts a user who has something that may run at the end of the turns.
+func (p *Pool) giveTurn(u *user) {
+	if !u.turn && len(u.waiting) > 0 && (u.running < userWorkers || u.name == "") {
+		u.turn = true
+		p.turns = append(p.turns, u)
+	}
+}
+
+// next takes what is to run next. There is something.
+func (p *Pool) next() (*user, func()) {
+	u := p.turns[0]
+	f := u.waiting[0]
+	p.turns[0], u.waiting[0] = nil, nil
+	p.turns, u.waiting = p.turns[1:], u.waiting[1:]
+	u.turn = false
+	u.running++
+	p.giveTurn(u)
+	p.queued.Give(u.name)
+	return u, f
+}
+
+// work runs one thing after the other until nothing waits.
+func (p *Pool) work(u *user, f func()) {
+	for {
+		p.guard(f)
+		p.mu.Lock()
+		u.running--
+		p.giveTurn(u)
+		if u.running == 0 && len(u.waiting) == 0 {
+			delete(p.users, u.name)
+		}
+		if len(p.turns) == 0 {
+			p.running--
+			p.mu.Unlock()
+			return
+		}
+		u, f = p.next()
+		p.mu.Unlock()
+	}
+}
