@@ -28,6 +28,7 @@ var controlRequests = []struct {
 	{"NOTIFY", []string{"Event: resync"}, ""},
 	{"NOTIFY", []string{"Event: ua-profile", "Content-Type: application/url"}, "http://x"},
 	{"BENOTIFY", []string{"Event: check-sync"}, ""},
+	{"BENOTIFY", []string{"Event: anything"}, ""},
 	{"Notify", []string{"Event: check-sync"}, ""},
 	{"NOTIFY", []string{"Event: dialog", "c: application/x-buttons"}, "k=1"},
 	{"NOTIFY", []string{"Event: x", "Content-Type: message/sip"}, "Content-Type: application/x-buttons{crlf}{crlf}k=1"},
