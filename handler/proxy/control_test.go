@@ -28,7 +28,6 @@ var controlRequests = []struct {
 	{"NOTIFY", []string{"Event: resync"}, ""},
 	{"NOTIFY", []string{"Event: ua-profile", "Content-Type: application/url"}, "http://x"},
 	{"BENOTIFY", []string{"Event: check-sync"}, ""},
-	{"BENOTIFY", []string{"Event: anything"}, ""},
 	{"Notify", []string{"Event: check-sync"}, ""},
 	{"NOTIFY", []string{"Event: dialog", "c: application/x-buttons"}, "k=1"},
 	{"NOTIFY", []string{"Event: x", "Content-Type: message/sip"}, "Content-Type: application/x-buttons{crlf}{crlf}k=1"},
@@ -107,6 +106,11 @@ func TestControl(t *testing.T) {
 				}
 			}
 		}
+	}
+	// What is no state of theirs may be told only within a call.
+	for _, method := range []string{"NOTIFY", "BENOTIFY"} {
+		alice.request(method, s.URI("bob"), "X-User: alice", "Event: anything")
+		alice.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 	}
 	bob.Nothing()
 	for _, test := range controlRequests {

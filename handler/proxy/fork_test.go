@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // house starts a server and registers phones of bob, one for each q.
@@ -251,4 +252,19 @@ func TestInstance(t *testing.T) {
 	second.Answer(invite, "486 Busy Here", "t")
 	alice.Expect("SIP/2.0 486")
 	first.Nothing()
+}
+
+// TestInstanceFlowFailed rings a phone by its other flow when the latest has gone.
+func TestInstanceFlowFailed(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, first, second := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob"), newPhone(t, s, s.TCP(), "bob")
+	for i, p := range []*phone{first, second} {
+		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
+	}
+	latest := inside.AppOf(s.App()).Location().Lookup([]byte("bob@localhost"), nil)[0]
+	second.Close()
+	<-latest.Flow().Conn.Done()
+	alice.invite(s.URI("bob"))
+	first.Answer(first.Expect("INVITE"), "200 OK", "t")
+	alice.Expect("SIP/2.0 200")
 }
