@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/inside"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // house starts a server and registers phones of bob, one for each q.
@@ -267,4 +268,43 @@ func TestInstanceFlowFailed(t *testing.T) {
 	alice.invite(s.URI("bob"))
 	first.Answer(first.Expect("INVITE"), "200 OK", "t")
 	alice.Expect("SIP/2.0 200")
+}
+
+// TestRank gives the caller the response that helps him most (RFC 3261 §16.7 step 6).
+func TestRank(t *testing.T) {
+	for _, test := range []struct{ first, second, want string }{
+		{"486", "401", "401"}, {"486", "407", "407"}, {"404", "484", "484"}, {"404", "486", "404"}, {"480", "302", "302"},
+		{"500", "404", "404"}, {"408", "404", "404"}, {"500", "408", "408"}, {"404", "603", "603"}, {"500", "501", "500"},
+	} {
+		var b best
+		for _, text := range []string{test.first, test.second} {
+			m := new(wire.Message)
+			if err := m.Parse([]byte("SIP/2.0 " + text + " X\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=a\r\nTo: <sip:b@x>;tag=b\r\n" +
+				"Call-ID: c\r\nCSeq: 1 INVITE\r\n\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			b.consider(m, m.Status, "")
+		}
+		if got := fmt.Sprint(b.response().Status); got != test.want {
+			t.Errorf("of %s and %s the caller gets %s, want %s", test.first, test.second, got, test.want)
+		}
+	}
+}
+
+// TestNoRecordRouteWithinCall has no Record-Route in a request within a call: its route is made already.
+func TestNoRecordRouteWithinCall(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
+	alice.invite(s.URI("bob"))
+	invite := bob.Expect("INVITE")
+	has(t, invite, "\r\nRecord-Route: ")
+	bob.pickUp(invite)
+	ok := alice.Expect("SIP/2.0 200")
+	alice.Ignore(ok)
+	alice.caller(ok).send("INVITE")
+	alice.Expect("SIP/2.0 100")
+	again := bob.Expect("INVITE")
+	none(t, again, "\r\nRecord-Route: ")
+	bob.Answer(again, "488 Not Acceptable Here", "")
+	alice.Expect("SIP/2.0 488")
 }

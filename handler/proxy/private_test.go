@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"testing"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
 // TestPrivate has an authenticated user name places inside the operator's network, in every way
@@ -125,4 +127,15 @@ func TestPrivateConfigured(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOwnAddress has an authenticated user name the server's own address, where something else may
+// listen that lets the server in.
+func TestOwnAddress(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, fmt.Sprintf("{\n\tadmin off\n\tsip {\n\t\tdomain example.com 192.0.2.99\n\t\t%s {\n"+
+		"test_trust\nproxy\n\t\t}\n\t}\n}\n", addr))
+	alice := udp(t, s, "alice")
+	alice.request("MESSAGE", "sip:x@192.0.2.99:9", "X-User: alice")
+	alice.Expect("SIP/2.0 403 Private Address Not Allowed\r\n")
 }

@@ -104,6 +104,22 @@ func TestRespond(t *testing.T) {
 	}
 }
 
+// TestRetryAfter tells nobody to come again at once: what is left of a second is one.
+func TestRetryAfter(t *testing.T) {
+	s := start(t, "@others not from_user probe\nrate_limit @others {\nevents 1\nwindow 1s\nrespond 503\n}\nrespond 404")
+	p := s.UDP()
+	for range 100 {
+		s.send(p, "MESSAGE", "alice")
+		if m := p.Receive(); !strings.HasPrefix(m.Text, "SIP/2.0 404") {
+			if m.Line() != "SIP/2.0 503 Service Unavailable" || m.Header("Retry-After") != "1" {
+				t.Errorf("got\n%s", m.Text)
+			}
+			return
+		}
+	}
+	t.Error("nothing is refused")
+}
+
 func TestKey(t *testing.T) {
 	s := start(t, "@others not from_user probe\nrate_limit @others {\nkey {sip.from.user}\nevents 1\nwindow 1h\n}\nrespond 200")
 	p := s.UDP()

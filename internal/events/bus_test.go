@@ -85,6 +85,21 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestSkipNothing has a reader that is not behind, but of a process whose clock was ahead: nothing that it
+// could have read is lost.
+func TestSkipNothing(t *testing.T) {
+	b := New(nil)
+	defer b.Close()
+	s := b.Subscribe(b.Last() + 1000)
+	defer s.Close()
+	if !s.Behind() {
+		t.Error("it is told to wait for events that are not to come")
+	}
+	if lost := s.Skip(); lost != 0 || s.Behind() {
+		t.Errorf("%d events are lost", lost)
+	}
+}
+
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(nil)
