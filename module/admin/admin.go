@@ -103,8 +103,6 @@ func badRequest(format string, args ...any) error {
 
 func (e *statusError) Error() string { return e.err.Error() }
 
-func (e *statusError) Unwrap() error { return e.err }
-
 // statusOf returns the status that an error is answered with.
 func statusOf(err error) int {
 	var e *statusError

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -34,5 +36,15 @@ func TestOpenAPI(t *testing.T) {
 	}
 	if served != len(doc.Paths) {
 		t.Errorf("%d paths are described, %d are served", len(doc.Paths), served)
+	}
+}
+
+// TestUnexpectedError answers with an error that has no status.
+func TestUnexpectedError(t *testing.T) {
+	w := httptest.NewRecorder()
+	writeError(w, errors.New("the disk <is> full"))
+	want := `{"error":"the disk \u003cis\u003e full"}` + "\n"
+	if w.Code != 500 || w.Body.String() != want {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
