@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -197,5 +199,57 @@ func TestTimeoutsChange(t *testing.T) {
 			t.Errorf("closed after %v", took)
 		}
 		m.Close()
+	})
+}
+
+// TestCloseFrom closes the connections that come from a network, and no others: neither those from
+// elsewhere nor those that were made to it.
+func TestCloseFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(funcs{}, Options{})
+		defer m.Close()
+		l := &Listener{m: m}
+		open := func(remote string, l *Listener) *Conn {
+			t.Helper()
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { theirs.Close() })
+			c, err := m.adopt(ours, Flow{Network: TCP, Remote: netip.MustParseAddrPort(remote), Listener: l}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		conns := map[string]*Conn{}
+		for _, remote := range []string{"192.0.2.1:1000", "192.0.2.1:1001", "192.0.2.2:1000", "198.51.100.1:1000", "[2001:db8::1]:1000",
+			"[2001:db8::2]:1000", "[2001:db8:0:1::1]:1000"} {
+			conns[remote] = open(remote, l)
+		}
+		conns["dialed"] = open("192.0.2.1:5060", nil)
+		for _, test := range []struct{ prefix, closes string }{
+			{"192.0.2.1/32", "192.0.2.1:1000 192.0.2.1:1001"},
+			{"203.0.113.1/32", ""},
+			{"192.0.2.0/24", "192.0.2.2:1000"},
+			{"2001:db8::/64", "[2001:db8::1]:1000 [2001:db8::2]:1000"},
+			{"2001:db8::/32", "[2001:db8:0:1::1]:1000"},
+		} {
+			m.CloseFrom(netip.MustParsePrefix(test.prefix))
+			synctest.Wait()
+			var closed []string
+			for remote, c := range conns {
+				select {
+				case <-c.Done():
+					closed = append(closed, remote)
+					delete(conns, remote)
+				default:
+				}
+			}
+			slices.Sort(closed)
+			if got := strings.Join(closed, " "); got != test.closes {
+				t.Errorf("%s closes %q, want %q", test.prefix, got, test.closes)
+			}
+		}
+		if len(conns) != 2 {
+			t.Errorf("%d connections are left", len(conns))
+		}
 	})
 }
