@@ -1,5 +1,3 @@
-// Package digest is the server's side of Digest authentication (RFC 7616) as SIP has it (RFC 3261 §22, RFC 8760): it reads credentials, checks
-// them, composes challenges, and sees to it that nothing that was used is good once more.
 package digest
 
 import (
@@ -13,7 +11,8 @@ import (
 // Algorithm is a hash algorithm of Digest authentication.
 type Algorithm uint8
 
-// The algorithms of RFC 8760 §2.1, from the weakest to the strongest. Other is any that is not known, those ending in -sess among them.
+// The algorithms of RFC 8760 §2.1, from the weakest to the strongest. Other is any other one, those
+// that end in -sess among them. NumAlgorithms is for arrays.
 const (
 	Other Algorithm = iota
 	MD5
@@ -24,10 +23,10 @@ const (
 
 var names = [NumAlgorithms]string{"", "MD5", "SHA-512-256", "SHA-256"}
 
-// String returns the name as it stands in a header field; empty for Other.
+// String returns the name as it is written in a header field. It is empty for Other.
 func (a Algorithm) String() string { return names[a] }
 
-// ParseAlgorithm returns the algorithm of a name in any case, Other when there is none.
+// ParseAlgorithm returns the algorithm with that name, in any case, or Other.
 func ParseAlgorithm[T ~string | ~[]byte](name T) Algorithm {
 	for a := MD5; a < NumAlgorithms; a++ {
 		if len(name) == len(names[a]) && strings.EqualFold(string(name), names[a]) {
@@ -37,7 +36,7 @@ func ParseAlgorithm[T ~string | ~[]byte](name T) Algorithm {
 	return Other
 }
 
-// Size returns the length of a hash in bytes; written in hexadecimal it is twice as long.
+// Size returns the length of a hash in bytes. In hexadecimal it is twice as long.
 func (a Algorithm) Size() int {
 	switch a {
 	case Other:
@@ -51,7 +50,7 @@ func (a Algorithm) Size() int {
 // maxSize is the largest Size.
 const maxSize = sha256.Size
 
-// sum puts the hash of data into dst and returns it.
+// sum writes the hash of data to dst and returns it.
 func (a Algorithm) sum(dst *[maxSize]byte, data []byte) []byte {
 	switch a {
 	case MD5:
@@ -67,13 +66,15 @@ func (a Algorithm) sum(dst *[maxSize]byte, data []byte) []byte {
 	return dst[:]
 }
 
-// HA1 returns what has to be known of a user in place of the password (RFC 7616 §3.4.2), in hexadecimal.
+// HA1 returns, in hexadecimal, the hash that is kept of a user in place of the password (RFC 7616
+// §3.4.2).
 func HA1(a Algorithm, user, realm, password string) string {
 	var room [maxSize]byte
 	return hex.EncodeToString(a.sum(&room, []byte(user+":"+realm+":"+password)))
 }
 
-// ValidHA1 tells whether text can be an HA1 of the algorithm: so many hexadecimal digits.
+// ValidHA1 reports whether text can be an HA1 of the algorithm: hexadecimal, and of the right
+// length.
 func ValidHA1(a Algorithm, text string) bool {
 	_, err := hex.DecodeString(text)
 	return err == nil && a != Other && len(text) == 2*a.Size()

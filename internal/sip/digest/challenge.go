@@ -1,6 +1,8 @@
 package digest
 
-// AppendChallenge appends the value of a WWW-Authenticate or Proxy-Authenticate header field. realm must have neither quotes nor backslashes.
+// AppendChallenge appends the value of a WWW-Authenticate or Proxy-Authenticate header field (RFC
+// 7616 §3.3). realm must pass CheckRealm. With stale, the client may use the password it has
+// already with the new nonce.
 func AppendChallenge(dst, realm, nonce []byte, a Algorithm, stale bool) []byte {
 	dst = append(append(dst, `Digest realm="`...), realm...)
 	dst = append(append(dst, `", nonce="`...), nonce...)

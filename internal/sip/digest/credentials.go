@@ -7,27 +7,27 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// What credentials may be at most, so that reading them costs little whatever they are.
+// Limits on credentials, so that reading them costs little whatever they are.
 const (
 	MaxLength = 4096 // bytes
 	MaxParams = 32
 )
 
-// Credentials is the value of an Authorization or Proxy-Authorization header field. It is a view of it: values with escapes are the only ones that
-// are copied.
+// Credentials is a view of the value of an Authorization or Proxy-Authorization header field (RFC
+// 7616 §3.4). Only values with escapes are copied.
 type Credentials struct {
 	Username  []byte
 	Realm     []byte
 	Nonce     []byte
 	URI       []byte
-	Algorithm Algorithm // MD5 when the credentials don't say
-	NC        uint32    // the nonce count; 0: without qop, as before RFC 2617
+	Algorithm Algorithm // MD5 if the credentials name none
+	NC        uint32    // the nonce count; 0 without qop, as before RFC 2617
 
-	qop, nc, cnonce []byte // as they are written: they are hashed
+	qop, nc, cnonce []byte // as written, because they are hashed
 	response        [maxSize]byte
 }
 
-// Why credentials are refused. The texts have nothing of the credentials in them.
+// The errors of Parse. Their texts contain nothing of the credentials.
 var (
 	ErrScheme    = errors.New("the scheme is not Digest")
 	ErrSyntax    = errors.New("the credentials are no list of parameters")
@@ -41,7 +41,7 @@ var (
 	ErrUsername  = errors.New("the credentials have their username in a form that was not offered")
 )
 
-// The parameters that are looked at, as bits.
+// The parameters that are read, as bits.
 const (
 	username = 1 << iota
 	realm
@@ -58,7 +58,8 @@ const (
 	required = username | realm | nonce | uri | response
 )
 
-// RealmOf returns the realm that credentials are for, nil when they are of another scheme or cannot be read up to it.
+// RealmOf returns the realm that credentials are for, or nil if their scheme is not Digest or they
+// cannot be parsed up to the realm.
 func RealmOf(value []byte) []byte {
 	rest, ok := cutScheme(value)
 	for n := 0; ok && n < MaxParams; n++ {
@@ -70,7 +71,7 @@ func RealmOf(value []byte) []byte {
 	return nil
 }
 
-// cutScheme returns what follows the scheme, and whether that is Digest.
+// cutScheme returns what follows the scheme, and reports whether the scheme is Digest.
 func cutScheme(value []byte) ([]byte, bool) {
 	const scheme = "Digest"
 	if len(value) <= len(scheme) || !wire.EqualFold(value[:len(scheme)], scheme) || !blank(value[len(scheme)]) {
@@ -79,7 +80,7 @@ func cutScheme(value []byte) ([]byte, bool) {
 	return value[len(scheme):], true
 }
 
-// separators returns b without the commas and white space that it starts with.
+// separators returns b without leading commas and white space.
 func separators(b []byte) []byte {
 	for len(b) > 0 && (blank(b[0]) || b[0] == ',') {
 		b = b[1:]
@@ -87,7 +88,7 @@ func separators(b []byte) []byte {
 	return b
 }
 
-// Parse reads the value of one header field line.
+// Parse reads the value of one header field line. The error is one of those above.
 func (c *Credentials) Parse(value []byte) error {
 	*c = Credentials{Algorithm: MD5}
 	rest, ok := cutScheme(value)
@@ -113,7 +114,7 @@ func (c *Credentials) Parse(value []byte) error {
 		rest = after
 		bit := lookup(name)
 		if found&bit != 0 {
-			return ErrDuplicate // which of the two would a server further on believe?
+			return ErrDuplicate // another server might believe the other one
 		}
 		found |= bit
 		switch bit {
@@ -147,7 +148,8 @@ func (c *Credentials) Parse(value []byte) error {
 		return ErrMissing
 	}
 	if found&qop == 0 {
-		// RFC 3261 §22.4 item 8: a client that was offered qop must use it, but one of RFC 2543 doesn't know how, so it stays optional to receive.
+		// RFC 3261 §22.4 item 8: a client that was offered qop must use it, but one of RFC 2543
+		// cannot, so a server must accept credentials without it.
 		c.nc, c.cnonce = nil, nil
 	} else if err := c.count(found); err != nil {
 		return err
@@ -164,7 +166,7 @@ func (c *Credentials) Parse(value []byte) error {
 	return nil
 }
 
-// count reads the nonce count, and checks what belongs to it.
+// count reads the nonce count, and checks the parameters that belong to it.
 func (c *Credentials) count(found int) error {
 	if !wire.EqualFold(c.qop, "auth") {
 		return ErrQop
@@ -183,7 +185,8 @@ func (c *Credentials) count(found int) error {
 	return nil
 }
 
-// param reads one parameter: name, equal sign, and a token or quoted string, white space between them. What follows is the end or a comma.
+// param reads one parameter: a name, an equal sign, and a token or quoted string, with white space
+// between them. It reports whether the end or a comma follows.
 func param(b []byte) (name, value, rest []byte, ok bool) {
 	end := 0
 	for end < len(b) && b[end] != '=' && !blank(b[end]) {
@@ -208,7 +211,8 @@ func param(b []byte) (name, value, rest []byte, ok bool) {
 	return name, value, rest, end > 0 && (len(rest) == 0 || rest[0] == ',')
 }
 
-// quoted returns the length of the quoted string that b starts with, 0 when it has no end or a control character in it.
+// quoted returns the length of the quoted string that b starts with, or 0 if it is not closed or
+// has a control character.
 func quoted(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		switch c := b[i]; {
@@ -234,14 +238,15 @@ func skip(b []byte) []byte {
 	return b
 }
 
-// lookup returns the bit of a parameter, 0 of one that says nothing to us.
+// lookup returns the bit of a parameter, or 0 for one that is not read.
 func lookup(name []byte) int {
 	for _, p := range [...]struct {
 		name string
 		bit  int
 	}{
-		{"username", username}, {"realm", realm}, {"nonce", nonce}, {"uri", uri}, {"response", response}, {"algorithm", algorithm},
-		{"qop", qop}, {"nc", nc}, {"cnonce", cnonce}, {"userhash", userhash}, {"username*", usernameExt},
+		{"username", username}, {"realm", realm}, {"nonce", nonce}, {"uri", uri},
+		{"response", response}, {"algorithm", algorithm}, {"qop", qop}, {"nc", nc},
+		{"cnonce", cnonce}, {"userhash", userhash}, {"username*", usernameExt},
 	} {
 		if wire.EqualFold(name, p.name) {
 			return p.bit

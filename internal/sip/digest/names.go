@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// CheckUser refuses what cannot be a user's name: it stands before a colon when it is hashed and in files of users.
+// CheckUser returns an error if name cannot be the name of a user: it is written before a colon,
+// where it is hashed and in users files.
 func CheckUser(name string) error {
 	switch {
 	case name == "":
@@ -18,8 +19,8 @@ func CheckUser(name string) error {
 	return nil
 }
 
-// CheckRealm refuses what cannot be a realm. Quotes and backslashes would have to be escaped, and clients don't agree on whether the escapes are part of
-// what is hashed.
+// CheckRealm returns an error if realm cannot be a realm. Quotes and backslashes would have to be
+// escaped, and clients don't agree on whether the escapes are hashed.
 func CheckRealm(realm string) error {
 	if realm == "" || strings.ContainsFunc(realm, func(r rune) bool { return isControl(r) || r == '"' || r == '\\' }) {
 		return fmt.Errorf("realm %q: it must not be empty, and have no quotes, backslashes or control characters", realm)
@@ -29,10 +30,11 @@ func CheckRealm(realm string) error {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// shortPassword is what a password must have at least, in characters, not to be weak.
+// shortPassword is the length in characters below which a password is weak.
 const shortPassword = 6
 
-// Weak tells whether a password is among the first that anybody tries: the user's name, or very short.
+// Weak reports whether a password is among the first that anybody tries: the user's name, or very
+// short.
 func Weak(user, password string) bool {
 	return password == user || utf8.RuneCountInString(password) < shortPassword
 }

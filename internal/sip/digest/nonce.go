@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// A nonce is when it was made, in milliseconds, a random number, the port that it was sent to, and a signature over these, the IP address that it was
-// sent to, and the realm. So whoever brings it back has received what was sent there: that address is not forged.
+// A nonce is the time when it was made, in milliseconds, a random number, the port that it was sent
+// to, and a signature over these, the IP address that it was sent to, and the realm. Whoever brings
+// it back has received what was sent there, so that address is not forged.
 const (
 	timeSize  = 6
 	idSize    = 8
@@ -22,12 +23,14 @@ const (
 	macSize   = 11 // bytes; nobody guesses 88 bits over a network
 	nonceSize = timeSize + idSize + portSize + macSize
 
-	// NonceLength is the length of a nonce as it is written.
+	// NonceLength is the length of a nonce in characters.
 	NonceLength = nonceSize / 3 * 4
 )
 
-// Nonces makes nonces and takes them back. Making one costs no memory: it carries its signature. The key is the process's own, because what was used
-// is remembered by the process alone: a nonce of an earlier process, or of another server, is none of ours, and clients get a new one.
+// Nonces makes nonces, and checks those that come back. A nonce takes no memory until it has been
+// used, because it carries its own signature. The key is random for each process, because only the
+// process remembers what was used: a nonce of an earlier process, or of another server, is not
+// valid, and its client gets a new one. Nonces is safe for concurrent use.
 type Nonces struct {
 	key   [32]byte
 	start time.Time
@@ -35,7 +38,7 @@ type Nonces struct {
 	used  table
 }
 
-// NewNonces returns Nonces with a key of their own.
+// NewNonces returns Nonces with a new key.
 func NewNonces() *Nonces {
 	n := &Nonces{start: time.Now()}
 	rand.Read(n.key[:])
@@ -43,10 +46,10 @@ func NewNonces() *Nonces {
 	return n
 }
 
-// Shared returns the process's own Nonces, so that a reload of the configuration forgets nothing.
+// Shared returns the Nonces of the process, so that a reload of the configuration forgets nothing.
 var Shared = sync.OnceValue(NewNonces)
 
-// signer is what signing needs, in one piece.
+// signer is all that signing needs, in one allocation.
 type signer struct {
 	hash hash.Hash
 	text [nonceSize]byte
@@ -71,10 +74,11 @@ func (s *signer) sign(addr netip.Addr, realm []byte) []byte {
 	return s.hash.Sum(s.sum[:0])[:macSize]
 }
 
-// now returns the time since the start, in milliseconds. It is never 0, and no change of the machine's clock moves it.
+// now returns the time since the start in milliseconds. It is never 0, and changes of the system
+// clock do not affect it.
 func (n *Nonces) now() uint64 { return uint64(time.Since(n.start).Milliseconds()) + 1 }
 
-// Append appends a new nonce for a realm, which is going to be sent to an address.
+// Append appends a new nonce for a realm, which is about to be sent to an address.
 func (n *Nonces) Append(dst, realm []byte, to netip.AddrPort) []byte {
 	s := n.get()
 	defer n.pool.Put(s)
@@ -86,14 +90,15 @@ func (n *Nonces) Append(dst, realm []byte, to netip.AddrPort) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
-// Nonce is a nonce of ours that came back from the IP address that it was sent to.
+// Nonce is a nonce of ours that has come back from the IP address that it was sent to.
 type Nonce struct {
-	Port uint16 // that it was sent to
+	Port uint16 // the port that it was sent to
 
 	id, made uint64
 }
 
-// Read reads the nonce of credentials that came from an address. ok is false when we didn't send it there, for their realm.
+// Read checks the nonce of credentials that came from an address. ok is false if we didn't send it
+// there, for their realm.
 func (n *Nonces) Read(c *Credentials, from netip.AddrPort) (nonce Nonce, ok bool) {
 	if len(c.Nonce) != NonceLength {
 		return Nonce{}, false
@@ -113,23 +118,26 @@ func (n *Nonces) Read(c *Credentials, from netip.AddrPort) (nonce Nonce, ok bool
 	return nonce, true
 }
 
-// Use is what becomes of credentials whose response is right.
+// Use is the outcome of Nonces.Use for credentials whose response is right.
 type Use uint8
 
 const (
-	// Accepted: the nonce is good, and its count is new, or used by the same request, which came once more.
+	// Accepted: the nonce is good, and its count is new, or was used by the same request, which has
+	// been retransmitted.
 	Accepted Use = iota
 
-	// Stale: the nonce is too old, or nobody can tell any more what it was used for. The client is to take a new one, for which it need not ask its user
-	// (RFC 7616 §3.3).
+	// Stale: the nonce is too old, or it is not known any more what it was used for. The client
+	// gets a new one, and need not ask its user for the password again (RFC 7616 §3.3).
 	Stale
 
-	// Replayed: another request had the nonce with this count. A client that counts badly takes a new nonce as well.
+	// Replayed: another request has used the nonce with this count. A client that counts badly gets
+	// a new nonce as well.
 	Replayed
 )
 
-// Use marks a nonce as used with a count by a request, which is given by a hash of all of it and its source. It must be called only when the response
-// was found right, so that nobody without a password takes memory. lifetime is how long a nonce is good.
+// Use marks a nonce as used, with that count, by a request. request is a hash of the whole request
+// and its source. Call it only after Verify has returned true, so that nobody without a password
+// takes memory. lifetime is how long a nonce is good.
 func (n *Nonces) Use(nonce Nonce, count uint32, request uint64, lifetime time.Duration) Use {
 	now := n.now()
 	if now >= nonce.made+uint64(lifetime.Milliseconds()) {

@@ -2,19 +2,22 @@ package digest
 
 import "sync"
 
-// What is remembered of nonces: the table has a fixed size, about 6 MB, which is touched only as far as it is used. Where there is no room the nonce
-// that was made first goes, and with it every older one whose use cannot be told from no use any more: these count as stale.
+// The table of used nonces has a fixed size, about 6 MB, of which only the part in use is touched.
+// When a set is full, the nonce that was made first is dropped; older ones that are not in the set
+// then count as stale, because it is not known any more whether they were used.
 const (
 	tableSets = 1 << 13
 	tableWays = 8
 
-	// windowSize is by how much a count may be overtaken by others: requests over UDP arrive in any order.
+	// windowSize is by how much a count may be behind the highest one: requests over UDP arrive in
+	// any order.
 	windowSize = 64
 
-	// recentUses is of how many counts it is remembered which request had them.
+	// recentUses is the number of counts of which it is remembered which request used them.
 	recentUses = 4
 
-	// A request is sent again for 64*T1 at the longest (RFC 3261 §17.1), in milliseconds.
+	// retransmission is how long a request is retransmitted at most, in milliseconds: 64*T1 (RFC
+	// 3261 §17.1).
 	retransmission = 32_000
 )
 
@@ -25,23 +28,23 @@ type table struct {
 
 type set struct {
 	mu      sync.Mutex
-	horizon uint64 // when the last nonce was made that may have been forgotten
+	horizon uint64 // when the youngest nonce was made that may have been forgotten
 	windows [tableWays]window
 }
 
-// window is what is known of a nonce.
+// window is what is known of a nonce. It slides over the counts, as in IPsec.
 type window struct {
-	id, made uint64 // made is 0 where there is none
+	id, made uint64 // made is 0 in an unused window
 	seen     uint64 // bit i: count high-i was used
 	high     uint32
-	recent   [recentUses]use // by count
+	recent   [recentUses]use // by count modulo recentUses
 }
 
-// use says which request had a count.
+// use is the request that used a count.
 type use struct {
 	request uint64
 	count   uint32
-	at      uint32 // milliseconds, as many as fit
+	at      uint32 // milliseconds, the lower 32 bits
 }
 
 func (t *table) init() { t.sets = make([]set, tableSets) }
@@ -70,7 +73,7 @@ func (t *table) use(id, made uint64, count uint32, request, now uint64) Use {
 	return Replayed
 }
 
-// find returns what is known of a nonce, nil when that is nothing.
+// find returns what is known of a nonce, or nil.
 func (s *set) find(id, made uint64) *window {
 	for i := range s.windows {
 		if w := &s.windows[i]; w.id == id && w.made == made {
@@ -80,7 +83,7 @@ func (s *set) find(id, made uint64) *window {
 	return nil
 }
 
-// room returns a window for a nonce that is not known, nil when it may have been known before.
+// room returns a window for a nonce that is not known, or nil if it may have been known before.
 func (s *set) room(made uint64) *window {
 	oldest := &s.windows[0]
 	for i := range s.windows {
@@ -95,7 +98,8 @@ func (s *set) room(made uint64) *window {
 	return oldest
 }
 
-// mark tells whether a count is new, and marks it as used. One that is too far behind counts as used.
+// mark marks a count as used and reports whether it was new. One that is too far behind counts as
+// used.
 func (w *window) mark(count uint32) bool {
 	if count > w.high {
 		w.seen <<= min(count-w.high, windowSize)

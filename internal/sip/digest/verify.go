@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// scratch is what a check needs.
+// scratch is the memory that a check needs.
 type scratch struct {
 	text []byte // what is hashed
 	sum  [maxSize]byte
@@ -15,8 +15,9 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{text: make([]byte, 0, 512)} }}
 
-// Verify tells whether the credentials prove that their sender knows the password that ha1, in hexadecimal, was made of, for a request with that
-// method (RFC 7616 §3.4.1). It takes the same time whatever ha1 is. Of an algorithm that is not known no response is right.
+// Verify reports whether the response in the credentials is right for a request with that method
+// (RFC 7616 §3.4.1): whether its sender knows the password that ha1, in hexadecimal, was made of.
+// It takes the same time whatever ha1 is. With an unknown algorithm no response is right.
 func (c *Credentials) Verify(ha1 string, method []byte) bool {
 	if c.Algorithm == Other {
 		return false

@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// A token is good for a day at the longest. It is for less when the call ends before: that is
-// remembered here, by its number.
+// A token is valid for a day at most, or until the call ends: Calls remembers those that have
+// ended, by their number.
 const (
 	lifetime = 24 * time.Hour
 
-	callWays = 8 // slots that one number may be in, which are one cache line: a new one takes the place of the oldest
+	// callWays is the number of slots that a number may be in: one cache line. A new one replaces
+	// the oldest.
+	callWays = 8
 	callSets = 1 << 15
 
 	callTagBits = 40
@@ -30,8 +32,8 @@ type Calls struct {
 // NewCalls returns Calls that remember nothing yet.
 func NewCalls() *Calls { return &Calls{start: time.Now(), seed: maphash.MakeSeed()} }
 
-// Now returns the time for Token.Made: seconds since 1970. No change of the machine's clock moves
-// it while the process runs.
+// Now returns the time for Token.Made: seconds since 1970. Changes of the system clock do not
+// affect it while the process runs.
 func (c *Calls) Now() uint32 {
 	return uint32(c.start.Unix() + int64(time.Since(c.start)/time.Second))
 }
@@ -43,18 +45,18 @@ func (c *Calls) fresh(made uint32) bool {
 	return age < int64(lifetime/time.Second) && -age < int64(lifetime/time.Second)
 }
 
-// What is remembered with a number.
+// note is what is remembered of a call.
 type note struct {
 	id     uint64
-	dialog uint64 // 0: all that the token is for
+	dialog uint64 // 0: all dialogs of the token
 	what   byte
 }
 
 const (
 	ended    = iota
-	forked   // there are several dialogs, and each ends by itself
+	forked   // there are several dialogs, and each ends on its own
 	begun    // this is one of them
-	referred // there is a subscription to how a transfer goes, which outlives the call (RFC 5057 §5)
+	referred // a subscription to the progress of a transfer outlives the call (RFC 5057 §5)
 )
 
 func (c *Calls) place(n note) (*[callWays]atomic.Uint64, uint64) {
@@ -130,7 +132,7 @@ func (c *Calls) Fork(call Call) {
 // Refer remembers that a transfer was begun within a call.
 func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referred}) }
 
-// Referred remembers that the last of a transfer was told.
+// Referred remembers that the last report of a transfer was sent.
 func (c *Calls) Referred(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
 
 // End remembers that a call has ended. Of a subscription only the dialog has: one SUBSCRIBE may
@@ -149,5 +151,6 @@ func (c *Calls) over(call Call) bool {
 		c.has(note{id: call.ID, what: forked}) && !c.has(note{call.ID, call.Dialog, begun})
 }
 
-// refers reports whether a transfer that was begun within a call may still be told of.
+// refers reports whether the progress of a transfer that was begun within a call may still be
+// reported.
 func (c *Calls) refers(call Call) bool { return c.has(note{call.ID, call.Dialog, referred}) }

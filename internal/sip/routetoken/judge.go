@@ -9,18 +9,18 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Sender is what is known of who sent a request.
+// Sender is what is known of the sender of a request.
 type Sender struct {
 	Flow    transport.Flow
-	User    string // whose credentials it had; empty: nobody's
+	User    string // the user whose credentials it had; empty: none
 	Trusted bool   // the configuration trusts the address
 }
 
-// Standing is what a request's token is worth to its sender.
+// Standing is what the token of a request entitles its sender to.
 type Standing uint8
 
 const (
-	None     Standing = iota // there is none for this call that is still good, or the sender is neither of its ends
+	None     Standing = iota // no valid token for this call, or the sender is neither of its ends
 	Over                     // the sender is an end of a call that has ended
 	Admitted                 // the request may go to the other end, and nowhere else
 )
@@ -121,9 +121,9 @@ func (s *Signer) Caller(m *wire.Message, sender Sender) uint32 {
 	return 0
 }
 
-// Moved returns the binding of the user whom a request within a call is for, if he has left the
-// end's hop: the Request-URI must be the Contact that he has registered from elsewhere. It returns
-// nil if he is still there, or nobody knows better.
+// Moved returns the binding of the user whom a request within a call is for, if that user has left
+// the hop of the end: the Request-URI must be the Contact registered from elsewhere. It returns nil
+// if the user is still there, or if nothing better is known.
 func (s *Signer) Moved(m *wire.Message, rs *Routes) *location.Binding {
 	if rs.To.User == 0 || rs.HasNext {
 		return nil
@@ -165,8 +165,8 @@ func contactOf(bindings []*location.Binding, uri *wire.URI) *location.Binding {
 	return nil
 }
 
-// Identity returns a short name for an address-of-record or a user, never 0. It is FNV-1a: what it
-// is of is no secret, and two of one name are no danger where both are users who have shown who
+// Identity returns a short name for an address-of-record or a user, never 0. It is FNV-1a: its
+// input is no secret, and two users with the same name are no danger, since both have shown who
 // they are.
 func Identity[T ~string | ~[]byte](user T) uint32 {
 	h := uint32(2166136261)
@@ -176,8 +176,8 @@ func Identity[T ~string | ~[]byte](user T) uint32 {
 	return max(h, 1)
 }
 
-// tellsOfTransfer reports whether a request says how a transfer goes, which it may do after the
-// call that was transferred (RFC 5057 §5).
+// tellsOfTransfer reports whether a request reports the progress of a transfer, which it may do
+// after the call that was transferred (RFC 5057 §5).
 func tellsOfTransfer(m *wire.Message) bool {
 	if m.Method != wire.NOTIFY {
 		return false

@@ -9,10 +9,10 @@ import (
 
 // Site is the server that the tokens are of. The app is one.
 type Site interface {
-	// IsLocal tells whether a host is a domain or an address that is served.
+	// IsLocal reports whether a host is a domain or an address that is served.
 	IsLocal(host []byte) bool
 
-	// IsSelf tells whether a URI names this server itself: a host of ours, and a port that is
+	// IsSelf reports whether a URI names this server itself: a host of ours, and a port that is
 	// listened on, or none.
 	IsSelf(u *wire.URI) bool
 
@@ -27,8 +27,8 @@ type Site interface {
 	Secret() []byte
 }
 
-// IsOurs tells whether a URI names a domain that is served: the host is ours, and the port and
-// maddr, if there are any, too.
+// IsOurs reports whether a URI names a domain that is served: the host is ours, and so are the port
+// and maddr, if there are any.
 func IsOurs(site Site, u *wire.URI) bool {
 	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !site.IsLocal(u.Host) || u.Port != 0 && !site.IsSelf(u) {
 		return false
@@ -37,17 +37,17 @@ func IsOurs(site Site, u *wire.URI) bool {
 	return !ok || site.IsLocal(maddr)
 }
 
-// maxTokens is of how many tokens in a row the server looks through itself as the other end. It
-// sends a request with more of them to itself.
+// maxTokens is how many tokens in a row, of which the server is itself the other end, are read at
+// once. A request with more of them is sent to the server itself.
 const maxTokens = 2
 
 // Routes is what the Route of a request says. It is a view of the request.
 type Routes struct {
 	URI       wire.URI // the Request-URI; after a strict router, the one before it
 	Standing  Standing // whether the sender may use the tokens in it
-	From, To  End      // the end of the call that the request comes from, and the one that it goes to; set unless Standing is None
+	From, To  End      // the ends of the call that the request comes from and goes to, unless None
 	Pop       int      // how many Route values in front name us
-	Socket    wire.URI // the last of these, if there are several: it names the socket on the other side
+	Socket    wire.URI // the last of several of these: it names the socket on the other side
 	HasSocket bool
 	Next      wire.URI // of the value that follows ours
 	HasNext   bool
@@ -97,8 +97,8 @@ func (s *Signer) ReadRoutes(m *wire.Message, uri *wire.URI, from Sender) (rs Rou
 	return rs, nil
 }
 
-// enter takes account of a Route value that names us. It returns false when the request comes to it
-// only by way of somebody else.
+// enter takes account of a Route value that names us. It returns false when the request reaches
+// that value only by way of another server.
 func (s *Signer) enter(m *wire.Message, user []byte, rs *Routes, sender *Sender) bool {
 	if len(user) == 0 || m.ToTag() == nil {
 		return true
@@ -127,17 +127,17 @@ func (s *Signer) enter(m *wire.Message, user []byte, rs *Routes, sender *Sender)
 	return true
 }
 
-// isSelf reports whether we listen at a place.
+// isSelf reports whether we listen at a hop.
 func (s *Signer) isSelf(h *Hop) bool {
 	return s.Site.IsSelf(&wire.URI{Scheme: wire.SIP, Host: wire.AppendHost(nil, h.Addr.Addr()), Port: h.Addr.Port()})
 }
 
-// isLocal reports whether a place is at an address of ours.
+// isLocal reports whether a hop is at an address of ours.
 func (s *Signer) isLocal(h *Hop) bool { return s.Site.IsLocal(wire.AppendHost(nil, h.Addr.Addr())) }
 
 // undoStrictRouting finds out whether a strict router before us made our Record-Route the
 // Request-URI, and the Request-URI the last Route (RFC 3261 §16.4). It returns where in the request
-// that value is, 0 when that is not so, and the user part of our Record-Route.
+// that value is, or 0 if there was no strict router, and the user part of our Record-Route.
 func (s *Signer) undoStrictRouting(m *wire.Message, rs *Routes, from *Sender) (last int, own []byte, err error) {
 	if _, lr := rs.URI.Param("lr"); !lr {
 		return 0, nil, nil

@@ -1,6 +1,3 @@
-// Package routetoken is what a Record-Route of ours says: which call it is for, where the call's
-// two ends are, and when it was made. Signing it is what lets a request within a call be judged
-// without state: who may send it, and where it leads.
 package routetoken
 
 import (
@@ -15,7 +12,7 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// Hop is a place that requests are sent to.
+// Hop is an address that requests are sent to.
 type Hop struct {
 	Network transport.Network
 	Addr    netip.AddrPort
@@ -24,13 +21,13 @@ type Hop struct {
 // End is one end of a call.
 type End struct {
 	Hop           // where its packets come from
-	Dialed bool   // the connection was made by us: it listens at the address, and may be dialed again
+	Dialed bool   // we made the connection: it listens at the address, and may be dialed again
 	User   uint32 // Identity of the user of ours who is there; 0: nobody
 }
 
-// Token is what a Record-Route of ours carries in its user part, signed. A request within a call
-// finds a phone behind NAT by it, needs no state here, and nobody can make us relay to others by
-// claiming to be in a call.
+// Token is what a Record-Route of ours carries in its user part, signed. With it a request within a
+// call finds a phone behind a NAT, without any state here, and nobody can make the server relay to
+// others by claiming to be in a call.
 type Token struct {
 	Caller, Callee End
 	Made           uint32 // Calls.Now when it was made
@@ -44,11 +41,12 @@ const (
 	maxBody = 1 + 4 + 8 + 2*maxEnd // of a token
 	maxSize = maxBody + macSize    // and with its signature
 
-	// Room is how long a token is at most, in bytes.
+	// Room is the length of the longest token in bytes, as it is written.
 	Room = (maxSize + 2) / 3 * 4
 )
 
-// The first byte of a token is its version; no signature of another version is good for it.
+// The first byte of a token is its version. It is signed, so that a token of one version is not
+// valid in another.
 const (
 	version    = 2
 	flagInvite = 0x80
@@ -56,16 +54,16 @@ const (
 
 var encoding = base64.RawURLEncoding
 
-// Signer makes tokens, and judges the requests that bring them back. Setting up a HMAC costs more
-// than using it, so they are kept.
+// Signer makes tokens, and judges the requests that bring them back. It is safe for concurrent use.
+// Setting up an HMAC costs more than using it, so they are pooled.
 type Signer struct {
-	Site  Site   // whose tokens these are; its secret is asked for when the first token is made or read
-	Calls *Calls // which calls are over
+	Site  Site   // the server that the tokens are of; its secret is read with the first token
+	Calls *Calls // the calls that are over
 
 	pool sync.Pool
 }
 
-// scratch is what signing and looking up need, in one piece.
+// scratch is all that signing and looking up need, in one allocation.
 type scratch struct {
 	hash hash.Hash
 	body [maxSize]byte
@@ -112,7 +110,8 @@ func (s *Signer) Append(dst []byte, t *Token, callID, callerTag []byte) []byte {
 }
 
 // Read reads a token that came with a request. caller reports whether the request's From tag is the
-// caller's, so that it is for the callee. ok is false when we didn't write the token for this call.
+// caller's, so that the request goes to the callee. ok is false if we didn't write the token for
+// this call.
 func (s *Signer) Read(user, callID, fromTag, toTag []byte) (t Token, caller, ok bool) {
 	v := s.get()
 	defer s.pool.Put(v)
@@ -148,8 +147,8 @@ func (t *Token) read(b []byte) bool {
 	return ok1 && ok2 && len(rest) == 0
 }
 
-// An end is written as the network, whether it was dialed and the IP version in one byte, the
-// address, the port and the user.
+// An end is encoded as one byte for the network, whether it was dialed, and the IP version; then
+// the address, the port and the user.
 const (
 	endNetwork = 5 // bits above
 	endDialed  = 2
