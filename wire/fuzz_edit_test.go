@@ -63,7 +63,8 @@ func startLine(m *Message) string {
 	return line
 }
 
-// checkLines wants those who end lines only at CRLF, and only at LF, to see the lines that the message has.
+// checkLines wants those who end lines only at CRLF, and only at LF, to see the lines that the
+// message has.
 func checkLines(t *testing.T, m *Message) {
 	t.Helper()
 	head := string(m.Raw[:m.body])

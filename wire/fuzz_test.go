@@ -46,7 +46,8 @@ func checkParse(t *testing.T, reused *Message, raw []byte) {
 		m.AppendResponse(nil, perr.Status, perr.Reason, anySource, &ResponseOptions{ToTag: []byte("t")})
 		return
 	}
-	// What we write has more lines and parameters than what we read, and may be more than we would read.
+	// What we write has more lines and parameters than what we read, and may be more than we would
+	// read.
 	if len(m.headers) > MaxHeaders-8 || len(m.Raw) > MaxSize-1000 || bytes.Count(m.Raw[:m.body], []byte{';'}) > MaxParams-4 {
 		return
 	}
@@ -146,7 +147,8 @@ func same(t *testing.T, a, b *Message, ids ...HeaderID) {
 	}
 }
 
-// checkStamped wants b to have the Vias of a from the given one on, the first of those with the source's address.
+// checkStamped wants b to have the Vias of a from the given one on, the first of those with the
+// source's address.
 func checkStamped(t *testing.T, a, b *Message, skip int) {
 	t.Helper()
 	was, is := values(a, Via), values(b, Via)[skip:]

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// request returns a small valid request with the lines changed that are given: "Name: value" replaces the line of that name, "-Name"
-// removes it, "+Name: value" adds one. A line without a name replaces the start line.
+// request returns a small valid request with the lines changed that are given: "Name: value"
+// replaces the line of that name, "-Name" removes it, "+Name: value" adds one. A line without a
+// name replaces the start line.
 func request(changes ...string) []byte {
 	lines := []string{
 		"OPTIONS sip:example.com SIP/2.0",

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// torture says what becomes of each message of RFC 4475 and RFC 5118 when it is parsed. What only a user agent server or a proxy decides,
-// such as 416, 420 or 483, is no error here. mute: refused, but nothing is answered.
+// torture says what becomes of each message of RFC 4475 and RFC 5118 when it is parsed. What only a
+// user agent server or a proxy decides, such as 416, 420 or 483, is no error here. mute: refused,
+// but nothing is answered.
 var torture = map[string]struct {
 	status int // 0: accepted
 	reason string

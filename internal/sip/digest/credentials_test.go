@@ -29,7 +29,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseForms has what phones write otherwise than the grammar has it, and what it allows and nobody expects.
+// TestParseForms has what phones write otherwise than the grammar has it, and what it allows and
+// nobody expects.
 func TestParseForms(t *testing.T) {
 	for text, want := range map[string]string{
 		least: "u|r|n|sip:x|MD5|0",
@@ -125,7 +126,8 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// TestParseDuplicates has each parameter twice, the same both times: a server further on may read another one than we do.
+// TestParseDuplicates has each parameter twice, the same both times: a server further on may read
+// another one than we do.
 func TestParseDuplicates(t *testing.T) {
 	const all = least + `, algorithm=MD5, qop=auth, nc=00000001, cnonce="c", userhash=false`
 	for parameter := range strings.SplitSeq(strings.TrimPrefix(all, "Digest "), ", ") {
@@ -150,7 +152,8 @@ func TestRealmOf(t *testing.T) {
 	}
 }
 
-// FuzzParse holds credentials that were read against what was read of them when they are written again.
+// FuzzParse holds credentials that were read against what was read of them when they are written
+// again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(rfc7616))
 	f.Add([]byte(least))

@@ -112,7 +112,8 @@ func TestLifetime(t *testing.T) {
 	})
 }
 
-// TestForgotten has more nonces than there is room for. None of those that were forgotten is good once more.
+// TestForgotten has more nonces than there is room for. None of those that were forgotten is good
+// once more.
 func TestForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNonces()

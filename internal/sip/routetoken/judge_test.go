@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// newRegistrar returns a Signer of a site where users are registered: each user's Contacts, with the
-// address they come from.
+// newRegistrar returns a Signer of a site where users are registered: each user's Contacts, with
+// the address they come from.
 func newRegistrar(t *testing.T, users map[string][]string) *Signer {
 	t.Helper()
 	s := newSigner("secret")
@@ -180,7 +180,8 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestTransferTold lets a NOTIFY about a transfer through after the call that was transferred, and nothing else.
+// TestTransferTold lets a NOTIFY about a transfer through after the call that was transferred, and
+// nothing else.
 func TestTransferTold(t *testing.T) {
 	s := newSigner("secret")
 	call := Call{ID: 1, Dialog: 3, Invite: true}
@@ -225,7 +226,8 @@ func TestIsOurs(t *testing.T) {
 	}
 }
 
-// TestStrictRouter has a request back whose Request-URI a strict router has moved to the end of the Route.
+// TestStrictRouter has a request back whose Request-URI a strict router has moved to the end of the
+// Route.
 func TestStrictRouter(t *testing.T) {
 	s := newSigner("secret")
 	token := func(id uint64) string {

@@ -80,7 +80,8 @@ func checkToken(t *testing.T, s *Signer, text []byte, want Token) {
 	}
 }
 
-// TestOldToken has a token as it was written when one was good for ever, and for any address: its signature was good, and is not any more.
+// TestOldToken has a token as it was written when one was good for ever, and for any address: its
+// signature was good, and is not any more.
 func TestOldToken(t *testing.T) {
 	s := newSigner("secret")
 	v := s.get()

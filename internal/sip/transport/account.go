@@ -8,22 +8,24 @@ import (
 )
 
 const (
-	// connSize is what a connection takes at rest: its buffer, its goroutine's stack, its places in tables.
+	// connSize is the number of bytes that an idle connection takes: its buffer, the stack of its
+	// goroutine, its entries in tables.
 	connSize = 6 << 10
-	// usual is how much a connection may hold for reading, and again for writing, whatever its source has already: a
-	// message of usual size, so that an attacker in an office doesn't silence the office.
+	// usual is how many bytes a connection may hold for reading, and again for writing, whatever
+	// its source holds already: a message of usual size, so that an attacker in an office doesn't
+	// silence the office.
 	usual = 4 << 10
-	// maxPerSource is what the connections of one source may hold beyond that.
+	// maxPerSource is how many bytes the connections of one source may hold beyond that.
 	maxPerSource = 16 << 20
 )
 
-// account is what all connections of one source hold.
+// account counts what all connections of one source hold.
 type account struct {
 	conns int          // guarded by the lock of conns
 	bytes atomic.Int64 // beyond what is usual
 }
 
-// open counts a connection in its source's account.
+// open counts a connection in the account of its source.
 func (t *conns) open(from netip.Addr) *account {
 	a := t.accounts[from]
 	if a == nil {
@@ -34,7 +36,7 @@ func (t *conns) open(from netip.Addr) *account {
 	return a
 }
 
-// close takes back what open did.
+// close undoes open.
 func (t *conns) close(from netip.Addr) {
 	a := t.accounts[from]
 	if a.conns--; a.conns == 0 {
@@ -42,7 +44,7 @@ func (t *conns) close(from netip.Addr) {
 	}
 }
 
-// perSource is how much the connections of a source may hold now.
+// perSource returns how many bytes the connections of one source may hold now.
 func (m *Manager) perSource() int64 {
 	if ceiling := m.opts.Budget.Ceiling(); ceiling > 0 {
 		return min(maxPerSource, ceiling/16)
@@ -50,8 +52,8 @@ func (m *Manager) perSource() int64 {
 	return maxPerSource
 }
 
-// resize accounts for a connection that holds now bytes instead of before. False means that there is no room for more,
-// and nothing has changed.
+// resize accounts for a connection that holds now bytes instead of before. It returns false, and
+// changes nothing, if there is no room for more.
 func (c *Conn) resize(k budget.Kind, before, now int) bool {
 	b := c.m.opts.Budget
 	more := int64(max(0, now-usual) - max(0, before-usual))

@@ -7,8 +7,9 @@ import (
 	"strconv"
 )
 
-// canonical gives an address the one form it has in flows and tables: IPv4 not mapped into IPv6, the zone an interface
-// number (which is how the kernel reports it, and needs no look-up per packet).
+// canonical returns an address in the one form that it has in flows and tables: IPv4 is not mapped
+// into IPv6, and the zone is an interface number, which is how the kernel reports it, without a
+// look-up for each packet.
 func canonical(a netip.AddrPort) netip.AddrPort {
 	ip := a.Addr().Unmap()
 	if zone := ip.Zone(); zone != "" {
@@ -21,7 +22,8 @@ func canonical(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ip, a.Port())
 }
 
-// withScope adds the interface of a link-local address. Only those carry a number, so others cost nothing.
+// withScope adds the interface to a link-local address. Only those have one, so it costs nothing
+// for others.
 func withScope(ip netip.Addr, scope uint32) netip.Addr {
 	if scope == 0 {
 		return ip
@@ -38,8 +40,8 @@ func scopeOf(ip netip.Addr) uint32 {
 	return uint32(n)
 }
 
-// socketFamily is the network word for package net that opens exactly the socket wanted: [::] takes IPv4 as well, and
-// 0.0.0.0 only IPv4.
+// socketFamily returns the network name for package net that opens exactly the socket wanted: [::]
+// accepts IPv4 as well, 0.0.0.0 only IPv4.
 func socketFamily(proto string, ip netip.Addr) string {
 	switch {
 	case ip.Is4():
@@ -50,9 +52,9 @@ func socketFamily(proto string, ip netip.Addr) string {
 	return proto + "6"
 }
 
-// Overlap reports whether two listeners would compete for packets: the same kind of port (all streams
-// share TCP's), the same number, and one address that is the other or includes it. Port 0 is another
-// port each time.
+// Overlap reports whether two listeners would compete for packets: the same kind of port (all
+// streams share TCP's), the same number, and one address that is the other or includes it. Port 0
+// is another port each time.
 func Overlap(n1 Network, a netip.AddrPort, n2 Network, b netip.AddrPort) bool {
 	if n1.Reliable() != n2.Reliable() || a.Port() != b.Port() || a.Port() == 0 {
 		return false
@@ -60,7 +62,7 @@ func Overlap(n1 Network, a netip.AddrPort, n2 Network, b netip.AddrPort) bool {
 	return includes(a.Addr(), b.Addr()) || includes(b.Addr(), a.Addr())
 }
 
-// includes tells whether a socket bound to a receives what is sent to b.
+// includes reports whether a socket bound to a receives what is sent to b.
 func includes(a, b netip.Addr) bool {
 	if a.IsUnspecified() {
 		return a.Is6() || b.Is4()

@@ -45,7 +45,8 @@ func TestCanonical(t *testing.T) {
 	}
 }
 
-// TestRoutesBounded sees that many peers don't make the memory of routes grow without end, and that routes are asked for anew.
+// TestRoutesBounded sees that many peers don't make the memory of routes grow without end, and that
+// routes are asked for anew.
 func TestRoutesBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loopback, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")

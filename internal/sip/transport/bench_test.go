@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkUDPEcho is one datagram there and back between two readers in this process, 64 under way at a time; an
-// operation is two datagrams received and two sent.
+// BenchmarkUDPEcho is one datagram there and back between two readers in this process, 64 under way
+// at a time; an operation is two datagrams received and two sent.
 func BenchmarkUDPEcho(b *testing.B) {
 	const window = 64
 	data := []byte(msg("benchmark", 300))

@@ -7,8 +7,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// FuzzBorders holds the borders that a stream is cut at against what is read from each message: two that disagree would take a part of one
-// message for another.
+// FuzzBorders holds the borders that a stream is cut at against what is read from each message: two
+// that disagree would take a part of one message for another.
 func FuzzBorders(f *testing.F) {
 	sip := func(lines, body string) string {
 		return "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nFrom: <sip:a>\r\nTo: <sip:a>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n" + lines + "\r\n" + body

@@ -17,34 +17,34 @@ type Conn struct {
 	nc   net.Conn
 	flow Flow
 	done chan struct{}
-	who  string // caused it to be dialed
+	who  string // the user it was dialed for; see DialFor
 
 	account *account
 
 	mu      sync.Mutex
-	own     lane          // what the peer's own messages brought about
+	own     lane          // what the peer's own messages cause
 	others  lane          // what others send to it
-	held    int           // bytes that the lanes take
-	eased   chan struct{} // closed when the reader may go on; nil when it doesn't wait
+	held    int           // bytes that the lanes hold
+	eased   chan struct{} // closed when the reader may go on; nil: it doesn't wait
 	writing bool          // a writer goroutine exists
-	used    bool          // something was written since quiet was asked
-	closing bool          // nothing more is queued; why is in err
+	used    bool          // something was written since quiet was called
+	closing bool          // nothing more is queued, because of err
 	err     error
-	reading bool // the reader is alive, and has to be woken by closing the socket
+	reading bool // the reader runs, and is stopped by closing the socket
 	writer  sync.WaitGroup
 }
 
-// Flow returns how to send to the peer.
+// Flow returns the way to send to the peer.
 func (c *Conn) Flow() Flow { return c.flow }
 
 // Network returns the connection's transport.
 func (c *Conn) Network() Network { return c.flow.Network }
 
-// Done is closed when the connection has gone.
+// Done returns a channel that is closed when the connection has closed.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Close closes the connection once what is queued has been written, or could not be within the write timeout. It does not
-// wait for that.
+// Close closes the connection once what is queued has been written, or could not be within the
+// write timeout. It does not wait for that.
 func (c *Conn) Close() { c.shut(ErrClosed, true) }
 
 func (c *Conn) isClosing() bool {
@@ -53,7 +53,7 @@ func (c *Conn) isClosing() bool {
 	return c.closing
 }
 
-// quiet reports whether nothing was written since it was asked last.
+// quiet reports whether nothing was written since it was last called.
 func (c *Conn) quiet() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *Conn) quiet() bool {
 	return !used
 }
 
-// send queues a message on behalf of somebody, and sees that it is written.
+// send queues a message on behalf of a source, and makes sure that it is written.
 func (c *Conn) send(b []byte, from netip.Addr) error {
 	if err := c.queue(b, from); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *Conn) send(b []byte, from netip.Addr) error {
 	return nil
 }
 
-// queue appends to what waits to be written on behalf of somebody else than the peer. b is copied.
+// queue appends to what is to be written, on behalf of a source other than the peer. b is copied.
 func (c *Conn) queue(b []byte, from netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +85,8 @@ func (c *Conn) queue(b []byte, from netip.Addr) error {
 	return c.add(&c.others, b, from)
 }
 
-// queueOwn is queue for what the message brings about that the peer's reader handles. It must not get lost, so a peer for
-// which there is no room, though it has been read from only while it read itself, is given up.
+// queueOwn is queue for what the peer's own messages cause. That must not get lost, so a peer for
+// which there is no room is disconnected: it was only read from while it read itself.
 func (c *Conn) queueOwn(b []byte) error {
 	c.mu.Lock()
 	err := ErrClosed
@@ -105,7 +105,7 @@ func (c *Conn) queueOwn(b []byte) error {
 	return err
 }
 
-// add appends to a lane, if there is memory for that. The lock is held.
+// add appends to a lane, if there is memory for it. The lock is held.
 func (c *Conn) add(l *lane, b []byte, from netip.Addr) error {
 	if !l.fits(len(b)) {
 		now := c.held + max(len(b), chunkSize)
@@ -118,7 +118,7 @@ func (c *Conn) add(l *lane, b []byte, from netip.Addr) error {
 	return nil
 }
 
-// kick starts a writer if there is something to write and none at it.
+// kick starts a writer if there is something to write and none is running.
 func (c *Conn) kick() {
 	c.mu.Lock()
 	c.startWriter()
@@ -132,7 +132,7 @@ func (c *Conn) startWriter() {
 	}
 }
 
-// next returns the lane to write from, nil when nothing waits. The lock is held.
+// next returns the lane to write from, or nil if nothing is queued. The lock is held.
 func (c *Conn) next() *lane {
 	switch {
 	case c.own.first != nil:
@@ -172,8 +172,8 @@ func (c *Conn) write() {
 	}
 }
 
-// writeAll writes for as long as the peer takes any of it: a phone on a slow line is not a dead one. One that takes nothing
-// for the write timeout is.
+// writeAll writes as long as the peer accepts some of it: a phone on a slow line is not dead. One
+// that accepts nothing for the write timeout is.
 func (c *Conn) writeAll(data *net.Buffers) error {
 	for {
 		var deadline time.Time
@@ -189,7 +189,7 @@ func (c *Conn) writeAll(data *net.Buffers) error {
 	}
 }
 
-// drop takes away the first chunk of a lane. The lock is held.
+// drop removes the first chunk of a lane. The lock is held.
 func (c *Conn) drop(l *lane) {
 	gone := l.drop()
 	if gone == l.written {
@@ -201,14 +201,15 @@ func (c *Conn) drop(l *lane) {
 	recycle(gone)
 }
 
-// crowded reports whether the peer leaves so much of its own unread that it is not read from any more.
+// crowded reports whether the peer leaves so much of its own unread that it is not read from any
+// more.
 func (c *Conn) crowded() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.own.bytes > ownMark && !c.closing
 }
 
-// wait waits until the peer has read enough to be read from again, or is given up.
+// wait waits until the peer has read enough to be read from again, or is disconnected.
 func (c *Conn) wait() {
 	c.mu.Lock()
 	if c.own.bytes <= ownMark || c.closing {
@@ -229,8 +230,8 @@ func (c *Conn) ease() {
 	}
 }
 
-// shut lets what is queued be written and nothing more be queued. Unless the reader has ended by itself, the socket is
-// closed then, which ends it.
+// shut stops queueing, and lets what is queued be written. Then it closes the socket, which ends
+// the reader, unless that has ended by itself.
 func (c *Conn) shut(err error, reading bool) {
 	c.mu.Lock()
 	if !c.closing {
@@ -246,21 +247,21 @@ func (c *Conn) shut(err error, reading bool) {
 	}
 }
 
-// abort closes the connection at once. It tells whether that was news.
+// abort closes the connection at once, and reports whether it was open.
 func (c *Conn) abort(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.give(err)
 }
 
-// give gives the peer up, with all that waits for it. It tells whether that was news. The lock is held, but not all the
-// time.
+// give disconnects the peer and drops what is queued for it. It reports whether the connection was
+// open. The lock is held, but released meanwhile.
 func (c *Conn) give(err error) bool {
 	first := !c.closing
 	if first {
 		c.closing, c.err = true, err
 	}
-	c.startWriter() // it finds that nothing can be written, and drops what is queued
+	c.startWriter() // it cannot write, and drops what is queued
 	c.ease()
 	c.mu.Unlock()
 	c.m.conns.unindex(c)
@@ -269,8 +270,9 @@ func (c *Conn) give(err error) bool {
 	return first
 }
 
-// finish is the end of the reader, and so of the connection. A peer that may have sent more than was read gets a moment
-// to read our answer before the socket closes: closing with unread data would reset the connection and lose the answer.
+// finish runs at the end of the reader, and so of the connection. A peer that may have sent more
+// than was read gets a moment to read our answer before the socket closes: closing with unread data
+// would reset the connection and lose the answer.
 func (c *Conn) finish(err error, unread bool) {
 	c.shut(err, false)
 	c.writer.Wait()
@@ -291,7 +293,7 @@ const (
 	lingerBytes = 256 << 10
 )
 
-// linger tells the peer that nothing more comes and discards what it still sends, within limits.
+// linger closes our direction and discards what the peer still sends, within limits.
 func (c *Conn) linger() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return

@@ -10,26 +10,26 @@ import (
 	"github.com/caddysip/caddysip/internal/quota"
 )
 
-// connKey finds a connection by its other end.
+// connKey identifies a connection by its other end.
 type connKey struct {
 	network Network
 	remote  netip.AddrPort
 }
 
-// conns are the connections of a Manager, accepted and dialed alike: a request for a phone that has connected to us goes
-// over its own connection (RFC 5626 §5.3).
+// conns are the connections of a Manager, accepted and dialed alike: a request to a phone that has
+// connected to us goes over its own connection (RFC 5626 §5.3).
 type conns struct {
 	mu       sync.RWMutex
 	closed   bool
 	all      map[*Conn]struct{}
-	byPeer   map[connKey]*Conn // the latest one; without those that are closing
+	byPeer   map[connKey]*Conn // the latest of each peer that is not closing
 	accepted map[*Listener]*accepted
 	accounts map[netip.Addr]*account // of sources
-	dialed   *quota.Quota            // connections that we made, by who caused them
+	dialed   *quota.Quota            // dialed connections, by the user they were dialed for
 	readers  sync.WaitGroup
 }
 
-// source is what Limits.ConnsPerSource counts by: an IPv6 host has a whole /64 to call from.
+// source returns what Limits.ConnsPerSource counts by. An IPv6 host has a whole /64 to call from.
 func source(remote netip.AddrPort) netip.Addr {
 	ip := remote.Addr().WithZone("")
 	if ip.Is6() {
@@ -39,11 +39,12 @@ func source(remote netip.AddrPort) netip.Addr {
 	return ip
 }
 
-// SourceOf returns what stands for the sender behind an address, where shares and limits are counted: an IPv4 address or
-// an IPv6 /64.
+// SourceOf returns what shares and limits are counted by: the IPv4 address, or the IPv6 /64, of an
+// address.
 func SourceOf(remote netip.AddrPort) netip.Addr { return source(remote) }
 
-// adopt makes a connection of nc and reads it, unless there are too many. One that was dialed is counted for who already.
+// adopt makes a Conn of nc and reads from it, unless there are too many. A dialed one has been
+// counted for who already.
 func (m *Manager) adopt(nc net.Conn, flow Flow, who string) (*Conn, error) {
 	c := &Conn{m: m, who: who, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
 	c.flow.Conn = c
@@ -68,7 +69,8 @@ func (m *Manager) adopt(nc net.Conn, flow Flow, who string) (*Conn, error) {
 	return c, nil
 }
 
-// refusal returns why there cannot be another connection, with its Drop reason. Else its memory is taken.
+// refusal returns why there cannot be another connection, with its Drop reason. If there can, its
+// memory is taken.
 func (t *conns) refusal(c *Conn) (reason string, err error) {
 	m, l := c.m, c.flow.Listener
 	if l != nil {
@@ -89,7 +91,7 @@ func (t *conns) refusal(c *Conn) (reason string, err error) {
 	return reason, ErrLimit
 }
 
-// unindex makes a connection that is closing unfindable.
+// unindex makes a closing connection unfindable.
 func (t *conns) unindex(c *Conn) {
 	key := connKey{c.flow.Network, c.flow.Remote}
 	t.mu.Lock()
@@ -99,7 +101,7 @@ func (t *conns) unindex(c *Conn) {
 	}
 }
 
-// release gives a closed connection's place to another.
+// release forgets a closed connection and returns what it took.
 func (t *conns) release(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,7 +134,7 @@ func (m *Manager) Conns() []*Conn {
 	return all
 }
 
-// CloseFrom closes at once the accepted connections that come from a prefix.
+// CloseFrom closes all accepted connections from a prefix at once.
 func (m *Manager) CloseFrom(p netip.Prefix) {
 	for _, c := range m.connsFrom(p) {
 		c.abort(ErrRefused)
@@ -143,7 +145,8 @@ func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
 	t := &m.conns
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	// Most sources have no connection, and banning many of them must not cost a look at all the connections of others each time.
+	// Most sources have no connection, and banning many of them must not search all the connections
+	// of others each time.
 	if p.IsSingleIP() && p.Addr().Is4() || p.Bits() == 64 {
 		if !t.connected(p.Addr()) {
 			return nil
@@ -157,8 +160,8 @@ func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
 	return from
 }
 
-// CloseOrphans closes the connections that were accepted by a listener which is closed, unless another one has their address now. The peers
-// connect anew, to where somebody listens.
+// CloseOrphans closes the connections that were accepted by a listener that is closed now, unless
+// another one has their address. The peers connect again, to where somebody listens.
 func (m *Manager) CloseOrphans() {
 	listeners := m.Listeners()
 	for _, c := range m.Conns() {

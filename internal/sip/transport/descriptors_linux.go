@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastReserve is how many descriptors connections leave to everything else, at least: Caddy's admin endpoint, storage,
-// looking things up.
+// leastReserve is how many descriptors, at least, connections leave to everything else: Caddy's
+// admin endpoint, storage, look-ups.
 const leastReserve = 32
 
-// scarce reports whether a new connection has got a descriptor of those that are for something else: an eighth of what the
-// process may have. The system gives the lowest free one, so all below it are in use. A connection that we made ourselves
-// may have one of the upper half of them still.
+// scarce reports whether a new connection has a descriptor that is reserved for something else: the
+// highest eighth of what the process may have. The system gives the lowest free one, so all below
+// it are in use. A dialed connection may still have one of the lower half of the reserved ones.
 func scarce(nc net.Conn, dialed bool) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {

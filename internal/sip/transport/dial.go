@@ -12,18 +12,20 @@ import (
 )
 
 const (
-	// dialTimeout is how long connecting may take, whoever waits for it: well under the 32 s that a transaction lives.
+	// dialTimeout is how long connecting may take, whoever waits for it: well under the 32 s of a
+	// transaction.
 	dialTimeout = 10 * time.Second
 
-	// What one user, or one source, may have the server do, and what all may.
+	// What one user, or one source, may cause, and what all may.
 	maxDials, userDials     = 512, 16  // connections being made
-	maxWaiting, userWaiting = 4096, 64 // requests that wait for one
-	destinationWaiting      = 256      // of these for the same
-	userDialed              = 64       // connections that were made; Options.MaxDialed is what all may
-	rememberedFailures      = 4096     // destinations that are not tried again at once
+	maxWaiting, userWaiting = 4096, 64 // requests that wait for a connection
+	destinationWaiting      = 256      // requests that wait for the same one
+	userDialed              = 64       // dialed connections; Options.MaxDialed is the limit for all
+	rememberedFailures      = 4096     // destinations that are not tried again for some seconds
 )
 
-// ErrBusy is returned when so many connections are being made, in all or for one user, that no more may.
+// ErrBusy is returned when so many connections are being made, in all or for one user, that another
+// is not allowed.
 var ErrBusy = flight.ErrFull
 
 func newDials(m *Manager) *flight.Group[connKey, *Conn] {
@@ -37,9 +39,9 @@ func newDials(m *Manager) *flight.Group[connKey, *Conn] {
 	})
 }
 
-// Dial returns a flow to remote. A connection that exists is used, whichever side has made it; those who ask for the
-// same one at the same time get the same one. On UDP nothing is dialed: the flow leaves from the listener that the
-// kernel's route to remote fits best.
+// Dial returns a flow to remote, and waits for it. An existing connection is used, whichever side
+// has made it; callers that ask for the same one at the same time share it. Over UDP nothing is
+// dialed: the flow leaves from the listener that fits the kernel's route to remote best.
 func (m *Manager) Dial(ctx context.Context, n Network, remote netip.AddrPort) (Flow, error) {
 	type result struct {
 		f   Flow
@@ -58,10 +60,11 @@ func (m *Manager) Dial(ctx context.Context, n Network, remote netip.AddrPort) (F
 	}
 }
 
-// DialFor is Dial for a request of some user, or from some source; "" is the server itself. It does not wait: when now is
-// false, done is called when the connection is there or cannot be made, from another goroutine, and must not block. A dial
-// is nobody's own: whoever gives up waiting doesn't end it for the others. A destination that could not be connected to
-// just now is not tried again for some seconds.
+// DialFor is Dial for a request of some user, or from some source; "" is the server itself. It does
+// not wait: if now is false, done is called from another goroutine when the connection is there or
+// cannot be made; done must not block. A dial belongs to nobody: a caller that gives up waiting
+// doesn't end it for the others. A destination to which connecting has just failed is not tried
+// again for some seconds.
 func (m *Manager) DialFor(who string, n Network, remote netip.AddrPort, done func(Flow, error)) (f Flow, err error, now bool) {
 	remote = canonical(remote)
 	switch n {
@@ -99,7 +102,7 @@ func dialError(n Network, remote netip.AddrPort, err error) error {
 }
 
 func (m *Manager) connect(key connKey, who string) (*Conn, error) {
-	// A dial may have ended since the caller looked. Its connection was in the table before.
+	// Another dial may have ended since the caller looked. Its connection was in the table before.
 	if c, ok := m.Conn(key.network, key.remote); ok {
 		return c, nil
 	}
@@ -126,8 +129,8 @@ func (m *Manager) connect(key connKey, who string) (*Conn, error) {
 
 var errNoListener = errors.New("no UDP listener can send there")
 
-// flowUDP picks the listener that remote is reached from: one on the address that the kernel would use, else a wildcard,
-// else any other of the same family.
+// flowUDP picks the listener to reach remote from: the one on the address that the kernel would
+// use, else a wildcard, else any other of the same family.
 func (m *Manager) flowUDP(remote netip.AddrPort) (Flow, error) {
 	var best *Listener
 	var rank int

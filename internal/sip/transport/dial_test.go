@@ -59,8 +59,8 @@ func (d *dialer) try(who string, to netip.AddrPort, done func(error)) error {
 	return nil
 }
 
-// TestDialShares has one user dial what never answers. What he may not have is refused at once, others are not affected, and
-// who waits costs no goroutine.
+// TestDialShares has one user dial what never answers. What he may not have is refused at once,
+// others are not affected, and who waits costs no goroutine.
 func TestDialShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDialer(t)
@@ -112,7 +112,8 @@ func TestDialShares(t *testing.T) {
 	})
 }
 
-// TestDialFailsFast has a destination that refuses connections. It is tried again after a second, and then more seldom.
+// TestDialFailsFast has a destination that refuses connections. It is tried again after a second,
+// and then more seldom.
 func TestDialFailsFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDialer(t)
@@ -138,7 +139,8 @@ func TestDialFailsFast(t *testing.T) {
 	})
 }
 
-// TestDialedConnections has one user make as many connections as a user may have. They are closed when nobody uses them.
+// TestDialedConnections has one user make as many connections as a user may have. They are closed
+// when nobody uses them.
 func TestDialedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDialer(t)

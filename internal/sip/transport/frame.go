@@ -2,34 +2,38 @@ package transport
 
 import "bytes"
 
-// maxContentLength is where a Content-Length stops being counted: far over any limit, far below overflow.
+// maxContentLength is the value at which a Content-Length is no longer counted: far over any limit,
+// far below overflow.
 const maxContentLength = 1 << 30
 
-// FrameError says why a stream cannot be cut into messages any further.
+// FrameError is the reason why a stream cannot be cut into further messages.
 type FrameError struct {
-	// Status is what to answer a request with: 400, 413 if the body is too large, 513 if the headers alone are.
+	// Status is the status to answer a request with: 400; 413 if the body is too large; 513 if the
+	// headers alone are.
 	Status int
-	// Reason is for a person to read.
+	// Reason is a text for people.
 	Reason string
 }
 
 func (e *FrameError) Error() string { return e.Reason }
 
-// framer finds the end of the message at the start of a buffer that grows: the empty line after the headers, then as
-// many bytes as Content-Length says, which a stream requires (RFC 3261 §18.3). A line may end in a bare LF: whoever takes
-// the bytes over from us might see a line's end there, so we must. Nothing is looked at twice however small the pieces
-// are that the buffer grows by. The zero value starts a message.
+// framer finds the end of the message at the start of a growing buffer: the empty line after the
+// headers, then as many bytes as Content-Length says, which a stream requires (RFC 3261 §18.3). A
+// line may end in a bare LF: the next implementation might see the end of a line there, so we must.
+// No byte is read twice, however small the pieces are in which the buffer grows. The zero value
+// starts a message.
 type framer struct {
 	line   int    // where the current line starts
-	seen   int    // up to here the current line has no end
-	value  int    // where the Content-Length starts whose end is not seen yet, 0 if there is none
-	length int    // Content-Length plus one, 0 if there was none
-	head   int    // length of start line, headers and empty line, 0 until it is known
-	reason string // what is wrong with the headers; told when they have all been read, so that they can be answered
+	seen   int    // the current line does not end before here
+	value  int    // where the value of an unfinished Content-Length line starts; 0: none
+	length int    // Content-Length plus one; 0: none
+	head   int    // length of start line, headers and empty line; 0: not known yet
+	reason string // what is wrong; reported when all headers are read, so that they can be answered
 }
 
-// scan returns the length of the message that buf starts with, or 0 if it is not complete. It is called again with the
-// same buffer grown, until the message is taken; a framer is done for after an error.
+// scan returns the length of the message that buf starts with, or 0 if it is not complete. Call it
+// again with the same buffer, grown, until the message is complete. A framer cannot be used after
+// an error.
 func (f *framer) scan(buf []byte, limit int) (int, *FrameError) {
 	for f.head == 0 {
 		i := bytes.IndexByte(buf[f.seen:], '\n')
@@ -58,13 +62,13 @@ func (f *framer) scan(buf []byte, limit int) (int, *FrameError) {
 	return 0, nil
 }
 
-// takeLine looks at the line that ends before end.
+// takeLine reads the line that ends before end.
 func (f *framer) takeLine(buf []byte, end int) {
 	start := f.line
 	f.line, f.seen = end, end
 	line := trimLineEnd(buf[start:end])
 	if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
-		return // RFC 3261 §7.3.1: it continues the line before
+		return // a continuation of the line before (RFC 3261 §7.3.1)
 	}
 	if f.value > 0 {
 		f.takeLength(buf[f.value:start])
@@ -100,7 +104,8 @@ func trimLineEnd(line []byte) []byte {
 	return line
 }
 
-// contentLengthName returns how long "Content-Length" or "l", white space and the colon are, or 0 if line is another header.
+// contentLengthName returns the length of "Content-Length" or "l", white space and colon, or 0 if
+// line is another header.
 func contentLengthName(line []byte) int {
 	const name = "content-length"
 	n := 0
@@ -124,7 +129,7 @@ func contentLengthName(line []byte) int {
 	return n + 1
 }
 
-// equalFold tells whether b is lower in any mix of ASCII upper and lower case.
+// equalFold reports whether b equals lower regardless of the case of ASCII letters.
 func equalFold(b []byte, lower string) bool {
 	for i := range len(lower) {
 		c := b[i]
@@ -138,7 +143,7 @@ func equalFold(b []byte, lower string) bool {
 	return true
 }
 
-// parseLength reads 1*DIGIT (RFC 3261 §25.1). What is over maxContentLength counts as that.
+// parseLength reads 1*DIGIT (RFC 3261 §25.1). A number over maxContentLength counts as that.
 func parseLength(b []byte) (int, bool) {
 	if len(b) == 0 {
 		return 0, false

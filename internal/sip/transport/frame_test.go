@@ -112,7 +112,8 @@ func (p *pieces) Close() error                     { return nil }
 func (p *pieces) SetReadDeadline(time.Time) error  { return nil }
 func (p *pieces) SetWriteDeadline(time.Time) error { return nil }
 
-// readPieces returns the messages that the pieces make, the error they end with, and what was answered to pings.
+// readPieces returns the messages that the pieces make, the error they end with, and what was
+// answered to pings.
 func readPieces(limit int, in ...[]byte) (messages []string, end string, out string) {
 	in = slices.DeleteFunc(in, func(b []byte) bool { return len(b) == 0 })
 	p := &pieces{in: in}

@@ -73,7 +73,8 @@ func start(t testing.TB, h Handler, opts Options) *Manager {
 	return m
 }
 
-// TestMain sees that no goroutine of the package outlives the managers, all of which the tests have closed.
+// TestMain sees that no goroutine of the package outlives the managers, all of which the tests have
+// closed.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if stacks := leftover(); code == 0 && stacks != "" {
@@ -83,8 +84,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leftover returns the stacks of all goroutines if one of them is the package's. One that has just signalled its end may
-// need a moment to be gone.
+// leftover returns the stacks of all goroutines if one of them is the package's. One that has just
+// signalled its end may need a moment to be gone.
 func leftover() (stacks string) {
 	buf := make([]byte, 1<<20)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {

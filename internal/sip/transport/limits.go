@@ -5,30 +5,36 @@ import (
 	"time"
 )
 
-// Limits bound what the peers of a listener can have it do and hold. Each listener has its own, which SetLimits changes while it works; those that
-// share one *Limits share its numbers of connections. In the zero value each has its default.
+// Limits bound what the peers of a listener can make it do and hold. Each listener has its own,
+// which SetLimits replaces while it is open. Listeners that share one *Limits share its numbers of
+// connections. In the zero value each limit has its default.
 type Limits struct {
-	// Datagram is the size in bytes of the largest datagram taken. Default 64 KiB, which no datagram exceeds.
+	// Datagram is the size in bytes of the largest datagram accepted. Default 64 KiB, which no
+	// datagram exceeds.
 	Datagram int
-	// Message is the size in bytes of the largest message taken from a stream. Default 64 KiB.
+	// Message is the size in bytes of the largest message accepted from a stream. Default 64 KiB.
 	Message int
-	// MessageTimeout is how long a whole message may take on a stream, from its first byte to its last. Default 30 s;
-	// a negative one is none.
+	// MessageTimeout is how long a message on a stream may take from its first byte to its last.
+	// Default 30 s; negative: no limit.
 	MessageTimeout time.Duration
-	// IdleTimeout closes a stream on which nothing arrived between messages for that long. Default none.
+	// IdleTimeout is how long a stream is kept on which nothing arrives between messages. Default:
+	// for ever.
 	IdleTimeout time.Duration
-	// Conns is how many accepted connections there may be at a time. Default 65536; a negative number is no limit.
+	// Conns is the largest number of accepted connections at a time. Default 65536; negative: no
+	// limit.
 	Conns int
-	// ConnsPerSource is the same for those from one IPv4 address or IPv6 /64. Default 4096; a negative number is no limit.
+	// ConnsPerSource is the same for those from one IPv4 address or IPv6 /64. Default 4096;
+	// negative: no limit.
 	ConnsPerSource int
 
-	// The rest is for whoever handles the messages, and means nothing here.
+	// The rest is for the handler of the messages and is not used by this package.
 
-	// Headers is how many header field lines a message may have. 0: the handler's own limit.
+	// Headers is the largest number of header field lines in a message. 0: the handler's own limit.
 	Headers int
-	// Trusted are the sources that may have more than a share of them; nil: none.
+	// Trusted are the sources that may use more than a fair share; nil: none.
 	Trusted interface{ Contains(netip.Addr) bool }
-	// Transactions is how many transactions there may be, in all, when another one is made for this listener. 0: the handler's own limit.
+	// Transactions is the number of transactions in all beyond which this listener makes no more.
+	// 0: the handler's own limit.
 	Transactions int
 }
 
@@ -41,7 +47,7 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// NewLimits returns limits with the defaults put in, for SetLimits.
+// NewLimits returns a copy of l, with defaults, for SetLimits.
 func NewLimits(l Limits) *Limits {
 	l = l.withDefaults()
 	return &l
@@ -49,11 +55,11 @@ func NewLimits(l Limits) *Limits {
 
 var defaultLimits = NewLimits(Limits{})
 
-// SetLimits puts other limits in force: for the next datagram and connection, and for the next message of the connections that are there. nil means
-// those of Options. What NewLimits returns must not be changed any more.
+// SetLimits replaces the limits: for the next datagram and connection, and for the next message on
+// existing connections. nil: those of Options. The limits must not be changed afterwards.
 func (l *Listener) SetLimits(limits *Limits) { l.limits.Store(limits) }
 
-// Limits returns the limits in force.
+// Limits returns the current limits.
 func (l *Listener) Limits() *Limits {
 	if limits := l.limits.Load(); limits != nil {
 		return limits
@@ -61,7 +67,7 @@ func (l *Listener) Limits() *Limits {
 	return &l.m.opts.Limits
 }
 
-// Limits returns the limits for what comes this way.
+// Limits returns the limits of messages that come over this flow.
 func (f *Flow) Limits() *Limits {
 	switch {
 	case f.Listener != nil:
@@ -78,7 +84,8 @@ type accepted struct {
 	sources map[netip.Addr]int
 }
 
-// room tells what keeps a listener from taking another connection from a source: a Drop reason, or nothing.
+// room returns what keeps a listener from accepting another connection from a source: a Drop
+// reason, or "".
 func (t *conns) room(l *Listener, from netip.Addr) (reason string) {
 	limits := l.Limits()
 	var conns, fromSource int
@@ -97,7 +104,7 @@ func (t *conns) room(l *Listener, from netip.Addr) (reason string) {
 	return ""
 }
 
-// connected tells whether a source has a connection that was accepted.
+// connected reports whether a source has an accepted connection.
 func (t *conns) connected(from netip.Addr) bool {
 	for _, a := range t.accepted {
 		if a.sources[from] > 0 {
@@ -107,7 +114,7 @@ func (t *conns) connected(from netip.Addr) bool {
 	return false
 }
 
-// enter counts a connection.
+// enter counts an accepted connection.
 func (t *conns) enter(l *Listener, from netip.Addr) {
 	a := t.accepted[l]
 	if a == nil {
@@ -118,7 +125,7 @@ func (t *conns) enter(l *Listener, from netip.Addr) {
 	a.sources[from]++
 }
 
-// leave takes back what enter did.
+// leave undoes enter.
 func (t *conns) leave(l *Listener, from netip.Addr) {
 	a := t.accepted[l]
 	if a.conns--; a.conns == 0 {

@@ -66,7 +66,8 @@ func TestConnLimits(t *testing.T) {
 	try(c)
 	refuse(c, DropSourceLimit)
 
-	// What is let in under one limit stays under a lower one; nobody else comes in before it is so few.
+	// What is let in under one limit stays under a lower one; nobody else comes in before it is so
+	// few.
 	lower := NewLimits(Limits{Conns: 2})
 	a.SetLimits(lower)
 	b.SetLimits(lower)

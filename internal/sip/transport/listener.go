@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Listener is a listening address: on UDP one or more sockets that share it, otherwise one socket that accepts
-// connections.
+// Listener is a listening address: over UDP one or more sockets that share it, otherwise one socket
+// that accepts connections.
 type Listener struct {
 	m        *Manager
 	network  Network
@@ -31,18 +31,18 @@ type Listener struct {
 // Network returns the listener's transport.
 func (l *Listener) Network() Network { return l.network }
 
-// Addr returns the address listened on, with the real port if 0 was asked for.
+// Addr returns the address, with the actual port if 0 was asked for.
 func (l *Listener) Addr() netip.AddrPort { return l.addr }
 
-// Flow returns how to send a new request to remote from this UDP socket. On a wildcard address Local is the one that the
-// kernel uses for that destination, the zero AddrPort if it knows no way. On other transports sending needs a
-// connection: see [Manager.Dial].
+// Flow returns the way to send a new request to remote from this UDP socket. On a wildcard address
+// Local is the address that the kernel uses for that destination, or the zero AddrPort if it knows
+// no route. Other transports need a connection: see [Manager.Dial].
 func (l *Listener) Flow(remote netip.AddrPort) Flow {
 	remote = canonical(remote)
 	return Flow{Network: l.network, Remote: remote, Local: l.localFor(remote.Addr()), Listener: l}
 }
 
-// localFor is the address to send to remote from.
+// localFor returns the address to send to remote from.
 func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
 	if !l.wildcard {
 		return l.addr
@@ -54,13 +54,15 @@ func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ip, l.addr.Port())
 }
 
-// Covers tells whether what is sent to an address arrives here, as far as no other listener is bound to just that.
+// Covers reports whether packets to an address arrive here, unless another listener is bound to
+// exactly that address.
 func (l *Listener) Covers(local netip.AddrPort) bool {
 	return local.Port() == l.addr.Port() && includes(l.addr.Addr(), local.Addr())
 }
 
-// Close stops listening; the port is free when it returns. Connections that were accepted stay. What a UDP socket had
-// queued is lost, so whoever wants to drain it keeps it open meanwhile. A handler may still be running when Close returns.
+// Close stops listening; the port is free when it returns. Accepted connections stay open.
+// Datagrams queued on a UDP socket are lost: to drain it, keep it open meanwhile. A handler may
+// still be running when Close returns.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
@@ -80,7 +82,7 @@ func (l *Listener) Close() error {
 	return l.closeErr
 }
 
-// isClosed tells whether an error is only that the listener was closed.
+// isClosed reports whether the listener was closed, so that an error on it means nothing.
 func (l *Listener) isClosed() bool {
 	select {
 	case <-l.closed:

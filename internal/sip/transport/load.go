@@ -3,41 +3,45 @@ package transport
 import "time"
 
 const (
-	// lateAfter is how old a datagram that is read may be before the reader counts as behind.
+	// lateAfter is the age from which on a datagram counts as late when it is read.
 	lateAfter = 50 * time.Millisecond
-	// standing is how long the reader must have been behind before anything is refused: a burst is no overload.
+	// standing is how long the reader must have been behind before anything is refused: a burst is
+	// no overload.
 	standing = 100 * time.Millisecond
 	// loadStep is how often the part that is admitted changes.
 	loadStep = 20 * time.Millisecond
-	// leastAdmitted is admitted however far the reader is behind.
+	// leastAdmitted is the part that is admitted however far the reader is behind.
 	leastAdmitted = 1.0 / 16
 )
 
-// load tells how much of what is new a reader should take on, so that it keeps up with the rest. When what arrives has been waiting too long, or found the
-// receive buffer full, for some time, the part that is admitted shrinks step by step; when it hasn't, it grows again, to all
-// within half a second. It belongs to one reader.
+// load decides how many new requests a reader accepts, so that it keeps up with the rest. When
+// datagrams have been waiting too long, or found the receive buffer full, for some time, the part
+// that is admitted shrinks step by step; otherwise it grows again, to all of them within half a
+// second. It belongs to one reader.
 type load struct {
-	behind  time.Time // since when the reader is; zero: it is not
-	step    time.Time // the latest one
+	behind  time.Time // since when the reader is behind; zero: it is not
+	step    time.Time // when the part was last changed
 	refused float64   // the part that is not admitted, 0 to 1
-	silent  float64   // the part of that which is not even answered
+	silent  float64   // the part of the refused that is not even answered
 	credit  [2]float64
 }
 
 // Admission is what to do with a request that begins something new.
 type Admission uint8
 
-// When refusing alone doesn't let a reader keep up, what is refused gets no answer.
+// Admit: handle it. Refuse: refuse it. Drop: don't even answer, because refusing alone doesn't let
+// the reader keep up.
 const (
 	Admit Admission = iota
 	Refuse
 	Drop
 )
 
-// watched tells whether the next batch must be observed even if it is a small one.
+// watched reports whether the next batch must be observed even if it is small.
 func (o *load) watched() bool { return o.refused > 0 || !o.behind.IsZero() }
 
-// observe is told how long the latest datagram of a batch had been waiting, and whether others had found no room.
+// observe takes into account how long the latest datagram of a batch had been waiting, and whether
+// others had found no room.
 func (o *load) observe(now time.Time, waited time.Duration, lost bool) {
 	late := waited > lateAfter || lost
 	switch {
@@ -63,7 +67,7 @@ func (o *load) observe(now time.Time, waited time.Duration, lost bool) {
 	o.step = now
 }
 
-// admit tells what to do with the next request that begins something.
+// admit returns what to do with the next request that begins something.
 func (o *load) admit() Admission {
 	switch {
 	case o.refused == 0 || !o.draw(0, o.refused):
@@ -74,7 +78,7 @@ func (o *load) admit() Admission {
 	return Refuse
 }
 
-// draw is true for a part of the calls.
+// draw returns true for that part of its calls.
 func (o *load) draw(i int, part float64) bool {
 	o.credit[i] += part
 	if o.credit[i] < 1 {

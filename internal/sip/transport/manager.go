@@ -15,12 +15,12 @@ import (
 	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
-// closeTime is how long Manager.Close lets connections write what is queued.
+// closeTime is how long Manager.Close waits for connections to write what is queued.
 const closeTime = time.Second
 
 var errUnsupported = errors.New("this transport is not supported, use udp or tcp")
 
-// Manager owns the listeners and connections of a server.
+// Manager owns the listeners and connections of a server. It is safe for concurrent use.
 type Manager struct {
 	handler   Handler
 	opts      Options
@@ -39,7 +39,7 @@ type Manager struct {
 	dials     *flight.Group[connKey, *Conn]
 }
 
-// NewManager returns a manager that hands what arrives to h. It listens on nothing yet.
+// NewManager returns a Manager that passes messages to h. It does not listen yet.
 func NewManager(h Handler, opts Options) *Manager {
 	m := &Manager{handler: h, opts: opts.withDefaults()}
 	m.dials = newDials(m)
@@ -52,9 +52,11 @@ func NewManager(h Handler, opts Options) *Manager {
 	return m
 }
 
-// Listen opens an address and reads from it. [::] takes IPv4 as well; port 0 is any free one. The error names the address,
-// and the listener that already has it or an address that includes it. Only with those in leaving, which are to be closed before long, it may
-// overlap, where the system can do that (Linux): packets for an address go to the listener that is bound to it rather than to a wildcard.
+// Listen opens an address and reads from it. [::] accepts IPv4 as well; port 0 is any free port.
+// The error names the address, and the listener that already has it or an address that includes it.
+// Only with listeners in leaving, which are about to be closed, may it overlap, where the system
+// allows that (Linux): packets for an address go to the listener that is bound to it rather than to
+// a wildcard.
 func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (*Listener, error) {
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("listening on %s: the address is missing", n)
@@ -113,14 +115,14 @@ func (l *Listener) open() error {
 	return errUnsupported
 }
 
-// forget takes a listener that closes off the list.
+// forget removes a closed listener from the list.
 func (m *Manager) forget(l *Listener) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.listeners = slices.DeleteFunc(m.listeners, func(other *Listener) bool { return other == l })
 }
 
-// covering returns an open UDP listener that sends from an address.
+// covering returns an open UDP listener that can send from an address.
 func (m *Manager) covering(local netip.AddrPort) *Listener {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -139,8 +141,9 @@ func (m *Manager) Listeners() []*Listener {
 	return slices.Clone(m.listeners)
 }
 
-// Close closes every listener and connection, and waits until the last handler has returned; a handler must not call
-// it. What connections have queued is written if the peers take it within a second.
+// Close closes all listeners and connections, and waits until the last handler has returned; a
+// handler must not call it. What is queued on connections is written if the peers accept it within
+// a second.
 func (m *Manager) Close() error {
 	m.mu.Lock()
 	m.closed = true

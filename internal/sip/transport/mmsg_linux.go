@@ -11,7 +11,8 @@ import (
 
 const (
 	nameSize = unix.SizeofSockaddrInet6
-	// controlSize has room for both kinds of packet information, which a dual-stack socket gives for IPv4, a timestamp and a count.
+	// controlSize has room for both kinds of packet information, which a dual-stack socket reports
+	// for IPv4, a timestamp and a count.
 	controlSize = 144
 )
 
@@ -21,7 +22,7 @@ type mmsghdr struct {
 	n uint32 // bytes received or sent
 }
 
-// vector is the arguments of recvmmsg and sendmmsg: allocated once, used for every call.
+// vector is the arguments of recvmmsg and sendmmsg, allocated once and used for every call.
 type vector struct {
 	hdrs     []mmsghdr
 	iovs     []unix.Iovec
@@ -44,14 +45,15 @@ func newVector(n int) *vector {
 	return v
 }
 
-// expect makes slot i ready to receive into b.
+// expect prepares slot i for receiving into b.
 func (v *vector) expect(i int, b []byte) {
 	v.iovs[i].Base = &b[0]
 	v.iovs[i].SetLen(len(b))
 	v.reset(i)
 }
 
-// reset makes slot i ready to receive again: the kernel has overwritten the room there is with what it used.
+// reset prepares slot i for receiving again: the kernel has overwritten the sizes with what it
+// used.
 func (v *vector) reset(i int) {
 	h := &v.hdrs[i]
 	h.Namelen = nameSize
@@ -60,7 +62,7 @@ func (v *vector) reset(i int) {
 	h.Flags = 0
 }
 
-// fill makes slot i a datagram. On a wildcard socket it leaves from local, if that is valid.
+// fill puts a datagram into slot i. On a wildcard socket it leaves from local, if that is valid.
 func (v *vector) fill(i int, s *udpSocket, remote, local netip.AddrPort, b []byte) {
 	h := &v.hdrs[i]
 	v.iovs[i].Base = &b[0]
@@ -74,7 +76,7 @@ func (v *vector) fill(i int, s *udpSocket, remote, local netip.AddrPort, b []byt
 	}
 }
 
-// remote is where the datagram in slot i came from.
+// remote returns where the datagram in slot i came from.
 func (v *vector) remote(i int) netip.AddrPort {
 	b := &v.names[i]
 	port := binary.BigEndian.Uint16(b[2:])
@@ -85,7 +87,8 @@ func (v *vector) remote(i int) netip.AddrPort {
 	return netip.AddrPortFrom(withScope(ip, binary.NativeEndian.Uint32(b[24:])), port)
 }
 
-// local is the address that the datagram in slot i was sent to, invalid if the kernel didn't say.
+// local returns the address that the datagram in slot i was sent to, or an invalid one if the
+// kernel didn't report it.
 func (v *vector) local(i int) (local netip.Addr) {
 	rest := v.controls[i][:min(int(v.hdrs[i].Controllen), controlSize)]
 	for len(rest) > 0 {
@@ -108,7 +111,8 @@ func (v *vector) local(i int) (local netip.Addr) {
 	return local
 }
 
-// arrival is when the datagram in slot i arrived, and how many the socket had lost by then for want of room; zero if the kernel didn't say.
+// arrival returns when the datagram in slot i arrived, and how many the socket had dropped by then
+// because its buffer was full; zero if the kernel didn't report it.
 func (v *vector) arrival(i int) (at time.Time, lost uint32) {
 	rest := v.controls[i][:min(int(v.hdrs[i].Controllen), controlSize)]
 	for len(rest) > 0 {
@@ -128,7 +132,8 @@ func (v *vector) arrival(i int) (at time.Time, lost uint32) {
 	return at, lost
 }
 
-// putName writes a socket address and returns its length. A socket of the IPv6 family wants IPv4 mapped.
+// putName writes a socket address and returns its length. A socket of the IPv6 family needs IPv4
+// mapped.
 func putName(b *[nameSize]byte, a netip.AddrPort, is6 bool) int {
 	binary.BigEndian.PutUint16(b[2:], a.Port())
 	if !is6 {
@@ -146,8 +151,8 @@ func putName(b *[nameSize]byte, a netip.AddrPort, is6 bool) int {
 	return unix.SizeofSockaddrInet6
 }
 
-// putSource writes the control message that makes a datagram leave from local, and returns its length. IPv4 has the
-// same one on a dual-stack socket.
+// putSource writes the control message that makes a datagram leave from local, and returns its
+// length. IPv4 has the same one on a dual-stack socket.
 func putSource(b *[controlSize]byte, local netip.Addr) int {
 	hdr := (*unix.Cmsghdr)(unsafe.Pointer(b))
 	data := b[unix.CmsgLen(0):]
@@ -167,9 +172,10 @@ func putSource(b *[controlSize]byte, local netip.Addr) int {
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 }
 
-// mmsg is recvmmsg or sendmmsg over slots from to to, never waiting. It returns how many were done. The runtime is not told of
-// the call: a batch takes longer than it lets a call keep its processor, and to give that away and wake another thread for it,
-// thousands of times a second, costs more than the call does.
+// mmsg is recvmmsg or sendmmsg over slots from to to, without waiting. It returns how many were
+// done. The runtime is not told of the call: a batch takes longer than the runtime lets a call keep
+// its processor, and handing that over and waking another thread for it, thousands of times a
+// second, costs more than the call does.
 func (v *vector) mmsg(call, fd uintptr, from, to int) (int, unix.Errno) {
 	for {
 		n, _, errno := unix.RawSyscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)

@@ -7,26 +7,28 @@ import (
 	"net/netip"
 )
 
-// Net opens sockets: what a Manager asks of the operating system, unless Options.Net is something else.
+// Net opens sockets. A Manager uses the operating system's unless Options.Net is set.
 type Net interface {
 	// ListenPacket opens a UDP socket. Its LocalAddr is a *net.UDPAddr.
 	ListenPacket(addr netip.AddrPort) (PacketConn, error)
 	// Listen opens a TCP socket. Its addresses, and those of what it accepts, are *net.TCPAddr.
 	Listen(addr netip.AddrPort) (net.Listener, error)
-	// Dial makes a TCP connection.
+	// Dial opens a TCP connection.
 	Dial(ctx context.Context, remote netip.AddrPort) (net.Conn, error)
-	// Route returns the address that packets to remote leave from, an invalid one if there is no way.
+	// Route returns the address that packets to remote leave from, or an invalid one if there is no
+	// route.
 	Route(remote netip.Addr) netip.Addr
 }
 
-// PacketConn is a UDP socket that says which of our addresses a datagram was sent to, and sends from a given one.
+// PacketConn is a UDP socket that says which of our addresses a datagram was sent to, and that
+// sends from a given one.
 type PacketConn interface {
 	net.PacketConn
 	ReadDatagram(b []byte) (n int, remote, local netip.AddrPort, err error)
 	WriteDatagram(b []byte, remote, local netip.AddrPort) error
 }
 
-// dialTCP makes a connection, by Options.Net if there is one.
+// dialTCP opens a connection, with Options.Net if it is set.
 func (m *Manager) dialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
 	if m.opts.Net != nil {
 		return m.opts.Net.Dial(ctx, remote)
@@ -43,7 +45,7 @@ func (m *Manager) route(remote netip.Addr) netip.Addr {
 	return lookupRoute(remote)
 }
 
-// openOn opens a listener's socket on a Net.
+// openOn opens the listener's socket on a Net.
 func (l *Listener) openOn(n Net) (err error) {
 	switch l.network {
 	case UDP:
@@ -68,7 +70,8 @@ type packetSocket struct {
 	conn PacketConn
 }
 
-// serve reads until the socket is closed. As on the system's sockets, what handling a datagram sends leaves after it.
+// serve reads until the socket is closed. As on the system's sockets, what is sent while a datagram
+// is handled leaves after it.
 func (s *packetSocket) serve() {
 	l := s.l
 	buf := make([]byte, maxDatagram)
@@ -93,7 +96,7 @@ func (s *packetSocket) serve() {
 	}
 }
 
-// packetBatch is what an Outbox collects for a packetSocket.
+// packetBatch is what an Outbox has collected for a packetSocket.
 type packetBatch struct {
 	s       *packetSocket
 	waiting []packet
@@ -108,7 +111,7 @@ func (b *packetBatch) add(remote, local netip.AddrPort, data []byte) {
 	b.waiting = append(b.waiting, packet{remote, local, data})
 }
 
-// flush sends what was collected; what cannot be sent is counted. A nil batch has nothing.
+// flush sends what was collected, and counts what cannot be sent. A nil batch has nothing.
 func (b *packetBatch) flush() {
 	if b == nil {
 		return

@@ -24,8 +24,8 @@ func (e *echo) ConnClosed(*transport.Conn, error) { e.closed.Add(1) }
 
 const ping = "OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"
 
-// TestNet runs a manager on a network in memory: datagrams to each of its addresses, connections both ways, and an end
-// that leaves nothing behind.
+// TestNet runs a manager on a network in memory: datagrams to each of its addresses, connections
+// both ways, and an end that leaves nothing behind.
 func TestNet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New(1)

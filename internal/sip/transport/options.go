@@ -11,58 +11,62 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// Options are the settings of a Manager. The zero value has the defaults; a negative limit or duration means none.
+// Options are the settings of a Manager. In the zero value each has its default; a negative limit
+// or duration means none.
 type Options struct {
-	// Limits are those of listeners that were given none of their own, and of connections that were dialed.
+	// Limits are the limits of listeners that have none of their own, and of dialed connections.
 	Limits Limits
-	// WriteTimeout is how long a stream may accept nothing of what is queued. Default 10 s.
+	// WriteTimeout is how long a peer may accept nothing of what is queued for it. Default 10 s.
 	WriteTimeout time.Duration
-	// MaxDialed limits connections that were dialed. Default 65536. One user can cause 64 of them.
+	// MaxDialed is the largest number of dialed connections. Default 65536. One user can cause 64
+	// of them.
 	MaxDialed int
-	// DialedIdle closes a connection that was dialed when nothing came for that long, and nothing was sent: it is made anew
-	// when it is needed. Default 10 minutes; a negative one keeps it.
+	// DialedIdle is how long a dialed connection is kept on which nothing is received or sent. It
+	// is dialed again when it is needed. Default 10 minutes; negative: kept.
 	DialedIdle time.Duration
-	// UDPSockets is how many sockets, each with its reader, share a UDP address on Linux. Default GOMAXPROCS.
+	// UDPSockets is how many sockets share a UDP address on Linux, each with a reader of its own.
+	// Default GOMAXPROCS.
 	UDPSockets int
-	// ReadBuffer is the size in bytes that each UDP socket asks the kernel for (SO_RCVBUF). Default 8 MiB; the kernel
-	// may give less.
+	// ReadBuffer is the size in bytes of the receive buffer that each UDP socket asks the kernel
+	// for (SO_RCVBUF). Default 8 MiB; the kernel may give less.
 	ReadBuffer int
-	// Net is where sockets are opened; nil is the operating system. Tests have a simulated network.
+	// Net opens sockets; nil: the operating system. Tests use a simulated network.
 	Net Net
-	// Budget is what the memory of connections and their queues is taken from; nil has no end.
+	// Budget is what the memory of connections and their queues is taken from; nil: no limit.
 	Budget *budget.Budget
-	// Refuse tells whether connections from an address are closed as soon as they are accepted; nil refuses none. It must neither block nor call
-	// the Manager.
+	// Refuse reports whether connections from an address are to be closed as soon as they are
+	// accepted; nil: none. It must neither block nor call the Manager.
 	Refuse func(netip.Addr) bool
-	// Logger is for what an operator should see; nil logs nothing.
+	// Logger is for what an operator should see; nil: nothing is logged.
 	Logger *zap.Logger
-	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be nil. It must neither
-	// block nor call the Manager.
+	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be
+	// nil. It must neither block nor call the Manager.
 	Dropped func(reason string)
-	// Traffic is called after each batch of datagrams and each read and write of a stream, with how many messages and
-	// bytes moved; it may be nil. What is written to a stream does not count messages.
+	// Traffic is called after each batch of datagrams, and after each read and write of a stream,
+	// with the numbers of messages and bytes; it may be nil. Messages that are written to a stream
+	// are not counted.
 	Traffic func(n Network, received bool, messages, bytes int)
 }
 
-// The reasons given to Options.Dropped.
+// The reasons passed to Options.Dropped.
 const (
-	DropKeepAlive      = "keepalive"         // a datagram of CR, LF and NUL only
+	DropKeepAlive      = "keepalive"         // a datagram of nothing but CR, LF and NUL
 	DropShort          = "short"             // a datagram too short for any SIP message
-	DropTooLarge       = "too_large"         // a datagram or a message of a stream over its limit
+	DropTooLarge       = "too_large"         // a datagram or a stream message over its limit
 	DropFraming        = "framing"           // a stream that cannot be cut into messages
 	DropMessageTimeout = "message_timeout"   // a stream message not complete in time
-	DropIdleTimeout    = "idle_timeout"      // a silent stream
-	DropReceiveBuffer  = "receive_buffer"    // a datagram that found the receive buffer full
+	DropIdleTimeout    = "idle_timeout"      // a stream on which nothing arrived
+	DropReceiveBuffer  = "receive_buffer"    // a datagram for which the receive buffer had no room
 	DropReadError      = "read_error"        // a socket error while reading
 	DropSendError      = "send_error"        // a datagram that the kernel refused
-	DropSendBuffer     = "send_buffer"       // a datagram that found the send buffer full
+	DropSendBuffer     = "send_buffer"       // a datagram for which the send buffer had no room
 	DropQueueFull      = "queue_full"        // a message to a stream whose peer reads too slowly
-	DropWriteError     = "write_error"       // a stream that could not be written, or not in time
+	DropWriteError     = "write_error"       // a stream that could not be written to, or not in time
 	DropConnLimit      = "connections"       // a connection over Limits.Conns, or MaxDialed
 	DropSourceLimit    = "source_connection" // a connection over Limits.ConnsPerSource
 	DropBanned         = "banned"            // a connection that Refuse refused
-	DropDescriptors    = "descriptors"       // a connection for which there is no descriptor but those for something else
-	DropMemory         = "memory"            // a connection, or a message on one, that there is no memory for
+	DropDescriptors    = "descriptors"       // a connection that would take a reserved descriptor
+	DropMemory         = "memory"            // a connection, or a message on one, without memory for it
 )
 
 func (o Options) withDefaults() Options {

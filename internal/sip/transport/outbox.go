@@ -7,32 +7,36 @@ import (
 
 const (
 	batchSize = 64
-	// bufferRoom is what Buffer sets aside: nearly every message fits, and a longer one moves to memory of its own.
+	// bufferRoom is the size of a Buffer: nearly every message fits, and a longer one moves to
+	// memory of its own.
 	bufferRoom = 4 << 10
 	arenaSize  = batchSize * bufferRoom
 )
 
-// arenas are lent to the outboxes of streams while they handle what one read has brought; a UDP reader keeps its own.
+// arenas are lent to the outboxes of streams while what one read has brought is handled. A UDP
+// reader has its own.
 var arenas = sync.Pool{New: func() any { return new([arenaSize]byte) }}
 
-// Outbox collects what handling a batch of packets sends, and is flushed with one system call for the batch. It is not
-// safe for concurrent use: it belongs to one reader. The zero value collects nothing and sends everything at once.
+// Outbox collects what is sent while a batch of packets is handled, and sends it with one system
+// call after the batch. It is not safe for concurrent use: it belongs to one reader. The zero value
+// collects nothing and sends everything at once.
 type Outbox struct {
 	arena *[arenaSize]byte
 	used  int
 	last  int // where the latest buffer starts in arena
 
-	batch    *udpBatch    // what is collected on UDP
+	batch    *udpBatch    // datagrams collected
 	packets  *packetBatch // the same on Options.Net
-	listener *Listener    // whose datagrams are
-	conn     *Conn        // on a stream: what is sent to it is queued here and written after the batch
+	listener *Listener    // the listener whose datagrams are collected
+	conn     *Conn        // the stream whose messages are collected, to be written after the batch
 
-	in   *Inbound   // what is handled
-	from netip.Addr // without that: whom what is sent counts for
+	in   *Inbound   // the message that is handled
+	from netip.Addr // without in: the source that what is sent is charged to
 }
 
-// Buffer returns an empty slice with room in the batch's memory. Append one message to it, then Send that. Several may be
-// in use at once; what is appended is valid until the batch is flushed.
+// Buffer returns an empty slice with room in the memory of the batch. Append one message to it,
+// then Send that. Several buffers may be in use at once; what is appended is valid until the batch
+// is flushed.
 func (o *Outbox) Buffer() []byte {
 	if o.arena == nil {
 		if o.conn == nil {
@@ -48,9 +52,10 @@ func (o *Outbox) Buffer() []byte {
 	return o.arena[o.last:o.last:o.used]
 }
 
-// Send sends b to f when the batch is flushed, if f leaves through the socket or connection of this reader; anything
-// else goes out through f.Send at once, after what was collected before it. b must stay as it is until the batch is flushed, which what was appended to a
-// Buffer does. An error of a datagram that is sent later is counted, not returned.
+// Send sends b to f when the batch is flushed, if f leaves through the socket or connection of this
+// reader. Anything else is sent with f.Send at once, after what was collected before it. b must not
+// change until the batch is flushed, which is so for what was appended to a Buffer. An error of a
+// datagram that is sent later is counted, not returned.
 func (o *Outbox) Send(f Flow, b []byte) error {
 	switch {
 	case len(b) == 0:
@@ -58,7 +63,8 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 	case o.conn != nil && f.Conn == o.conn:
 		return o.conn.queueOwn(b)
 	case f.Conn != nil:
-		// What was collected leaves first: what b brings about may come back by another reader, and must not overtake it.
+		// What was collected leaves first: what b causes may come back to another reader, and must
+		// not overtake it.
 		o.flushPackets()
 		return f.Conn.send(b, o.sender())
 	case o.packets != nil && f.Listener == o.listener:
@@ -68,7 +74,7 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 		o.flushPackets()
 		return f.Send(b)
 	}
-	// The room that the latest buffer didn't need goes to the next one.
+	// The next buffer gets the room that this one didn't need.
 	if o.used == o.last+bufferRoom && len(b) <= bufferRoom && &b[0] == &o.arena[o.last] {
 		o.used = o.last + (len(b)+63)&^63
 	}
@@ -76,7 +82,7 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 	return nil
 }
 
-// flushPackets sends the datagrams that were collected.
+// flushPackets sends the collected datagrams.
 func (o *Outbox) flushPackets() {
 	if o.batch != nil {
 		o.batch.flush()
@@ -84,7 +90,7 @@ func (o *Outbox) flushPackets() {
 	o.packets.flush()
 }
 
-// flush sends what was collected and takes the memory back.
+// flush sends what was collected and takes back the memory of the buffers.
 func (o *Outbox) flush() {
 	o.used, o.last = 0, 0
 	o.flushPackets()

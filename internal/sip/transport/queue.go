@@ -6,40 +6,42 @@ import (
 	"sync"
 )
 
-// What waits for a peer that reads more slowly than others send waits in two lanes: what the peer's own messages brought
-// about, for which reading from it stops until it has read some, and what others send to it, which is refused when it is
-// too much. So a peer cannot make us hold more than it reads, and nobody can keep it from being answered.
+// What waits for a peer that reads too slowly is in two lanes: what the peer's own messages cause,
+// for which reading from it stops until it has read some, and what others send to it, which is
+// refused when it is too much. So a peer cannot make us hold more than it reads, and nobody can
+// keep it from being answered.
 const (
 	// ownMark is how many bytes of its own a peer may leave unread and still be read from.
 	ownMark = 32 << 10
-	// maxOwn is a limit for what is brought about by messages that were read before reading stopped.
+	// maxOwn limits what is caused by messages that were read before reading stopped, in bytes.
 	maxOwn = 1 << 20
-	// maxRequests is how many bytes may wait before a request from somebody else is refused: a phone that reads 20 kB/s
-	// has read them before the request's time is over.
+	// maxRequests is how many bytes may be queued before a request from another source is refused:
+	// a phone that reads 20 kB/s has read them before the request times out.
 	maxRequests = 256 << 10
-	// maxOthers is the same for what belongs to something that exists: responses, ACK, BYE and CANCEL.
+	// maxOthers is the same for what belongs to an existing transaction or call: responses, ACK,
+	// BYE and CANCEL.
 	maxOthers = 512 << 10
 
-	// chunkSize is how much is kept together. What is longer has a chunk of its own size.
+	// chunkSize is the size of a chunk in bytes. A longer message has a chunk of its own size.
 	chunkSize = 4 << 10
-	// maxWrite is how much of several chunks is written at once.
+	// maxWrite is how many bytes of several chunks are written at once.
 	maxWrite = 32 << 10
 )
 
-// chunk is a number of whole messages.
+// chunk holds whole messages.
 type chunk struct {
 	next  *chunk
 	data  []byte
-	parts []part // whose they are, in their order
+	parts []part // their senders, in order
 }
 
-// part is how many bytes in a chunk are from one sender.
+// part is how many bytes of a chunk are from one sender.
 type part struct {
 	from  netip.Addr
 	bytes int
 }
 
-// chunks are those of chunkSize; a connection with nothing to write has none.
+// chunks are chunks of chunkSize for reuse; a connection with nothing to write has none.
 var chunks = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, chunkSize)} }}
 
 func newChunk(n int) *chunk {
@@ -49,7 +51,7 @@ func newChunk(n int) *chunk {
 	return chunks.Get().(*chunk)
 }
 
-// recycle takes a chunk back that nobody reads any more.
+// recycle takes back a chunk that nobody reads any more.
 func recycle(c *chunk) {
 	if cap(c.data) == chunkSize {
 		c.next, c.data, c.parts = nil, c.data[:0], c.parts[:0]
@@ -57,14 +59,14 @@ func recycle(c *chunk) {
 	}
 }
 
-// lane is a queue. What is being written is in it still.
+// lane is a queue. What is being written is still in it.
 type lane struct {
 	first, last *chunk
-	written     *chunk // the last one of those that are; nothing is added to it
+	written     *chunk // the last chunk that is being written; nothing is added to it
 	bytes       int    // of the messages
 }
 
-// fits reports whether another n bytes need no further chunk.
+// fits reports whether n more bytes need no further chunk.
 func (l *lane) fits(n int) bool {
 	return l.last != nil && l.last != l.written && len(l.last.data)+n <= cap(l.last.data)
 }
@@ -122,7 +124,7 @@ func (l *lane) drop() *chunk {
 	return c
 }
 
-// from returns how many bytes of one sender wait.
+// from returns how many bytes of one sender are queued.
 func (l *lane) from(sender netip.Addr) (n int) {
 	for c := l.first; c != nil; c = c.next {
 		for i := range c.parts {
@@ -134,18 +136,19 @@ func (l *lane) from(sender netip.Addr) (n int) {
 	return n
 }
 
-// admits reports whether a message from a sender is let in where there may be so many bytes. A sender may have no more
-// waiting than what is still free then, so that there is room for the next one, however many have used theirs up.
+// admits reports whether a message from a sender may be queued where room bytes may be. A sender
+// may have no more queued than is still free afterwards, so that there is room for the next one,
+// however many have used up theirs.
 func (l *lane) admits(b []byte, from netip.Addr, room int) bool {
 	free := room - l.bytes - len(b)
 	if free < 0 {
 		return false
 	}
-	// Most often next to nothing waits, and nobody can have used up anything.
+	// Mostly next to nothing is queued, and nobody can have used up anything.
 	return l.bytes+len(b) <= free || l.from(from)+len(b) <= free
 }
 
-// room returns how many bytes may wait for a peer when a message of somebody else is queued.
+// room returns how many bytes may be queued for a peer when a message of another source is added.
 func room(b []byte) int {
 	for _, start := range [...]string{"SIP/", "ACK ", "BYE ", "CANCEL "} {
 		if len(b) >= len(start) && string(b[:len(start)]) == start {
@@ -155,7 +158,8 @@ func room(b []byte) int {
 	return maxRequests
 }
 
-// sender returns whom a message counts for that is sent while another is handled: the one who sent that.
+// sender returns the source that a message is charged to which is sent while another is handled:
+// the source of that.
 func (o *Outbox) sender() netip.Addr {
 	if o.in == nil {
 		return o.from
@@ -163,6 +167,6 @@ func (o *Outbox) sender() netip.Addr {
 	return source(o.in.Flow.Remote)
 }
 
-// OutboxFrom returns an outbox that sends everything at once, for what is sent on behalf of somebody whose message is
-// handled no longer: when it is for a peer that reads slowly, it counts as his.
+// OutboxFrom returns an outbox that sends everything at once, on behalf of a source whose message
+// is no longer being handled. What it queues for a slow peer is charged to that source.
 func OutboxFrom(sender netip.AddrPort) *Outbox { return &Outbox{from: source(sender)} }

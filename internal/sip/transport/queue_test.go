@@ -15,8 +15,8 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// TestUnreadAnswersStopReading has a peer that sends without reading what it is answered: it isn't read from any further.
-// When it reads, it gets all its answers.
+// TestUnreadAnswersStopReading has a peer that sends without reading what it is answered: it isn't
+// read from any further. When it reads, it gets all its answers.
 func TestUnreadAnswersStopReading(t *testing.T) {
 	for _, size := range []int{300, 1000, 60_000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -55,7 +55,8 @@ func TestUnreadAnswersStopReading(t *testing.T) {
 	}
 }
 
-// TestDeadPeerThatSends has a peer that sends, never reads, and so is given up, though its reader waits.
+// TestDeadPeerThatSends has a peer that sends, never reads, and so is given up, though its reader
+// waits.
 func TestDeadPeerThatSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := new(budget.Budget)
@@ -74,7 +75,8 @@ func TestDeadPeerThatSends(t *testing.T) {
 	})
 }
 
-// TestOwnQueueFull has so much brought about by a peer that it is given up at once: it would have to be held.
+// TestOwnQueueFull has so much brought about by a peer that it is given up at once: it would have
+// to be held.
 func TestOwnQueueFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops
@@ -103,8 +105,8 @@ func TestOwnQueueFull(t *testing.T) {
 // sender is one of many.
 func sender(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}) }
 
-// TestSlowPhone has everybody flood a phone that reads 20 kB/s for ten minutes: it stays, it is answered, and whoever has
-// not used up his share reaches it.
+// TestSlowPhone has everybody flood a phone that reads 20 kB/s for ten minutes: it stays, it is
+// answered, and whoever has not used up his share reaches it.
 func TestSlowPhone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops
@@ -213,8 +215,8 @@ func TestShares(t *testing.T) {
 	})
 }
 
-// TestOneSource has 3,000 connections from one source, each in the middle of a long message, or not reading: together they
-// hold what a source may, and those of others as much as they want.
+// TestOneSource has 3,000 connections from one source, each in the middle of a long message, or not
+// reading: together they hold what a source may, and those of others as much as they want.
 func TestOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops

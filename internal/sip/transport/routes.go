@@ -12,8 +12,9 @@ const (
 	routeLife = 30 * time.Second
 )
 
-// routes remembers which of our addresses the kernel sends from to reach another. The look-up is a few system calls, so it is kept
-// for a while; addresses and routes change, so not for long.
+// routes caches which of our addresses the kernel sends from to reach another. The look-up takes a
+// few system calls, so the result is kept for a while; addresses and routes change, so it is not
+// kept for long.
 type routes struct {
 	mu    sync.RWMutex
 	known map[netip.Addr]route
@@ -24,8 +25,8 @@ type route struct {
 	expires time.Time
 }
 
-// local returns the address that packets to remote leave from, or an invalid one if there is no route. look is asked when
-// that isn't known.
+// local returns the address that packets to remote leave from, or an invalid one if there is no
+// route. It calls look if that isn't cached.
 func (r *routes) local(remote netip.Addr, look func(netip.Addr) netip.Addr) netip.Addr {
 	now := time.Now()
 	r.mu.RLock()
@@ -44,7 +45,7 @@ func (r *routes) local(remote netip.Addr, look func(netip.Addr) netip.Addr) neti
 	return local
 }
 
-// forget drops what is known about remote, because sending there failed.
+// forget drops the entry of remote, because sending there has failed.
 func (r *routes) forget(remote netip.Addr) {
 	r.mu.Lock()
 	delete(r.known, remote)

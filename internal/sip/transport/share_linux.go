@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// share lets a socket that another listener opens bind an address that overlaps with this one's.
+// share lets the socket of another listener bind an address that overlaps with this one's.
 func (l *Listener) share() error {
 	for _, s := range l.udp {
 		if err := s.control(reusePort); err != nil {
@@ -22,7 +22,7 @@ func (l *Listener) share() error {
 	return control(raw, reusePort)
 }
 
-// controlTCP sets up a listening socket.
+// controlTCP sets the options of a listening socket.
 func (l *Listener) controlTCP(_, _ string, raw syscall.RawConn) error {
 	if !l.shared {
 		return nil

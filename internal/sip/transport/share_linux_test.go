@@ -47,7 +47,8 @@ func (v *moves) close(l *Listener) {
 	}
 }
 
-// testMove moves a listener while clients ask without a pause, and each gets each answer. ask is one round of one client.
+// testMove moves a listener while clients ask without a pause, and each gets each answer. ask is
+// one round of one client.
 func testMove(t *testing.T, n Network, client func(target netip.AddrPort) (ask func() error)) {
 	for _, all := range []string{"0.0.0.0", "::"} {
 		m := start(t, funcs{message: echo}, Options{})

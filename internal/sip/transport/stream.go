@@ -8,7 +8,8 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// minRead is the read buffer of a connection at rest: most messages fit, and thousands of phones that say nothing most of the time each have one.
+// minRead is the size in bytes of the read buffer of an idle connection: most messages fit, and
+// each of thousands of phones that are silent most of the time has one.
 const minRead = 2 << 10
 
 var (
@@ -23,13 +24,13 @@ type reader struct {
 	in      Inbound
 	outbox  Outbox
 	buf     []byte
-	start   int // what is before was handled
-	end     int // what is before was read
+	start   int // buf[:start] was handled
+	end     int // buf[:end] was read
 	framer  framer
-	pinging bool // the last thing was a single CRLF between messages
-	timed   bool // the deadline is the current message's
+	pinging bool // the last thing read was a single CRLF between messages
+	timed   bool // the deadline is that of the current message
 	armed   bool // there is a deadline
-	unread  bool // the reader gave up in the middle of what the peer sends
+	unread  bool // the reader has given up before the peer had sent everything
 }
 
 // read is the connection's goroutine.
@@ -42,7 +43,7 @@ func (c *Conn) read() {
 	c.finish(err, r.unread)
 }
 
-// run returns why reading has ended.
+// run reads until that fails and returns why.
 func (r *reader) run() error {
 	opts := &r.c.m.opts
 	for {
@@ -50,7 +51,7 @@ func (r *reader) run() error {
 		n, err := r.c.nc.Read(r.buf[r.end:])
 		r.end += n
 		if n > 0 {
-			limit := r.c.flow.Limits().Message // one for this round, so that there is always room for what is not too large
+			limit := r.c.flow.Limits().Message // read once, so that what is not too large has room
 			messages, bad := r.messages(limit)
 			opts.Traffic(r.c.flow.Network, true, messages, n)
 			r.outbox.flush()
@@ -83,8 +84,8 @@ func (r *reader) run() error {
 	}
 }
 
-// deadline sets how long to wait for more. A message has one deadline from its first byte, which more bytes don't move, so
-// that dripping them keeps nothing open.
+// deadline sets how long to wait for more. A message has one deadline, from its first byte, which
+// more bytes don't extend, so that dripping them keeps nothing open.
 func (r *reader) deadline() {
 	limits := r.c.flow.Limits()
 	within := r.end > r.start
@@ -109,7 +110,7 @@ func (r *reader) deadline() {
 	}
 }
 
-// messages hands every complete message to the handler, and tells how many there were.
+// messages passes every complete message to the handler, and returns how many there were.
 func (r *reader) messages(limit int) (n int, bad *FrameError) {
 	for {
 		r.keepAlive()
@@ -131,23 +132,24 @@ func (r *reader) messages(limit int) (n int, bad *FrameError) {
 		}
 		r.wait()
 		if r.c.isClosing() {
-			return n, nil // the next read says so
+			return n, nil // the next read returns the error
 		}
 		r.deliver(data[:size], nil)
 		n++
 		r.start += size
 		r.framer = framer{}
-		// The message is done with; the next one's time starts with its own first byte.
+		// The message is done. The next one's time starts with its own first byte.
 		r.timed = false
 	}
 }
 
-// wait waits while the peer doesn't read what its messages bring about: it would have us hold more and more.
+// wait waits while the peer doesn't read what its messages cause: otherwise it could make us hold
+// more and more.
 func (r *reader) wait() {
 	if r.c.crowded() {
 		r.outbox.flush()
 		r.c.wait()
-		r.timed = false // what comes next has been waiting for us
+		r.timed = false // what comes next has been waiting for us to read
 	}
 }
 
@@ -159,8 +161,8 @@ func (r *reader) deliver(data []byte, bad *FrameError) {
 	r.c.m.handler.HandleMessage(&r.in)
 }
 
-// keepAlive takes the empty lines between messages: they are skipped (RFC 3261 §7.5), and two of them are a ping that one
-// answers (RFC 5626 §4.4.1).
+// keepAlive skips the empty lines between messages (RFC 3261 §7.5). Two of them are a ping, which
+// one answers (RFC 5626 §4.4.1).
 func (r *reader) keepAlive() {
 	if r.framer.seen > 0 {
 		return // within a message
@@ -173,7 +175,7 @@ func (r *reader) keepAlive() {
 		case r.pinging:
 			r.pinging = false
 			r.start++
-			_ = r.c.queueOwn(crlf) // if it is closing, the next read says so
+			_ = r.c.queueOwn(crlf) // if it is closing, the next read returns the error
 		default:
 			r.pinging = true
 			r.start++
@@ -181,8 +183,8 @@ func (r *reader) keepAlive() {
 	}
 }
 
-// makeRoom moves what is not complete to the front, and gives it more room if it needs that. At rest the buffer is small again.
-// False means that there is no memory.
+// makeRoom moves an incomplete message to the front of the buffer, and enlarges the buffer if
+// needed. At rest the buffer is small again. It returns false if there is no memory.
 func (r *reader) makeRoom(limit int) bool {
 	rest := r.buf[r.start:r.end]
 	size := minRead

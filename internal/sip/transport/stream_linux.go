@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsent is how much the kernel takes for a peer beyond what is on its way. It would take megabytes, and a phone on a slow
-// line would have to read all that before what is new; nor would we notice for minutes that it reads at all.
+// unsent is how many bytes the kernel takes for a peer beyond those that are on their way. By
+// default it takes megabytes: a phone on a slow line would have to read all that before anything
+// new, and it would take minutes to notice that it doesn't read at all.
 const unsent = 32 << 10
 
-// shorten keeps the kernel's queue to a peer short.
+// shorten limits what the kernel queues for a peer.
 func shorten(nc net.Conn) {
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {

@@ -4,11 +4,12 @@ package transport
 
 import "net"
 
-// sendBuffer is how much the kernel takes for a peer. It would take megabytes, and a phone on a slow line would have to
-// read all that before what is new; nor would we notice for minutes that it reads at all.
+// sendBuffer is how many bytes the kernel takes for a peer. By default it takes megabytes: a phone
+// on a slow line would have to read all that before anything new, and it would take minutes to
+// notice that it doesn't read at all.
 const sendBuffer = 64 << 10
 
-// shorten keeps the kernel's queue to a peer short.
+// shorten limits what the kernel queues for a peer.
 func shorten(nc net.Conn) {
 	if c, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = c.SetWriteBuffer(sendBuffer)

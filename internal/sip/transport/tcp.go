@@ -18,7 +18,8 @@ func (l *Listener) openTCP() (err error) {
 	return err
 }
 
-// accept takes connections until the listener is closed. Running out of descriptors is no reason to stop: they come back.
+// accept accepts connections until the listener is closed. Running out of descriptors is no reason
+// to stop: they come back.
 func (l *Listener) accept() {
 	for wait := time.Duration(0); ; {
 		nc, err := l.tcp.Accept()

@@ -14,7 +14,8 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// pipe adopts one end of a net.Pipe and returns the other. A pipe buffers nothing, and its deadlines follow the test's clock.
+// pipe adopts one end of a net.Pipe and returns the other. A pipe buffers nothing, and its
+// deadlines follow the test's clock.
 func pipe(t *testing.T, m *Manager) (net.Conn, *Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -82,7 +83,8 @@ func TestMessageTimesApart(t *testing.T) {
 		if got != 2 || d.of(DropMessageTimeout) != 0 {
 			t.Fatalf("%d messages are read", got)
 		}
-		// An empty line in two packets leaves nothing behind, neither a deadline nor that there is one.
+		// An empty line in two packets leaves nothing behind, neither a deadline nor that there is
+		// one.
 		io.WriteString(peer, "\r")
 		<-time.After(time.Second)
 		io.WriteString(peer, "\n")
@@ -151,7 +153,8 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// TestDeadReader has a peer that reads nothing: what is too much is refused, what is there waits for the write timeout.
+// TestDeadReader has a peer that reads nothing: what is too much is refused, what is there waits
+// for the write timeout.
 func TestDeadReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d drops

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maxDatagram is no less than any UDP payload can be.
+	// maxDatagram is at least the size of any UDP payload.
 	maxDatagram = 64 << 10
 	// minDatagram is shorter than any SIP message: "A B SIP/2.0" and a line end.
 	minDatagram = 13
@@ -17,15 +17,16 @@ const (
 	sendPatience = 50 * time.Millisecond
 )
 
-// newInbound returns what a reader of l reuses for each datagram.
+// newInbound returns the Inbound that a reader of l reuses for each datagram.
 func (l *Listener) newInbound(o *Outbox) *Inbound {
 	o.in = &Inbound{Flow: Flow{Network: UDP, Listener: l}, Outbox: o}
 	return o.in
 }
 
-// receive hands one datagram to the handler. local is invalid if the kernel didn't tell it.
+// receive passes one datagram to the handler. local is invalid if the kernel didn't report it.
 func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, local netip.Addr) {
-	// Empty lines before a message are skipped (RFC 3261 §7.5). Nothing but those, or NULs, keeps a NAT binding open.
+	// Empty lines before a message are skipped (RFC 3261 §7.5). A datagram of nothing else, or of
+	// NULs, keeps a NAT binding open.
 	start := 0
 	for start < len(data) && (data[start] == '\r' || data[start] == '\n' || data[start] == 0) {
 		start++
@@ -56,7 +57,7 @@ func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, loca
 // send sends one datagram at once.
 func (l *Listener) send(remote, local netip.AddrPort, b []byte) error {
 	if l.isClosed() {
-		// The address may be another listener's by now.
+		// Another listener may have the address by now.
 		if other := l.m.covering(local); other != nil {
 			return other.send(remote, local, b)
 		}
@@ -81,8 +82,8 @@ func (l *Listener) send(remote, local netip.AddrPort, b []byte) error {
 	return err
 }
 
-// backoff is called when reading fails n times on end. It waits a moment, and tells whether to go on: a socket is read until it
-// is closed, whatever happens on it.
+// backoff is called when reading has failed n times in a row. It waits a moment and reports whether
+// to go on: a socket is read until it is closed, whatever happens.
 func (l *Listener) backoff(n int, err error) bool {
 	if l.isClosed() {
 		return false

@@ -21,9 +21,10 @@ type udpSocket struct {
 	is6  bool
 }
 
-// openUDP opens the listener's sockets. SO_REUSEPORT lets them share the address, and would as well let us share it
-// with another process without noticing. So the first one is bound without, which fails if anybody else is there, and the
-// option set on it afterwards lets the others in.
+// openUDP opens the sockets of the listener. SO_REUSEPORT lets them share the address, but it would
+// also let us share it with another process without noticing. So the first is bound without the
+// option, which fails if anybody else is there, and the option set on it afterwards lets the others
+// in.
 func (l *Listener) openUDP() error {
 	first, err := l.openSocket(l.addr, l.shared)
 	if err != nil {
@@ -87,17 +88,20 @@ func (s *udpSocket) setOptions(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 0); err != nil {
 		return err
 	}
-	// The first needs a privilege and goes over the system's limit, the second stays within it; either may give less.
+	// The first needs a privilege and exceeds the system's limit, the second stays within it.
+	// Either may give less.
 	if size := s.l.m.opts.ReadBuffer; size > 0 && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	}
-	// Both are for noticing that too much arrives. An old kernel doesn't know the first, and then it isn't noticed.
+	// Both are for noticing overload. An old kernel doesn't know the first; then overload isn't
+	// noticed.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
 	if !s.l.wildcard {
 		return nil
 	}
-	// On a dual-stack socket IPv4 has information of its own, with our address even for a broadcast.
+	// On a dual-stack socket, IPv4 has its own packet information, with our address even for a
+	// broadcast.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (s *udpSocket) setOptions(fd int) error {
 
 func (s *udpSocket) close() error { return s.conn.Close() }
 
-// reachable tells whether an address can be written into this socket's family.
+// reachable reports whether an address can be written in the family of this socket.
 func (s *udpSocket) reachable(a netip.AddrPort) bool { return a.IsValid() && (s.is6 || a.Addr().Is4()) }
 
 // single is the arguments of a system call that sends one datagram outside a batch.
@@ -125,7 +129,8 @@ var singles = sync.Pool{New: func() any {
 	return o
 }}
 
-// send sends one datagram. RawConn.Control does not take the descriptor's write lock, so it never waits for a batch that waits.
+// send sends one datagram. RawConn.Control does not take the descriptor's write lock, so it never
+// waits for a batch that is waiting.
 func (s *udpSocket) send(remote, local netip.AddrPort, b []byte) error {
 	if !s.reachable(remote) {
 		return unix.EAFNOSUPPORT
@@ -151,7 +156,7 @@ func (s *udpSocket) send(remote, local netip.AddrPort, b []byte) error {
 	}
 }
 
-// localOf is the address that the datagram in slot i was sent to.
+// localOf returns the address that the datagram in slot i was sent to.
 func (s *udpSocket) localOf(v *vector, i int) netip.Addr {
 	if !s.l.wildcard {
 		return s.l.addr.Addr()
@@ -159,21 +164,22 @@ func (s *udpSocket) localOf(v *vector, i int) netip.Addr {
 	return v.local(i)
 }
 
-// pending tells whether an error may belong to an earlier datagram: the kernel reports ICMP on the next call.
+// pending reports whether an error may belong to an earlier datagram: the kernel reports ICMP
+// errors on the next call.
 func pending(errno unix.Errno) bool {
 	return errno == unix.ECONNREFUSED || errno == unix.EHOSTUNREACH || errno == unix.ENETUNREACH
 }
 
-// udpBatch is what an Outbox collects for one socket.
+// udpBatch is what an Outbox has collected for one socket.
 type udpBatch struct {
 	s       *udpSocket
 	v       *vector
 	n       int // slots filled
-	done    int // slots sent or given up
-	retried int // the slot that was tried again after a pending error, plus one
+	done    int // slots sent or dropped
+	retried int // the slot that was retried after a pending error, plus one
 	waiting bool
 	write   func(fd uintptr) bool
-	mmsg    func(call, fd uintptr, from, to int) (int, unix.Errno) // the system call, but for tests
+	mmsg    func(call, fd uintptr, from, to int) (int, unix.Errno) // the system call; tests replace it
 
 	sent, bytes int
 }
@@ -196,8 +202,9 @@ func (b *udpBatch) add(remote, local netip.AddrPort, data []byte) {
 	b.n++
 }
 
-// flush sends what was collected. A datagram that the kernel refuses is skipped; if there is no room, the rest waits for it, but not
-// for long: whoever reads must go on reading.
+// flush sends what was collected. A datagram that the kernel refuses is skipped. If there is no
+// room in the send buffer the rest waits for it, but not for long, because the reader must go on
+// reading.
 func (b *udpBatch) flush() {
 	if b.n == 0 {
 		return
@@ -218,7 +225,7 @@ func (b *udpBatch) flush() {
 		b.s.l.m.opts.Traffic(UDP, false, b.sent, b.bytes)
 	}
 	for i := range b.n {
-		b.v.iovs[i].Base = nil // what is not in the arena must not stay in memory
+		b.v.iovs[i].Base = nil // don't keep alive what is not in the arena
 	}
 	b.n, b.done, b.retried, b.sent, b.bytes = 0, 0, 0, 0, 0
 }

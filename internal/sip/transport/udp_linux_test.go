@@ -46,7 +46,8 @@ func TestNoBroadcast(t *testing.T) {
 	}
 }
 
-// TestUDPSocketsShare sees that every socket gets its part, and that all are on the port the system chose.
+// TestUDPSocketsShare sees that every socket gets its part, and that all are on the port the system
+// chose.
 func TestUDPSocketsShare(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
 		const sockets, clients = 3, 200
@@ -91,7 +92,8 @@ func TestListenTakenShared(t *testing.T) {
 	}
 }
 
-// TestUDPReadErrors connects the socket below the reader, so that the kernel reports to it that nobody listens at the other end.
+// TestUDPReadErrors connects the socket below the reader, so that the kernel reports to it that
+// nobody listens at the other end.
 func TestUDPReadErrors(t *testing.T) {
 	var d drops
 	m := start(t, funcs{message: echo}, Options{UDPSockets: 1, Dropped: d.count})

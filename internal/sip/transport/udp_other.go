@@ -9,8 +9,9 @@ import (
 	"net/netip"
 )
 
-// udpSocket is the socket of a UDP address, where the system has no batches that Go can use. Which of our addresses a
-// datagram was sent to is not known on a wildcard socket; the one that the way back starts from stands for it.
+// udpSocket is the socket of a UDP address on systems without batches that Go can use. On a
+// wildcard socket it is not known which of our addresses a datagram was sent to; the one that
+// packets back would leave from is taken for it.
 type udpSocket struct {
 	l    *Listener
 	conn *net.UDPConn
@@ -24,7 +25,7 @@ func (l *Listener) openUDP() error {
 	}
 	s := &udpSocket{l: l, conn: pc.(*net.UDPConn)}
 	if size := l.m.opts.ReadBuffer; size > 0 {
-		_ = s.conn.SetReadBuffer(size) // less is no error
+		_ = s.conn.SetReadBuffer(size) // the system may give less
 	}
 	l.udp = append(l.udp, s)
 	l.addr = canonical(s.conn.LocalAddr().(*net.UDPAddr).AddrPort())

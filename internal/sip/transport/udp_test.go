@@ -109,7 +109,8 @@ func TestUDPManySendsPerMessage(t *testing.T) {
 	}
 }
 
-// TestOrderAcrossFlows sends to two, while the batch goes on: the first datagram is out before the second message is.
+// TestOrderAcrossFlows sends to two, while the batch goes on: the first datagram is out before the
+// second message is.
 func TestOrderAcrossFlows(t *testing.T) {
 	goOn := make(chan struct{})
 	var other Flow
