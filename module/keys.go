@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/follow"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
@@ -35,7 +36,7 @@ func (a *App) provisionKeys() error {
 			a.logger.Warn("the credentials of keys are the same for all phones, so no challenge is answered with them: write " +
 				"credentials { realm <of the phones>; password <text with {user} in it> }, one option a line")
 		default:
-			g.Delivery.Credentials = delivery.Credentials(credentials)
+			g.Delivery.Credentials = []uac.Credentials{uac.Credentials(credentials)}
 		}
 	}
 	for _, m := range c.Models {

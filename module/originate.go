@@ -3,18 +3,12 @@ package module
 import (
 	"context"
 	"errors"
-	"strings"
 
-	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
-	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/wire"
 )
-
-// maxDatagram is how large a request over UDP may be that we make ourselves (RFC 3261 §18.1.1, RFC
-// 3428 §8).
-const maxDatagram = 1300
 
 // OutOfDialog is a request that the server sends to a user's phones by itself: a MESSAGE (RFC
 // 3428), or a NOTIFY that no subscription has asked for, as Snom phones and others take.
@@ -29,7 +23,7 @@ type OutOfDialog struct {
 var (
 	ErrNoAnswer    = errors.New("no answer")
 	ErrUnreachable = errors.New("its connection has gone: it is reached when it registers again")
-	ErrTooLarge    = errors.New("the request is larger than the 1300 bytes that UDP takes")
+	ErrTooLarge    = uac.ErrTooLarge
 )
 
 // Answer is what became of a request to a phone: its final status, or an error.
@@ -65,88 +59,46 @@ func (a *App) Send(ctx context.Context, phones []Binding, o *OutOfDialog) []Answ
 	return answers
 }
 
-// send sends a request to a phone.
-func (a *App) send(b *location.Binding, o *OutOfDialog, h transaction.ClientHandler) error {
+// send sends a request to a phone, and has s told what becomes of it.
+func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 	f, sentBy, ok := a.engine.FlowToPhone(b)
 	if !ok {
 		return ErrUnreachable
 	}
-	user, domain := "", b.AOR()
-	if at := strings.LastIndexByte(domain, '@'); at >= 0 {
-		user, domain = domain[:at], domain[at+1:]
+	r := &uac.Request{
+		Flow: f, SentBy: sentBy, Method: o.Method, URI: []byte(b.Contact()), ContentType: o.ContentType, Body: o.Body,
+		Credentials: a.generation.Delivery.Credentials,
 	}
-	host := wire.AppendHostPort(nil, sentBy)
-	uri := []byte(b.Contact())
-	if u, err := wire.ParseURI(uri); err == nil && u.Headers != nil {
-		uri = uri[:len(uri)-len(u.Headers)-1] // RFC 3261 §19.1.1
-	}
-	fields := &wire.RequestFields{
-		Method:      o.Method,
-		URI:         uri,
-		Transport:   f.Network.Token(),
-		SentBy:      host,
-		Branch:      engine.NewBranch(),
-		From:        []byte("sip:server@" + domain),
-		FromTag:     engine.NewTag(),
-		To:          []byte("<sip:" + escapeUser(user) + "@" + domain + ">"),
-		CallID:      engine.NewCallID(),
-		CSeq:        1,
-		ContentType: o.ContentType,
-		Body:        o.Body,
-	}
-	if path, _ := a.engine.PathTo(b); path != nil {
-		fields.Route = [][]byte{path} // RFC 3327 §5.3
-	}
+	r.SetAOR(b.AOR())
+	r.Path, _ = a.engine.PathTo(b)
 	if o.Method == "NOTIFY" {
 		// RFC 6665 §8.2.1 wants these, and a Contact. Nothing follows: there is no subscription.
-		fields.Header = wire.AppendHeader(fields.Header, "Event", o.Event)
-		fields.Header = wire.AppendHeader(fields.Header, "Subscription-State", "terminated")
-		fields.Contact = append([]byte("sip:"), host...)
-		if f.Network != transport.UDP {
-			fields.Contact = append(append(fields.Contact, ";transport="...), f.Network.String()...)
-		}
+		r.Header = wire.AppendHeader(r.Header, "Event", o.Event)
+		r.Header = wire.AppendHeader(r.Header, "Subscription-State", "terminated")
+		r.Contact = true
 	}
-	request := wire.AppendRequest(nil, fields)
-	if f.Network == transport.UDP && len(request) > maxDatagram {
-		return ErrTooLarge
-	}
-	var options transaction.ClientOptions
-	if !a.engine.Validated(f) {
-		options.MaxRetransmits = transaction.UnvalidatedRetransmits
-	}
-	_, err := a.engine.Transactions.NewClient(request, f, h, nil, options)
-	return err
+	return a.engine.UAC.Send(&s.exchange, r, s, nil)
 }
 
 // sending waits for the answer to a request.
 type sending struct {
-	index  int
-	status int
-	reason string
-	err    error
-	came   chan *sending // has room
+	exchange uac.Exchange
+	index    int
+	status   int
+	reason   string
+	err      error
+	came     chan *sending // has room
 }
 
-// OnResponse implements transaction.ClientHandler.
-func (s *sending) OnResponse(_ *transaction.Client, m *wire.Message, _ *transport.Outbox) {
-	if m.Status >= 200 && s.status == 0 {
-		s.status, s.reason = m.Status, string(m.Reason())
-		s.came <- s
+// Done implements uac.Handler.
+func (s *sending) Done(final *wire.Message, err error) {
+	switch {
+	case err == nil:
+		s.status, s.reason = final.Status, string(final.Reason())
+	case errors.Is(err, transaction.ErrTimeout):
+		s.err = ErrNoAnswer
+	default:
+		s.err = err
 	}
+	s.came <- s
 }
-
-// OnFailure implements transaction.ClientHandler.
-func (s *sending) OnFailure(_ *transaction.Client, err error) {
-	if s.status == 0 {
-		if s.err = err; errors.Is(err, transaction.ErrTimeout) {
-			s.err = ErrNoAnswer
-		}
-		s.came <- s
-	}
-}
-
-// OnTerminated implements transaction.ClientHandler.
-func (s *sending) OnTerminated(*transaction.Client) {}
-
-// Interface guard
-var _ transaction.ClientHandler = (*sending)(nil)

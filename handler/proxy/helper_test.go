@@ -68,8 +68,10 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
-	inside.AppOf(app).Engine.Transactions.Close()
-	inside.AppOf(app).Engine.Transactions = transaction.NewTable(o)
+	e := inside.AppOf(app).Engine
+	e.Transactions.Close()
+	e.Transactions = transaction.NewTable(o)
+	e.UAC.Transactions = e.Transactions
 	return nil
 }
 

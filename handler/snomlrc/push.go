@@ -9,11 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
@@ -41,73 +41,51 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 		h.logger.Info("no lamp is set", zap.Stringer("phone", r.Source()), zap.String("light", l.Light.Light), zap.Error(err))
 		return
 	}
-	f := inside.RequestOf(r).Flow
-	out := inside.RequestOf(r).Outbox
-	var buf []byte
-	if out != nil {
-		buf = out.Buffer()
-	}
+	in := inside.RequestOf(r)
 	_, to := r.To()
 	if to.Raw == nil {
 		to.Raw = target // malformed
 	}
-	var room [256]byte
-	text := append(append(append(room[:0], '<'), to.Raw...), '>')
-	value := len(text)
-	text = wire.AppendHostPort(text, h.in.SentBy(f))
-	request := wire.AppendRequest(buf, &wire.RequestFields{
-		Method:      "MESSAGE",
-		URI:         target,
-		Transport:   f.Network.Token(),
-		SentBy:      text[value:],
-		Branch:      engine.NewBranch(),
-		From:        from.Raw,
-		FromTag:     engine.NewTag(),
-		To:          text[:value],
-		CallID:      engine.NewCallID(),
-		CSeq:        1,
-		ContentType: buttons.ContentType,
-		Body:        body,
-	})
-	p := &push{logger: h.logger, phone: f.Remote, light: l.Light.Light}
-	var o transaction.ClientOptions
-	if !h.proven(r) {
-		o.MaxRetransmits = transaction.UnvalidatedRetransmits
+	p := &push{logger: h.logger, phone: in.Flow.Remote, light: l.Light.Light}
+	request := uac.Request{
+		Flow: in.Flow, SentBy: h.in.SentBy(in.Flow), Method: "MESSAGE",
+		URI: target, From: from.Raw, To: to.Raw, ContentType: buttons.ContentType, Body: body,
 	}
-	if _, err := e.Transactions.NewClient(request, f, p, out, o); err != nil {
-		p.OnFailure(nil, err)
+	h.vouch(r, in.Flow, &request)
+	if err := e.UAC.Send(&p.exchange, &request, p, in.Outbox); err != nil {
+		p.Done(nil, err)
 	}
 }
 
-// proven tells whether the call comes from where the phone is: one that has answered us or authenticated within the hour, or has registered from
-// there. Else the source may be forged, and the MESSAGE is not repeated for as long as RFC 3261 §17.1.2.2 says: nobody gets more than a few from us that he
-// didn't ask for.
-func (h *SnomLRC) proven(r *module.Request) bool {
-	if h.in.Engine.Validated(inside.RequestOf(r).Flow) {
-		return true
+// vouch sets what the request may have because the call comes from where a phone of its user has registered from.
+// The source of any other call may be forged, and its From as well: unless who is there has answered us or
+// authenticated within the hour, the MESSAGE is repeated a few times only, and nothing is signed for him.
+func (h *SnomLRC) vouch(r *module.Request, f transport.Flow, request *uac.Request) {
+	credentials := h.in.Generation.Delivery.Credentials
+	if len(credentials) == 0 && h.in.Engine.Validated(f) {
+		return // it makes no difference
 	}
 	_, from := r.From()
 	var key [128]byte
 	aor, ok := h.app.AppendAOR(key[:0], &from)
 	if !ok {
-		return false
+		return
 	}
 	var room [8]*location.Binding
 	for _, b := range h.in.Location().Lookup(aor, room[:0]) {
-		if b.Network() == inside.RequestOf(r).Flow.Network && b.Source() == r.Source() {
-			return true
+		if b.Network() == f.Network && b.Source() == f.Remote {
+			request.Validated, request.Credentials, request.AOR = true, credentials, b.AOR()
+			return
 		}
 	}
-	return false
 }
 
-// contact returns the Contact URI with all its parameters; what cannot stand in a Request-URI is left away (RFC 3261 §19.1.1).
+// contact returns the Contact URI with all its parameters, nil when a MESSAGE cannot be sent there.
 func contact(r *module.Request) []byte {
-	_, u := r.Address(wire.Contact)
-	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS {
-		return nil
+	if _, u := r.Address(wire.Contact); u.Scheme == wire.SIP || u.Scheme == wire.SIPS {
+		return u.Raw
 	}
-	return u.WithoutHeaders()
+	return nil
 }
 
 // body returns the document for a light.
@@ -131,35 +109,27 @@ func printable(c rune) rune {
 
 // push is one MESSAGE on its way.
 type push struct {
-	logger *zap.Logger
-	phone  netip.AddrPort
-	light  string
+	exchange uac.Exchange
+	logger   *zap.Logger
+	phone    netip.AddrPort
+	light    string
 }
 
-// OnResponse implements transaction.ClientHandler.
-func (p *push) OnResponse(_ *transaction.Client, m *wire.Message, _ *transport.Outbox) {
+// Done implements uac.Handler.
+func (p *push) Done(final *wire.Message, err error) {
 	switch {
-	case m.Status < 200:
-	case m.Status < 300:
+	case err == transaction.ErrTimeout:
+		p.count(unanswered, "the phone did not answer the message that sets its lamp", zap.Error(err))
+	case err != nil:
+		p.count(failed, "the message that sets a lamp could not be sent", zap.Error(err))
+	case final.Status < 300:
 		acknowledged.Inc()
 	default:
-		p.done(refused, "the phone refused to set its lamp", zap.Int("status", m.Status))
+		p.count(refused, "the phone refused to set its lamp", zap.Int("status", final.Status))
 	}
 }
 
-// OnFailure implements transaction.ClientHandler.
-func (p *push) OnFailure(_ *transaction.Client, err error) {
-	if err == transaction.ErrTimeout {
-		p.done(unanswered, "the phone did not answer the message that sets its lamp", zap.Error(err))
-		return
-	}
-	p.done(failed, "the message that sets a lamp could not be sent", zap.Error(err))
-}
-
-// OnTerminated implements transaction.ClientHandler.
-func (p *push) OnTerminated(*transaction.Client) {}
-
-func (p *push) done(outcome prometheus.Counter, what string, why zap.Field) {
+func (p *push) count(outcome prometheus.Counter, what string, why zap.Field) {
 	outcome.Inc()
 	p.logger.Warn(what, zap.Stringer("phone", p.phone), zap.String("light", p.light), why)
 }

@@ -80,9 +80,10 @@ func TestTimeout(t *testing.T) {
 	app := moduletest.App(t, `{"servers": {"s": {"listen": ["udp/127.0.0.1:5060"], "routes": [{"handle": [{"handler": "snom_lrc"}]}]}}}`)
 	table := transaction.NewTable(transaction.Options{T1: 2 * time.Millisecond, T2: 8 * time.Millisecond})
 	defer table.Close()
-	before := inside.AppOf(app).Engine.Transactions
-	inside.AppOf(app).Engine.Transactions = table // nothing is being received
-	defer func() { inside.AppOf(app).Engine.Transactions = before }()
+	client := inside.AppOf(app).Engine.UAC
+	before := client.Transactions
+	client.Transactions = table // nothing is being received
+	defer func() { client.Transactions = before }()
 
 	phone := silent{make(chan string, 1000)}
 	manager := transport.NewManager(phone, transport.Options{})

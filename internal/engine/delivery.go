@@ -23,7 +23,7 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 	return delivery.New(delivery.Options{
 		Budget:   e.Budget,
 		Location: e.Location,
-		Client:   e.Transactions,
+		Client:   e.UAC,
 		Wanted: func(aor, userAgent string, f func(int, buttons.Button)) {
 			for _, k := range e.Keys.Effective(aor, keys.PhoneOf(userAgent)) {
 				f(k.Key, k.Button())
@@ -34,7 +34,6 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 			path, _ := e.PathTo(b)
 			return path
 		},
-		Proven: e.Validated,
 		Emit:   e.Events.Publish,
 		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },
 		Logger: e.Logger,

@@ -20,6 +20,7 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
@@ -71,6 +72,7 @@ type Generation struct {
 // for concurrent use.
 type Engine struct {
 	Transactions *transaction.Table
+	UAC          *uac.Client
 	Location     *location.Store
 	Transport    *transport.Manager
 	Bans         *ban.List
@@ -120,6 +122,7 @@ func New() *Engine {
 		Count:         countTransaction,
 		Recovered:     e.recovered,
 	})
+	e.UAC = &uac.Client{Transactions: e.Transactions, Validated: e.Validated}
 	e.registrations = store.NewWriteBehind(e.source())
 	e.Events = events.New(e.Budget)
 	e.Location = location.New(e.locationOptions())

@@ -62,6 +62,12 @@ func StatelessBranch(m *wire.Message) uint64 {
 	return maphash.Bytes(seed, m.Via.Branch)
 }
 
+// AppendBranch appends a branch of a number that is this request's own and the request's LoopHash.
+func AppendBranch(dst []byte, unique, loop uint64) []byte {
+	dst = append(dst, wire.MagicCookie...)
+	return AppendHex(AppendHex(dst, unique), loop)
+}
+
 // AppendHex appends n as sixteen hexadecimal digits.
 func AppendHex(dst []byte, n uint64) []byte {
 	var b [16]byte

@@ -64,20 +64,7 @@ func TestBranches(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
-	seen := make(map[string]bool)
-	for range 1000 {
-		branch, tag, call := string(NewBranch()), string(NewTag()), string(NewCallID())
-		if !regexp.MustCompile(`^z9hG4bK[0-9a-f]{32}$`).MatchString(branch) || !hex16.MatchString(tag) || !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(call) {
-			t.Fatalf("%s %s %s", branch, tag, call)
-		}
-		for _, id := range []string{branch, tag, call} {
-			if seen[id] {
-				t.Fatalf("%s is there twice", id)
-			}
-			seen[id] = true
-		}
-	}
+func TestAppendHex(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0000000000000000", 0xab: "00000000000000ab", 1<<64 - 1: "ffffffffffffffff"} {
 		if got := string(AppendHex([]byte("x"), n)); got != "x"+want {
 			t.Errorf("%x is %s", n, got)

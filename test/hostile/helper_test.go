@@ -58,9 +58,11 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	if err != nil {
 		return err
 	}
-	o.Validated, o.MarkValidated = inside.AppOf(app).Engine.Validated, inside.AppOf(app).Engine.MarkValidated
-	inside.AppOf(app).Engine.Transactions.Close()
-	inside.AppOf(app).Engine.Transactions = transaction.NewTable(o)
+	e := inside.AppOf(app).Engine
+	o.Validated, o.MarkValidated = e.Validated, e.MarkValidated
+	e.Transactions.Close()
+	e.Transactions = transaction.NewTable(o)
+	e.UAC.Transactions = e.Transactions
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (c *Credentials) usable() bool {
 // signer answers the challenge that a request meets.
 type signer struct {
 	credentials []Credentials
-	user        string
+	aor         string
 	request     []byte // as it was sent
 }
 
@@ -44,7 +44,7 @@ func newSigner(r *Request, message []byte) *signer {
 		return nil
 	}
 	// A copy: the memory of message is soon another's.
-	return &signer{r.Credentials, r.User, bytes.Clone(message)}
+	return &signer{r.Credentials, r.AOR, bytes.Clone(message)}
 }
 
 // signed reports whether a challenge of r is answered.
@@ -98,7 +98,8 @@ func (s *signer) sign(offer *digest.Challenge, sent *wire.Message) string {
 		if !c.usable() || c.Realm != offer.Realm {
 			continue
 		}
-		user := strings.NewReplacer(userPlaceholder, s.user)
+		name, _ := splitAOR(s.aor)
+		user := strings.NewReplacer(userPlaceholder, name)
 		signed, err := digest.Digest(offer, digest.Options{
 			Method:   string(sent.MethodName()),
 			URI:      string(sent.RequestURI()),

@@ -27,26 +27,33 @@ type Request struct {
 	Body        []byte
 
 	// Credentials are what a challenge is answered with, one for each realm; none: no challenge is
-	// answered. User is whose phone it is, which {user} in them stands for.
+	// answered. AOR is whose phone it is: {user} in them stands for its user part.
 	Credentials []Credentials
-	User        string
+	AOR         string
 
 	// Validated says that what is sent is known to be received, whatever Client.Validated says.
 	Validated bool
 }
 
 // SetAOR makes the request one to the phones of an address-of-record: it sets From, which is the
-// server in the same domain, To and User. The memory of From and To is used again.
+// server in the same domain, To and AOR. The memory of From and To is used again.
 func (r *Request) SetAOR(aor string) {
-	at := max(strings.LastIndexByte(aor, '@'), 0)
-	domain := strings.TrimPrefix(aor[at:], "@")
-	r.User = aor[:at]
+	user, domain := splitAOR(aor)
+	r.AOR = aor
 	r.From = append(append(r.From[:0], "sip:server@"...), domain...)
 	r.To = append(r.To[:0], "sip:"...)
-	if r.User != "" {
-		r.To = append(wire.AppendEscapedUser(r.To, r.User), '@')
+	if user != "" {
+		r.To = append(wire.AppendEscapedUser(r.To, user), '@')
 	}
 	r.To = append(r.To, domain...)
+}
+
+// splitAOR returns the user part, whose escapes are undone, and the domain.
+func splitAOR(aor string) (user, domain string) {
+	if at := strings.LastIndexByte(aor, '@'); at >= 0 {
+		return aor[:at], aor[at+1:]
+	}
+	return "", aor
 }
 
 // BodyRoom returns how long Body may be for the request to be sent, and a challenge of a usual

@@ -66,8 +66,9 @@ func TestSetAOR(t *testing.T) {
 		{"@example.com", "", "sip:server@example.com", "sip:example.com"},
 	} {
 		r.SetAOR(tc.aor)
-		if r.User != tc.user || string(r.From) != tc.from || string(r.To) != tc.to {
-			t.Errorf("%q: user %q, from %q, to %q", tc.aor, r.User, r.From, r.To)
+		user, _ := splitAOR(r.AOR)
+		if r.AOR != tc.aor || user != tc.user || string(r.From) != tc.from || string(r.To) != tc.to {
+			t.Errorf("%q: user %q, from %q, to %q", tc.aor, user, r.From, r.To)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -21,13 +22,14 @@ type instant struct {
 	replies chan transaction.ClientHandler
 }
 
-// NewClient implements Client.
-func (i instant) NewClient(_ []byte, _ transport.Flow, h transaction.ClientHandler, _ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
+// NewClient implements uac.Transactions.
+func (i instant) NewClient(_ []byte, _ transport.Flow, h transaction.ClientHandler,
+	_ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
 	i.replies <- h
 	return nil, nil
 }
 
-func benchDelivery(b *testing.B, client Client, keys int) *Delivery {
+func benchDelivery(b *testing.B, client uac.Transactions, keys int) *Delivery {
 	list := make([]buttons.Button, keys)
 	for i := range list {
 		list[i] = buttons.Button{Key: fmt.Sprint(i + 1), Light: "on", Color: "red", Number: fmt.Sprint(100 + i), Action: "invite", Label: fmt.Sprint("Line ", i)}
@@ -36,7 +38,7 @@ func benchDelivery(b *testing.B, client Client, keys int) *Delivery {
 	loc := location.New(location.Options{OnAdded: func(b *location.Binding) { d.Registered(b.AOR()) }})
 	d = New(Options{
 		Location: loc,
-		Client:   client,
+		Client:   &uac.Client{Transactions: client, Validated: func(transport.Flow) bool { return true }},
 		Wanted: func(_, _ string, f func(int, buttons.Button)) {
 			for i := range list {
 				f(i+1, list[i])
@@ -46,7 +48,6 @@ func benchDelivery(b *testing.B, client Client, keys int) *Delivery {
 		Flow: func(b *location.Binding) (transport.Flow, netip.AddrPort, bool) {
 			return b.Flow(), netip.MustParseAddrPort("192.0.2.1:5060"), true
 		},
-		Proven: func(transport.Flow) bool { return true },
 		Logger: zap.NewNop,
 	})
 	b.Cleanup(func() {

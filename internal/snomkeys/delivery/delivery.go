@@ -16,8 +16,8 @@ import (
 
 	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/location"
-	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/store"
 	"github.com/caddysip/caddysip/storage"
@@ -26,18 +26,13 @@ import (
 // DefaultRate is how many messages are sent in a second unless the configuration says otherwise.
 const DefaultRate = 500
 
-// Client makes client transactions. A *transaction.Table is one.
-type Client interface {
-	NewClient(b []byte, flow transport.Flow, h transaction.ClientHandler, out *transport.Outbox, options ...transaction.ClientOptions) (*transaction.Client, error)
-}
-
 // Options are what a Delivery needs of the rest of the server. All but Emit and Count must be set. The functions must not call the Delivery.
 type Options struct {
 	// Budget is where the memory is taken from for what is known of phones. It may be nil.
 	Budget *budget.Budget
 
 	Location *location.Store
-	Client   Client
+	Client   *uac.Client
 
 	// Wanted calls f with each key of an address-of-record that a phone with this User-Agent should show, and its button.
 	Wanted func(aor, userAgent string, f func(key int, b buttons.Button))
@@ -45,8 +40,6 @@ type Options struct {
 	Flow func(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool)
 	// Path returns the Path that requests to the phone have in their Route, nil if there is none (RFC 3327 §5.3).
 	Path func(b *location.Binding) []byte
-	// Proven tells whether the phone is known to receive what is sent there.
-	Proven func(f transport.Flow) bool
 
 	// Emit tells of key_acknowledged and key_failed.
 	Emit func(name string, data map[string]any)
@@ -64,7 +57,7 @@ type Settings struct {
 	Rate  int  // messages in a second; 0: DefaultRate
 
 	// What phones that challenge a message are answered with.
-	Credentials Credentials
+	Credentials []uac.Credentials
 
 	// Globs of the User-Agents, in any case, of phones that have such keys, beside those of Snom.
 	Phones []string
@@ -80,8 +73,8 @@ type Delivery struct {
 	stopped chan struct{}
 	once    sync.Once
 
-	mails   []mail // of the scheduler, as is message
-	message []byte
+	mails   []mail // of the scheduler, as is request
+	request uac.Request
 
 	mu       sync.Mutex
 	ready    bool // Use was called
@@ -143,7 +136,7 @@ func (d *Delivery) Configure(s Settings) {
 	d.mu.Lock()
 	before := d.settings
 	d.settings = s
-	credentials := s.Credentials != before.Credentials
+	credentials := !slices.Equal(s.Credentials, before.Credentials)
 	if credentials {
 		d.setCredentials()
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// maxBatch is how long the body of a message with several keys may get: with its header it has to fit into a datagram that no network cuts.
+// maxBatch is how long the body of a message with several keys may get, even where there is room for more.
 const maxBatch = 1200
 
 // wanted is what a key should show.
@@ -93,6 +93,10 @@ func (p *phone) shows(key uint16) int {
 // take chooses what the message carries, and returns its body, which is valid until take is called again; nil when nothing can be sent.
 func (f *push) take(list []wanted, d *Delivery) []byte {
 	d.body, f.keys = d.body[:0], f.room[:0]
+	most := 0
+	if d.settings.Batch {
+		most = min(maxBatch, d.request.BodyRoom())
+	}
 	for i := range list {
 		w := &list[i]
 		before := len(d.body)
@@ -105,7 +109,7 @@ func (f *push) take(list []wanted, d *Delivery) []byte {
 		case err != nil:
 			d.options.Logger().Error("a key cannot be sent", zap.String("aor", f.phone.user.aor), zap.Uint16("key", w.key), zap.Error(err)) // it should not have been taken
 			continue
-		case before > 0 && len(body) > maxBatch || len(f.keys) == buttons.MaxButtons:
+		case before > 0 && len(body) > most || len(f.keys) == buttons.MaxButtons:
 			return d.body
 		}
 		d.body = body

@@ -17,6 +17,7 @@ import (
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/store"
 	"github.com/caddysip/caddysip/storage"
@@ -119,7 +120,7 @@ func (w *world) start() {
 	w.d = New(Options{
 		Budget:   &w.budget,
 		Location: w.loc,
-		Client:   w,
+		Client:   &uac.Client{Transactions: w, Validated: func(transport.Flow) bool { return true }},
 		Wanted: func(aor, _ string, f func(int, buttons.Button)) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -133,7 +134,6 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			return b.Flow(), netip.MustParseAddrPort("192.0.2.1:5060"), !w.broken
 		},
-		Proven: func(transport.Flow) bool { return true },
 		Emit: func(name string, data map[string]any) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -241,8 +241,9 @@ func (w *world) register(r registration) *fake {
 
 const gone = 1<<32 - 1 // registration.expires of one that ends
 
-// NewClient implements Client.
-func (w *world) NewClient(b []byte, flow transport.Flow, h transaction.ClientHandler, _ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
+// NewClient implements uac.Transactions.
+func (w *world) NewClient(b []byte, _ transport.Flow, h transaction.ClientHandler,
+	_ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
 	var m wire.Message
 	if err := m.Parse(slices.Clone(b)); err != nil {
 		w.t.Errorf("%v: %s", err, b)

@@ -2,16 +2,11 @@ package delivery
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
-	"github.com/caddysip/caddysip/internal/sip/transport"
-	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -24,22 +19,19 @@ const (
 	maxSilence = 3
 )
 
-// push is one message on its way. The Delivery's lock guards done, slot, stale and answered; the rest stays as it is.
+// push is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays as it is.
 type push struct {
-	d       *Delivery
-	phone   *phone
-	flow    transport.Flow
-	contact string
-	sent    time.Time
-	keys    []sentKey
-	room    [1]sentKey
-	message []byte // what was sent; nil when no challenge could be answered
+	exchange uac.Exchange
+	d        *Delivery
+	phone    *phone
+	contact  string
+	sent     time.Time
+	keys     []sentKey
+	room     [1]sentKey
 
 	done  bool // it has an outcome
 	slot  bool // it counts as being in flight
 	stale bool // the phone has registered anew meanwhile, and may have forgotten what it acknowledges
-
-	answered bool // its challenge was answered
 }
 
 type sentKey struct {
@@ -48,104 +40,14 @@ type sentKey struct {
 	off  bool
 }
 
-// appendMessage appends the request to a phone: its Request-URI is the Contact as it was registered, since a phone knows itself by the parameters there.
-func appendMessage(dst []byte, b *location.Binding, path []byte, flow transport.Flow, sentBy netip.AddrPort, body []byte) []byte {
-	user, domain := b.AOR(), ""
-	if i := strings.LastIndexByte(user, '@'); i >= 0 {
-		user, domain = user[:i], user[i+1:]
+// Done implements uac.Handler.
+func (f *push) Done(final *wire.Message, err error) {
+	status := 0
+	if final != nil {
+		status = final.Status
 	}
-	var room [512]byte
-	text := append(room[:0], "sip:server@"...)
-	text = append(text, domain...)
-	from := len(text)
-	text = appendUser(append(text, "<sip:"...), user)
-	text = append(append(append(text, '@'), domain...), '>')
-	to := len(text)
-	text = wire.AppendHostPort(text, sentBy)
-	host := len(text)
-	text = appendRandom(append(text, wire.MagicCookie...), 2)
-	branch := len(text)
-	text = appendRandom(text, 1)
-	tag := len(text)
-	text = appendRandom(text, 2)
-	f := wire.RequestFields{
-		Method:      "MESSAGE",
-		URI:         requestURI(b.Contact()),
-		Transport:   flow.Network.Token(),
-		SentBy:      text[to:host],
-		Branch:      text[host:branch],
-		From:        text[:from],
-		FromTag:     text[branch:tag],
-		To:          text[from:to],
-		CallID:      text[tag:],
-		CSeq:        1,
-		ContentType: buttons.ContentType,
-		Body:        body,
-	}
-	if path != nil {
-		f.Route = [][]byte{path} // RFC 3327 §5.3
-	}
-	return wire.AppendRequest(dst, &f)
+	f.d.finish(f, status, err)
 }
-
-// requestURI returns the Contact without the headers that no Request-URI has (RFC 3261 §19.1.1).
-func requestURI(contact string) []byte {
-	uri := []byte(contact)
-	if u, err := wire.ParseURI(uri); err == nil && u.Headers != nil {
-		uri = uri[:len(uri)-len(u.Headers)-1]
-	}
-	return uri
-}
-
-// appendUser appends the user part of an address-of-record, with what cannot stand there escaped (RFC 3261 §25.1).
-func appendUser(dst []byte, user string) []byte {
-	const hex = "0123456789ABCDEF"
-	for i := range len(user) {
-		c := user[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.!~*'()&=+$,;?/", c) >= 0 {
-			dst = append(dst, c)
-		} else {
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return dst
-}
-
-// appendRandom appends n random words.
-func appendRandom(dst []byte, n int) []byte {
-	for range n {
-		dst = strconv.AppendUint(dst, rand.Uint64()|1<<63, 16)
-	}
-	return dst
-}
-
-// send sends the message that prepare has made.
-func (d *Delivery) send(f *push) { f.transmit(d.message, nil) }
-
-// transmit sends a request to the phone. With out it must not be changed any more.
-func (f *push) transmit(request []byte, out *transport.Outbox) {
-	var o transaction.ClientOptions
-	if !f.d.options.Proven(f.flow) {
-		o.MaxRetransmits = transaction.UnvalidatedRetransmits
-	}
-	if _, err := f.d.options.Client.NewClient(request, f.flow, f, out, o); err != nil {
-		f.d.finish(f, 0, err)
-	}
-}
-
-// OnResponse implements transaction.ClientHandler.
-func (f *push) OnResponse(_ *transaction.Client, m *wire.Message, out *transport.Outbox) {
-	if m.Status < 200 || (m.Status == 401 || m.Status == 407) && f.answer(m, out) {
-		return
-	}
-	f.d.finish(f, m.Status, nil)
-}
-
-// OnFailure implements transaction.ClientHandler.
-func (f *push) OnFailure(_ *transaction.Client, err error) { f.d.finish(f, 0, err) }
-
-// OnTerminated implements transaction.ClientHandler.
-func (f *push) OnTerminated(*transaction.Client) {}
 
 // result is what the outcome of a message means.
 type result uint8
@@ -288,5 +190,22 @@ func (f *push) report(r result, aor string, status int, err error) {
 			data["error"] = problem(status, err == transaction.ErrTimeout)
 		}
 		f.d.options.Emit(name, data)
+	}
+}
+
+// setCredentials has everything sent again that phones refused for want of other credentials. The caller holds the lock.
+func (d *Delivery) setCredentials() {
+	for aor, u := range d.users {
+		for _, p := range u.phones {
+			if p.flight != nil {
+				p.flight.stale = true // it may still be refused for want of them
+			}
+			for i, k := range p.keys {
+				if k.status == 401 || k.status == 407 {
+					p.keys[i] = keyState{key: k.key}
+					d.behind.Mark(aor)
+				}
+			}
+		}
 	}
 }

@@ -1,10 +1,10 @@
 package delivery
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
 const (
@@ -64,7 +64,9 @@ func (d *Delivery) step() time.Duration {
 			return wait
 		}
 		d.mu.Unlock()
-		d.send(f)
+		if err := d.options.Client.Send(&f.exchange, &d.request, f, nil); err != nil {
+			d.finish(f, 0, err)
+		}
 	}
 }
 
@@ -126,7 +128,8 @@ func (d *Delivery) release(f *push) {
 	}
 }
 
-// prepare makes the message that brings the phone nearer to what it should show, nil when it needs none or cannot be reached. The caller holds the lock.
+// prepare has the request bring the phone nearer to what it should show. It returns nil when the phone needs nothing or cannot be
+// reached. The caller is the scheduler and holds the lock.
 func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(p.user.aor), room[:0])
@@ -149,14 +152,14 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		d.tell(p.user.aor)
 		return nil
 	}
-	f := &push{d: d, phone: p, flow: flow, contact: b.Contact(), sent: now, slot: true}
-	body := f.take(stale, d)
-	if len(body) == 0 {
+	r := &d.request
+	// A phone knows itself by the parameters of its Contact.
+	r.Flow, r.SentBy, r.URI, r.Path = flow, sentBy, append(r.URI[:0], b.Contact()...), d.options.Path(b)
+	r.Method, r.ContentType, r.Body, r.Credentials = "MESSAGE", buttons.ContentType, nil, d.settings.Credentials
+	r.SetAOR(p.user.aor)
+	f := &push{d: d, phone: p, contact: b.Contact(), sent: now, slot: true}
+	if r.Body = f.take(stale, d); len(r.Body) == 0 {
 		return nil
-	}
-	d.message = appendMessage(d.message[:0], b, d.options.Path(b), flow, sentBy, body)
-	if d.settings.Credentials.Answer() {
-		f.message = bytes.Clone(d.message) // d.message is soon another's
 	}
 	p.flight = f
 	if p.mayShow(f.keys) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/sip/uac"
 )
 
 func TestBatch(t *testing.T) {
@@ -12,14 +14,14 @@ func TestBatch(t *testing.T) {
 		w.d.Configure(Settings{Batch: true})
 		w.set(alice, strings.Repeat("x", 200), 1, 2, 3, 4, 5, 6)
 		w.answer(func(m message) (int, time.Duration) {
-			if len(m.body) > maxBatch {
-				t.Errorf("a body of %d bytes", len(m.body))
+			if len(m.text) > uac.MaxDatagram {
+				t.Errorf("a datagram of %d bytes", len(m.text))
 			}
 			return 200, 0
 		})
 		w.register(registration{})
 		got := w.got()
-		if len(got) != 2 || strings.Count(got[0], "k=") != 5 || strings.Count(got[1], "k=") != 1 {
+		if len(got) != 2 || strings.Count(got[0], "k=") != 4 || strings.Count(got[1], "k=") != 2 {
 			t.Errorf("%q", got)
 		}
 		w.state(alice, StateCurrent)
