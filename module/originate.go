@@ -66,8 +66,8 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 		return ErrUnreachable
 	}
 	r := &uac.Request{
-		Flow: f, SentBy: sentBy, Method: o.Method, URI: []byte(b.Contact()), ContentType: o.ContentType, Body: o.Body,
-		Credentials: a.generation.Delivery.Credentials,
+		Flow: f, SentBy: sentBy, Method: o.Method, URI: []byte(b.Contact()),
+		ContentType: o.ContentType, Body: o.Body, Credentials: a.generation.Delivery.Credentials,
 	}
 	r.SetAOR(b.AOR())
 	r.Path, _ = a.engine.PathTo(b)

@@ -21,7 +21,8 @@ import (
 
 var errContact = errors.New("the call has no Contact to send to")
 
-// push sends the phone that made the call the MESSAGE that sets its key, unless the call is a repetition.
+// push sends the phone that made the call the MESSAGE that sets its key, unless the call is a
+// repetition.
 func (h *SnomLRC) push(r *module.Request, l *light) {
 	e := h.in.Engine
 	if r.Retransmission() {
@@ -57,9 +58,10 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 	}
 }
 
-// vouch sets what the request may have because the call comes from where a phone of its user has registered from.
-// The source of any other call may be forged, and its From as well: unless who is there has answered us or
-// authenticated within the hour, the MESSAGE is repeated a few times only, and nothing is signed for him.
+// vouch sets what the request may have because the call comes from where a phone of its user has
+// registered from. The source of any other call may be forged, and its From as well: unless who is
+// there has answered us or authenticated within the hour, the MESSAGE is repeated a few times only,
+// and nothing is signed for him.
 func (h *SnomLRC) vouch(r *module.Request, f transport.Flow, request *uac.Request) {
 	credentials := h.in.Generation.Delivery.Credentials
 	if len(credentials) == 0 && h.in.Engine.Validated(f) {
@@ -99,7 +101,8 @@ func (h *SnomLRC) body(r *module.Request, l *light) ([]byte, error) {
 	return buttons.AppendDocument(nil, b)
 }
 
-// printable makes spaces of control characters: what comes from the call must not end the line it stands in.
+// printable makes spaces of control characters: what comes from the call must not end the line it
+// stands in.
 func printable(c rune) rune {
 	if unicode.IsControl(c) {
 		return ' '

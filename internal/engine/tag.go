@@ -62,7 +62,7 @@ func StatelessBranch(m *wire.Message) uint64 {
 	return maphash.Bytes(seed, m.Via.Branch)
 }
 
-// AppendBranch appends a branch of a number that is this request's own and the request's LoopHash.
+// AppendBranch appends a Via branch made of a number unique to this request and of its LoopHash.
 func AppendBranch(dst []byte, unique, loop uint64) []byte {
 	dst = append(dst, wire.MagicCookie...)
 	return AppendHex(AppendHex(dst, unique), loop)

@@ -1,0 +1,86 @@
+package module_test
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"regexp"
+	"testing"
+	"time"
+
+	_ "github.com/caddysip/caddysip"
+	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/module"
+)
+
+const credentials = `keys {
+			credentials {
+				realm phone
+				username server
+				password {user}-secret
+			}
+		}`
+
+func md5Hex(text string) string {
+	sum := md5.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// TestSendAnswersChallenge sends to two phones, one of which wants a password first, and to one
+// that wants it for another realm.
+func TestSendAnswersChallenge(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n\t\t"+
+		credentials+"\n\t\t"+addr.String()+" {\nregister\n\t\t}\n\t}\n}\n")
+	peers := []*handlertest.Peer{s.UDP(), s.TCP(), s.UDP()}
+	for _, p := range peers {
+		p.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n" +
+			"Max-Forwards: 70\nFrom: <sip:101@example.com>;tag=1\nTo: <sip:101@example.com>\n" +
+			"Call-ID: {me}\nCSeq: 1 REGISTER\nContact: <sip:101@{me};line={me}>\n\n")
+		p.Expect("SIP/2.0 200")
+	}
+	app := s.App()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	answers := make(chan []module.Answer)
+	go func() {
+		answers <- app.Send(ctx, app.Bindings("101@example.com"), &module.OutOfDialog{
+			Method: "NOTIFY", Event: "check-sync",
+		})
+	}()
+	get := func(p *handlertest.Peer) handlertest.Message {
+		m := p.Expect("NOTIFY sip:101@" + p.Addr.String())
+		p.Ignore(m)
+		return m
+	}
+	peers[0].Answer(get(peers[0]), "200 OK", "p")
+	for i, realm := range []string{"phone", "victim"} {
+		p := peers[i+1]
+		first := get(p)
+		p.Answer(first, "401 Who?", "p", `WWW-Authenticate: Digest realm="`+realm+`", nonce="n"`)
+		if realm == "victim" {
+			p.Nothing()
+			break
+		}
+		second := get(p)
+		want := md5Hex(md5Hex("server:phone:101-secret") + ":n:" + md5Hex("NOTIFY:"+first.URI()))
+		got := regexp.MustCompile(`response="(.*?)"`).FindStringSubmatch(second.Header("Authorization"))
+		if got == nil || got[1] != want || second.Header("CSeq") != "2 NOTIFY" ||
+			second.Header("Event") != "check-sync" || second.Header("Call-ID") != first.Header("Call-ID") {
+			t.Errorf("got\n%s\nthe response should be %s", second.Text, want)
+		}
+		p.Answer(second, "202 Accepted", "p")
+	}
+	status := make(map[string]int)
+	for _, a := range <-answers {
+		if a.Err != nil {
+			t.Error(a.Err)
+		}
+		status[a.Binding.Source.String()] = a.Status
+	}
+	for i, want := range []int{200, 202, 401} {
+		if got := status[peers[i].Addr.String()]; got != want {
+			t.Errorf("phone %d answered %d, want %d", i, got, want)
+		}
+	}
+}
