@@ -33,7 +33,8 @@ func (a *App) provisionKeys() error {
 		case err != nil:
 			return fmt.Errorf("keys: %w", err)
 		case c.Credentials.Realm == "":
-			a.logger.Warn("the credentials of keys are the same for all phones, so no challenge is answered with them: write " +
+			a.logger.Warn("the credentials of keys are the same for all phones, " +
+				"so no challenge is answered with them: write " +
 				"credentials { realm <of the phones>; password <text with {user} in it> }, one option a line")
 		default:
 			g.Delivery.Credentials = []uac.Credentials{uac.Credentials(credentials)}
@@ -46,7 +47,8 @@ func (a *App) provisionKeys() error {
 	for i, p := range c.Profiles {
 		for _, name := range p.Models {
 			if _, known := g.Models.Lookup(name); !known {
-				a.logger.Warn("a profile is for a model that is not known: tell its keys in a model block, if the name is right",
+				a.logger.Warn("a profile is for a model that is not known: "+
+					"tell its keys in a model block, if the name is right",
 					zap.String("profile", p.Name), zap.String("model", name))
 			}
 		}

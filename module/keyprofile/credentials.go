@@ -9,8 +9,8 @@ import (
 )
 
 // Credentials are the name and password by which phones know that a message is the server's. Each
-// user's phones have a password of their own, since whoever registers such a phone may have something
-// signed with it. {user} stands for the user part of the address-of-record.
+// user's phones have a password of their own, since whoever registers such a phone may have
+// something signed with it. {user} stands for the user part of the address-of-record.
 type Credentials struct {
 	// The realm of the phones' challenges: others are not answered. Without it none is. Placeholders
 	// are allowed.
@@ -29,7 +29,8 @@ func (c *Credentials) Validate() error {
 	case c.Realm == "" && (c.Username == "" || c.Password == ""):
 		return errors.New("credentials need a username and a password")
 	case c.Realm != "" && !strings.Contains(c.Password, "{user}"):
-		return errors.New("the password of credentials needs {user} in it, so that each user's phones have one of their own")
+		return errors.New("the password of credentials needs {user} in it, " +
+			"so that each user's phones have one of their own")
 	}
 	return nil
 }
@@ -47,7 +48,8 @@ func (c *Credentials) Replace(repl *caddy.Replacer) (Credentials, error) {
 	case r.Username == "" || r.Password == "":
 		return r, errors.New("credentials need a username and a password: their placeholders are empty")
 	case c.Realm != "" && (r.Realm == "" || r.Password == "{user}"):
-		return r, errors.New("credentials need a realm, and a secret in the password: their placeholders are empty")
+		return r, errors.New("credentials need a realm, and a secret in the password: " +
+			"their placeholders are empty")
 	}
 	return r, nil
 }

@@ -43,7 +43,8 @@ func (m *Model) Validate() error {
 func checkModel(name string) error {
 	agent, _ := snom.ParseUserAgent("snom" + name + "/1")
 	if agent.Model != name || name == "" || strings.HasPrefix(strings.ToLower(name), "snom") {
-		return fmt.Errorf("%q: write it as the phone does behind snom in its User-Agent, as in 370 or D785", name)
+		return fmt.Errorf("%q: write it as the phone does behind snom in its User-Agent, "+
+			"as in 370 or D785", name)
 	}
 	return nil
 }

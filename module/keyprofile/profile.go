@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-// Profile gives keys to users and phones. It is for those of whom all that it says is true; one that
-// says nothing is for everybody.
+// Profile gives keys to users and phones. It is for those of whom all that it says is true; one
+// that says nothing is for everybody.
 //
 // Users and MembersFile both name users: with both, being in one of them is enough. UserAgents and
 // Models then say on which of the users' phones the keys are.
@@ -59,8 +59,8 @@ func (p *Profile) Validate() error {
 	return nil
 }
 
-// Key is what a profile says about a key of a phone. It is sent as a whole: what is left out has its
-// default, whatever the phone showed before.
+// Key is what a profile says about a key of a phone. It is sent as a whole: what is left out has
+// its default, whatever the phone showed before.
 type Key struct {
 	// The number of the key, 1 to 999. On the phone it is a key of the type Button, with this
 	// number.
