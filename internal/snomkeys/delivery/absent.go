@@ -73,7 +73,7 @@ func (a *absentees) oldest() *user {
 func (d *Delivery) account(u *user) {
 	cost, known := 0, d.users[u.aor] == u
 	if known {
-		cost = userCost + len(u.aor) + keyCost*cap(u.left)
+		cost = userCost + len(u.aor) + keyCost*cap(u.orphaned)
 		for _, p := range u.phones {
 			cost += phoneCost + keyCost*cap(p.keys)
 		}

@@ -82,10 +82,10 @@ type Delivery struct {
 	settings Settings
 	users    map[string]*user // by address-of-record
 	absent   absentees        // those without a phone, the longest absent first
-	lines    [2]line          // phones whose turn will come
+	queues   [2]queue         // phones whose turn will come
 	turn     uint             // counts whose turn it was
 	retries  retries          // phones that failed
-	flying   []*push          // what was sent in the last moments, the oldest first
+	flights  []*flight        // what was sent in the last moments, the oldest first
 	slots    int              // how many of these have no outcome
 	pending  int              // how many messages have none
 	tokens   float64          // how many messages may be sent now
@@ -156,7 +156,7 @@ func (d *Delivery) Changed(aor string) { d.inbox.put(d, aor, changed) }
 
 // Push sends all keys to all phones of an address-of-record again, to those too that refused them or seem to have none.
 func (d *Delivery) Push(aor string) {
-	d.look(aor, again) // at once: whoever waits then waits for the new answers
+	d.reconcile(aor, again) // at once: whoever waits then waits for the new answers
 	d.awake()
 }
 
@@ -186,8 +186,8 @@ func (d *Delivery) Wait(ctx context.Context, aor string, key int) []Outcome {
 	}
 }
 
-// tell wakes up who waits for an address-of-record. The caller holds the lock.
-func (d *Delivery) tell(aor string) {
+// wakeWaiters wakes up who waits for an address-of-record. The caller holds the lock.
+func (d *Delivery) wakeWaiters(aor string) {
 	if c := d.waiters[aor]; c != nil {
 		delete(d.waiters, aor)
 		close(c)

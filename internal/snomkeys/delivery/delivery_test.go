@@ -268,8 +268,11 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestBackoff asks a phone that fails again, as soon as chance may have it, as late, and in between.
 func TestBackoff(t *testing.T) {
-	for _, status := range []int{408, 480 + 20, 503} {
+	defer func(before func(time.Duration) time.Duration) { Jitter = before }(Jitter)
+	for i, status := range []int{408, 500, 503} {
+		Jitter = func(d time.Duration) time.Duration { return min(d*time.Duration(i)/2, d-1) }
 		inWorld(t, func(w *world) {
 			w.set(alice, "A", 1)
 			w.register(registration{expires: 7200})
@@ -278,10 +281,14 @@ func TestBackoff(t *testing.T) {
 			w.set(alice, "B", 1)
 			time.Sleep(time.Hour)
 			synctest.Wait()
+			if n := len(w.sent); n < 14 || n > 22 {
+				t.Errorf("asked %d times in an hour", n)
+			}
 			want := 5 * time.Second
-			for i := 1; i < len(w.sent); i++ {
-				if d := w.sent[i].at.Sub(w.sent[i-1].at); d < want*8/10 || d > want*12/10+time.Second {
-					t.Errorf("%d: the next message after %v, not about %v", i, d, want)
+			for j := 1; j < len(w.sent); j++ {
+				after, exact := w.sent[j].at.Sub(w.sent[j-1].at), want*time.Duration(4+i)/5
+				if after < exact-time.Millisecond || after > exact+20*time.Millisecond {
+					t.Errorf("%d: the next message after %v, not %v", j, after, exact)
 				}
 				want = min(2*want, 5*time.Minute)
 			}
@@ -300,6 +307,67 @@ func TestBackoff(t *testing.T) {
 			w.register(registration{expires: gone})
 			time.Sleep(time.Hour)
 			w.expect()
+		})
+	}
+}
+
+// TestJitter sees that phones that failed together are not asked together.
+func TestJitter(t *testing.T) {
+	seen := make(map[time.Duration]bool)
+	for range 1000 {
+		d := backoff(3)
+		if d < 16*time.Second || d >= 24*time.Second {
+			t.Fatalf("asked again after %v", d)
+		}
+		seen[d/time.Second] = true
+	}
+	if len(seen) != 8 {
+		t.Errorf("asked again in %d of 8 seconds", len(seen))
+	}
+}
+
+// TestSilenceOfNewFirmware gives a phone a firmware that may answer, before it is taken to have no
+// keys: it is asked as often as any that is new.
+func TestSilenceOfNewFirmware(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		w.answer(func(message) (int, time.Duration) { return 0, 0 })
+		w.register(registration{expires: 7200})
+		time.Sleep(74 * time.Second) // two are not answered, and the third has not been sent
+		if n := len(w.got()); n != 2 {
+			t.Fatalf("%d messages are sent", n)
+		}
+		w.register(registration{expires: 7200, userAgent: "snom370/9.1"})
+		time.Sleep(time.Hour)
+		if n := len(w.got()); n != maxSilence {
+			t.Errorf("the new firmware is asked %d times, not %d", n, maxSilence)
+		}
+		w.state(alice, StateUnsupported)
+	})
+}
+
+// TestOrphaned has a phone be away for nearly as long as is remembered what it showed, and for
+// longer.
+func TestOrphaned(t *testing.T) {
+	for away, want := range map[time.Duration][]string{
+		orphanedTime - 2*time.Hour: {"k=1 c=on l=A", "k=2 c=off"},
+		orphanedTime:               {"k=1 c=on l=A"},
+	} {
+		inWorld(t, func(w *world) {
+			w.set(alice, "A", 1, 2)
+			w.register(registration{})
+			w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+			w.register(registration{expires: gone})
+			w.set(alice, "", 2)
+			w.expect()
+			w.d.mu.Lock()
+			for i := range w.d.users[alice].orphaned {
+				w.d.users[alice].orphaned[i].at -= uint32(away.Seconds())
+			}
+			w.d.mu.Unlock()
+			time.Sleep(cleanInterval + time.Minute)
+			w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+			w.expect(want...)
 		})
 	}
 }
@@ -330,7 +398,7 @@ func TestRegistersInFlight(t *testing.T) {
 		w.register(registration{callID: "2", expires: gone})
 		time.Sleep(20 * time.Second)
 		w.expect()
-		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.left) != 2 {
+		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.orphaned) != 2 {
 			t.Errorf("%+v", u)
 		}
 	})

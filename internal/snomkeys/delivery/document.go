@@ -91,7 +91,7 @@ func (p *phone) shows(key uint16) int {
 }
 
 // take chooses what the message carries, and returns its body, which is valid until take is called again; nil when nothing can be sent.
-func (f *push) take(list []wanted, d *Delivery) []byte {
+func (f *flight) take(list []wanted, d *Delivery) []byte {
 	d.body, f.keys = d.body[:0], f.room[:0]
 	most := 0
 	if d.settings.Batch {

@@ -54,7 +54,7 @@ type world struct {
 	script    answer
 	challenge string // header lines of answers
 	closed    bool   // there are no transactions any more
-	flights   map[*flight]bool
+	exchanges map[*exchange]bool
 }
 
 // answer is how phones answer; status 0: not at all. nil: 200 at once.
@@ -104,7 +104,7 @@ type memory struct{ storage.Engine }
 func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, kept: memory{store.NewMemory()},
-		keys: make(map[string]map[int]string), phones: make(map[string]*fake), count: make(map[string]int), flights: make(map[*flight]bool),
+		keys: make(map[string]map[int]string), phones: make(map[string]*fake), count: make(map[string]int), exchanges: make(map[*exchange]bool),
 	}
 	w.loc = location.New(location.Options{
 		OnAdded:   func(b *location.Binding) { w.d.Registered(b.AOR()) },
@@ -154,7 +154,7 @@ func (w *world) start() {
 func (w *world) restart() {
 	w.mu.Lock()
 	w.closed = true
-	all := slices.Collect(maps.Keys(w.flights))
+	all := slices.Collect(maps.Keys(w.exchanges))
 	w.mu.Unlock()
 	for _, fl := range all {
 		w.land(fl, func() { fl.h.OnFailure(nil, transaction.ErrClosed) })
@@ -270,8 +270,8 @@ func (w *world) NewClient(b []byte, _ transport.Flow, h transaction.ClientHandle
 	if w.script != nil {
 		status, after = w.script(sent)
 	}
-	fl := &flight{f, h}
-	w.flights[fl] = true
+	fl := &exchange{f, h}
+	w.exchanges[fl] = true
 	if status == 0 {
 		time.AfterFunc(32*time.Second, func() { w.land(fl, func() { h.OnFailure(nil, transaction.ErrTimeout) }) })
 		return nil, nil
@@ -289,18 +289,18 @@ func (w *world) NewClient(b []byte, _ transport.Flow, h transaction.ClientHandle
 
 const responseText = "SIP/2.0 %d x\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n%s\r\n"
 
-// flight is a message on its way.
-type flight struct {
+// exchange is a message on its way.
+type exchange struct {
 	to *fake
 	h  transaction.ClientHandler
 }
 
-// land ends a flight, unless it has ended.
-func (w *world) land(fl *flight, tell func()) {
+// land ends a exchange, unless it has ended.
+func (w *world) land(fl *exchange, tell func()) {
 	w.mu.Lock()
-	flying := w.flights[fl]
+	flying := w.exchanges[fl]
 	if flying {
-		delete(w.flights, fl)
+		delete(w.exchanges, fl)
 		fl.to.flying--
 	}
 	w.mu.Unlock()

@@ -80,22 +80,22 @@ type mail struct {
 // mailBatch is how many are looked at before what is due is sent.
 const mailBatch = 256
 
-// lookThrough looks at those that have come to the inbox. more says that there is more.
-func (d *Delivery) lookThrough() (more bool) {
+// readInbox looks at those that have come to the inbox. more says that there is more.
+func (d *Delivery) readInbox() (more bool) {
 	mails, all, more := d.inbox.take(d.mails[:0], mailBatch)
 	d.mails = mails
 	if all {
-		d.lookAtAll()
+		d.reconcileAll()
 	}
 	for _, m := range mails {
-		d.look(m.aor, m.cause)
+		d.reconcile(m.aor, m.cause)
 	}
 	clear(mails)
 	return more
 }
 
-// lookAtAll looks at everybody who is registered, and at those of whom only we know.
-func (d *Delivery) lookAtAll() {
+// reconcileAll looks at everybody who is registered, and at those of whom only we know.
+func (d *Delivery) reconcileAll() {
 	d.mu.Lock()
 	aors := make([]string, 0, len(d.users))
 	for aor := range d.users {
@@ -104,14 +104,14 @@ func (d *Delivery) lookAtAll() {
 	d.mu.Unlock()
 	slices.Sort(aors) // so that the same happens each time
 	for _, aor := range aors {
-		d.look(aor, registered)
+		d.reconcile(aor, registered)
 	}
 	d.options.Location.Range("", 0, func(aor string, _ []*location.Binding) bool {
 		d.mu.Lock()
 		known := d.users[aor] != nil
 		d.mu.Unlock()
 		if !known {
-			d.look(aor, registered)
+			d.reconcile(aor, registered)
 		}
 		return true
 	})

@@ -13,29 +13,29 @@ import (
 
 // user is an address-of-record whose phones have keys.
 type user struct {
-	aor    string
-	phones []*phone
-	left   []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
-	cost   int        // what is taken from the budget
-	absent uint64     // its number among those without a phone; 0: it has some
+	aor      string
+	phones   []*phone
+	orphaned []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
+	cost     int        // what is taken from the budget
+	absent   uint64     // its number among those without a phone; 0: it has some
 }
 
 // phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and keeps no binding: a refresh puts another one in its place.
 type phone struct {
-	user   *user
-	flight *push      // what was sent and has no outcome yet
-	keys   []keyState // what it has answered, sorted by key; those too that it may show though nobody told it to
-	id     uint64     // hash of the Contact
-	since  uint64     // hash of the Call-ID and of when it was registered: another one says that the phone has started anew
-	flow   uint64     // hash of where it is
-	retry  int64      // when it is asked again, in nanoseconds since 1970
-	agent  uint32     // hash of the User-Agent
-	place  int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
+	user      *user
+	flight    *flight    // what was sent and has no outcome yet
+	keys      []keyState // what it has answered, sorted by key; those too that it may show though nobody told it to
+	id        uint64     // hash of the Contact
+	since     uint64     // hash of the Call-ID and of when it was registered: another one says that the phone has started anew
+	flow      uint64     // hash of where it is
+	retry     int64      // when it is asked again, in nanoseconds since 1970
+	agent     uint32     // hash of the User-Agent
+	heapIndex int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
 
 	failures uint8  // messages without success, one after the other
 	silent   uint8  // of those, the last ones that got no answer at all
 	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
-	line     uint8  // the line it stands in, from 1 on; 0: none
+	queue    uint8  // the line it stands in, from 1 on; 0: none
 
 	known       bool // it has acknowledged something
 	unsupported bool
@@ -139,8 +139,8 @@ func wayTo(bindings []*location.Binding, b *location.Binding) *location.Binding 
 	return b
 }
 
-// look compares the phones of an address-of-record with its bindings, and puts in line those to which something may have to be sent.
-func (d *Delivery) look(aor string, c cause) {
+// reconcile compares the phones of an address-of-record with its bindings, and puts in line those to which something may have to be sent.
+func (d *Delivery) reconcile(aor string, c cause) {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
 	d.mu.Lock()
@@ -165,22 +165,22 @@ func (d *Delivery) look(aor string, c cause) {
 			}
 			p = u.add(id, b)
 		}
-		d.see(p, b)
+		d.observe(p, b)
 		if c == again {
 			d.forget(p)
 			p.unsupported = false
 		}
 		p.urgent = p.urgent || c > registered
 		if c == registered {
-			d.queueLater(p)
+			d.enqueueLater(p)
 		} else {
-			d.queue(p)
+			d.enqueue(p)
 		}
 	}
 	if u != nil {
 		d.clean(u, time.Now())
 	}
-	d.tell(aor)
+	d.wakeWaiters(aor)
 }
 
 // dropGone drops the phones that have no binding any more. One that has not answered yet stays until it does: when it is back meanwhile, it must not get a second
@@ -197,31 +197,31 @@ func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
 
 // drop forgets a phone, but not which keys it had. The caller takes it off its user.
 func (d *Delivery) drop(p *phone) {
-	p.gone, p.line = true, 0
+	p.gone, p.queue = true, 0
 	d.retries.remove(p)
 	now := uint32(time.Now().Unix())
 	for _, k := range p.keys {
-		i, found := findKey(p.user.left, k.key)
+		i, found := findKey(p.user.orphaned, k.key)
 		if !found {
-			p.user.left = slices.Insert(p.user.left, i, keyState{key: k.key})
+			p.user.orphaned = slices.Insert(p.user.orphaned, i, keyState{key: k.key})
 		}
-		p.user.left[i].at = now
+		p.user.orphaned[i].at = now
 	}
 	d.behind.Mark(p.user.aor)
 }
 
-// leftTime is how long it is remembered that a phone that has gone had a key.
-const leftTime = 30 * 24 * time.Hour
+// orphanedTime is how long it is remembered that a phone that has gone had a key.
+const orphanedTime = 30 * 24 * time.Hour
 
 // clean drops a user without phones and keys.
 func (d *Delivery) clean(u *user, now time.Time) {
-	before := len(u.left)
-	u.left = slices.DeleteFunc(u.left, func(k keyState) bool { return now.Sub(time.Unix(int64(k.at), 0)) > leftTime })
-	if len(u.phones)+len(u.left) == 0 {
+	before := len(u.orphaned)
+	u.orphaned = slices.DeleteFunc(u.orphaned, func(k keyState) bool { return now.Sub(time.Unix(int64(k.at), 0)) > orphanedTime })
+	if len(u.phones)+len(u.orphaned) == 0 {
 		d.forgetUser(u)
 	}
 	d.account(u)
-	if len(u.left) != before {
+	if len(u.orphaned) != before {
 		d.behind.Mark(u.aor)
 	}
 }
@@ -229,7 +229,7 @@ func (d *Delivery) clean(u *user, now time.Time) {
 // add adds a phone that is new. What other phones of the user have shown it may show as well, if it is one of them that has got another Contact.
 func (u *user) add(id uint64, b *location.Binding) *phone {
 	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent()))}
-	for _, k := range u.left {
+	for _, k := range u.orphaned {
 		p.keys = append(p.keys, keyState{key: k.key})
 	}
 	for _, other := range u.phones {
@@ -247,8 +247,8 @@ func findKey(keys []keyState, key uint16) (int, bool) {
 	return slices.BinarySearchFunc(keys, key, func(k keyState, key uint16) int { return int(k.key) - int(key) })
 }
 
-// see notes how the phone is registered now.
-func (d *Delivery) see(p *phone, b *location.Binding) {
+// observe notes how the phone is registered now.
+func (d *Delivery) observe(p *phone, b *location.Binding) {
 	if agent := uint32(textHash(b.UserAgent())); agent != p.agent {
 		p.agent, p.unsupported, p.silent = agent, false, 0
 	}

@@ -50,7 +50,7 @@ func (d *Delivery) step() time.Duration {
 	if !ready {
 		return cleanInterval
 	}
-	more := d.lookThrough()
+	more := d.readInbox()
 	for {
 		d.mu.Lock()
 		now := time.Now()
@@ -76,8 +76,8 @@ func (d *Delivery) wait(now time.Time) time.Duration {
 	if len(d.retries) > 0 {
 		wait = min(wait, time.Unix(0, d.retries[0].retry).Sub(now))
 	}
-	if len(d.flying) > 0 {
-		wait = min(wait, d.flying[0].sent.Add(slotTime).Sub(now))
+	if len(d.flights) > 0 {
+		wait = min(wait, d.flights[0].sent.Add(slotTime).Sub(now))
 	}
 	if d.waiting() && d.slots < maxSlots && d.pending < maxPending {
 		wait = min(wait, time.Duration((1-d.tokens)/float64(d.settings.Rate)*float64(time.Second)))
@@ -86,16 +86,16 @@ func (d *Delivery) wait(now time.Time) time.Duration {
 }
 
 // next returns what to send next, nil when there is nothing or it is not time yet. The caller holds the lock.
-func (d *Delivery) next(now time.Time) *push {
+func (d *Delivery) next(now time.Time) *flight {
 	for len(d.retries) > 0 && d.retries[0].retry <= now.UnixNano() {
 		p := d.retries[0]
 		d.retries.remove(p)
-		d.queue(p)
+		d.enqueue(p)
 	}
-	for len(d.flying) > 0 && (d.flying[0].done || now.Sub(d.flying[0].sent) >= slotTime) {
-		d.release(d.flying[0])
-		d.flying[0] = nil
-		d.flying = d.flying[1:]
+	for len(d.flights) > 0 && (d.flights[0].done || now.Sub(d.flights[0].sent) >= slotTime) {
+		d.release(d.flights[0])
+		d.flights[0] = nil
+		d.flights = d.flights[1:]
 	}
 	if now.Sub(d.cleaned) >= cleanInterval {
 		d.cleaned = now
@@ -121,7 +121,7 @@ func (d *Delivery) next(now time.Time) *push {
 }
 
 // release says that a message does not count as being on its way any more. The caller holds the lock.
-func (d *Delivery) release(f *push) {
+func (d *Delivery) release(f *flight) {
 	if f.slot {
 		f.slot = false
 		d.slots--
@@ -130,7 +130,7 @@ func (d *Delivery) release(f *push) {
 
 // prepare has the request bring the phone nearer to what it should show. It returns nil when the phone needs nothing or cannot be
 // reached. The caller is the scheduler and holds the lock.
-func (d *Delivery) prepare(p *phone, now time.Time) *push {
+func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(p.user.aor), room[:0])
 	b := d.bindingOf(bindings, p.id)
@@ -138,7 +138,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 		d.inbox.put(d, p.user.aor, registered) // it went while a message was on its way
 		return nil
 	}
-	d.see(p, b)
+	d.observe(p, b)
 	stale := d.stale(p, b.UserAgent())
 	if len(stale) == 0 {
 		p.urgent = false
@@ -149,7 +149,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	flow, sentBy, ok := d.options.Flow(b)
 	if !ok {
 		p.unreachable = true
-		d.tell(p.user.aor)
+		d.wakeWaiters(p.user.aor)
 		return nil
 	}
 	r := &d.request
@@ -157,7 +157,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	r.Flow, r.SentBy, r.URI, r.Path = flow, sentBy, append(r.URI[:0], b.Contact()...), d.options.Path(b)
 	r.Method, r.ContentType, r.Body, r.Credentials = "MESSAGE", buttons.ContentType, nil, d.settings.Credentials
 	r.SetAOR(p.user.aor)
-	f := &push{d: d, phone: p, contact: b.Contact(), sent: now, slot: true}
+	f := &flight{d: d, phone: p, contact: b.Contact(), sent: now, slot: true}
 	if r.Body = f.take(stale, d); len(r.Body) == 0 {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *push {
 	if p.mayShow(f.keys) {
 		d.behind.Mark(p.user.aor)
 	}
-	d.flying = append(d.flying, f)
+	d.flights = append(d.flights, f)
 	d.slots++
 	d.pending++
 	return f

@@ -162,7 +162,7 @@ func stateOf(p *phone, keys []KeyStatus) string {
 		return StateUnreachable
 	case p.flight != nil:
 		return StateSending
-	case p.place != 0 && p.failures > 0:
+	case p.heapIndex != 0 && p.failures > 0:
 		return StateRetrying
 	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged && k.Error == "" }):
 		return StatePending

@@ -125,7 +125,7 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 		dst = binary.AppendUvarint(dst, uint64(p.status))
 		dst = appendKeys(dst, p.keys)
 	}
-	return appendKeys(dst, u.left), time.Time{}
+	return appendKeys(dst, u.orphaned), time.Time{}
 }
 
 func appendKeys(dst []byte, keys []keyState) []byte {
@@ -164,7 +164,7 @@ func parseUser(aor string, data []byte) (*user, error) {
 		}
 		u.phones = append(u.phones, p)
 	}
-	u.left = s.keys()
+	u.orphaned = s.keys()
 	if s.bad || len(s.rest) > 0 {
 		return nil, errStored
 	}

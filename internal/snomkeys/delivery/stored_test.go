@@ -6,7 +6,7 @@ import (
 )
 
 func FuzzStored(f *testing.F) {
-	u := &user{aor: alice, left: []keyState{{key: 3, at: 7}}}
+	u := &user{aor: alice, orphaned: []keyState{{key: 3, at: 7}}}
 	u.phones = []*phone{
 		{user: u, id: 1, since: 2, agent: 3, status: 415, unsupported: true},
 		{user: u, id: 1 << 63, since: 5, agent: 6, known: true, keys: []keyState{{9, 10, 1, 200}, {11, 12, 999, 404}}},
@@ -38,7 +38,7 @@ func FuzzStored(f *testing.F) {
 func TestStored(t *testing.T) {
 	want := &user{aor: alice}
 	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, keys: []keyState{{9, 10, 1, 200}}}}
-	want.left = []keyState{{at: 1 << 31, key: 999}}
+	want.orphaned = []keyState{{at: 1 << 31, key: 999}}
 	d := &Delivery{users: map[string]*user{alice: want}}
 	data, expires := d.appendUser(nil, alice)
 	if !expires.IsZero() {
@@ -49,7 +49,7 @@ func TestStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, q := got.phones[0], want.phones[0]
-	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || got.left[0] != want.left[0] {
+	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || got.orphaned[0] != want.orphaned[0] {
 		t.Errorf("%+v %+v", got, p)
 	}
 	for i := range data {

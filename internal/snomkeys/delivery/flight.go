@@ -19,8 +19,8 @@ const (
 	maxSilence = 3
 )
 
-// push is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays as it is.
-type push struct {
+// flight is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays as it is.
+type flight struct {
 	exchange uac.Exchange
 	d        *Delivery
 	phone    *phone
@@ -41,7 +41,7 @@ type sentKey struct {
 }
 
 // Done implements uac.Handler.
-func (f *push) Done(final *wire.Message, err error) {
+func (f *flight) Done(final *wire.Message, err error) {
 	status := 0
 	if final != nil {
 		status = final.Status
@@ -79,7 +79,7 @@ func resultOf(status int, err error) result {
 var resultNames = [...]string{"acknowledged", "refused", "refused", "timeout", "failed"}
 
 // finish notes the outcome of a message.
-func (d *Delivery) finish(f *push, status int, err error) {
+func (d *Delivery) finish(f *flight, status int, err error) {
 	r := resultOf(status, err)
 	d.mu.Lock()
 	if f.done {
@@ -93,9 +93,9 @@ func (d *Delivery) finish(f *push, status int, err error) {
 	p.flight = nil
 	d.apply(p, f, r, status)
 	d.account(p.user)
-	d.queue(p)
+	d.enqueue(p)
 	aor := p.user.aor
-	d.tell(aor)
+	d.wakeWaiters(aor)
 	d.mu.Unlock()
 	if err == transaction.ErrClosed {
 		return // the server stops
@@ -107,7 +107,7 @@ func (d *Delivery) finish(f *push, status int, err error) {
 }
 
 // apply changes what is known of the phone. The caller holds the lock.
-func (d *Delivery) apply(p *phone, f *push, r result, status int) {
+func (d *Delivery) apply(p *phone, f *flight, r result, status int) {
 	if r != silent {
 		p.silent = 0
 	}
@@ -176,7 +176,7 @@ func backoff(failures uint8) time.Duration {
 }
 
 // report tells of the outcome, without a lock.
-func (f *push) report(r result, aor string, status int, err error) {
+func (f *flight) report(r result, aor string, status int, err error) {
 	name := "key_failed"
 	if r == acknowledged {
 		name = "key_acknowledged"

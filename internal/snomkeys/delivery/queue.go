@@ -1,0 +1,131 @@
+package delivery
+
+import (
+	"container/heap"
+	"time"
+)
+
+// The queues. What has changed goes first: a lamp must not wait for a thousand phones that have just come back. Whoever is only back gets one turn in
+// bulkTurn.
+const (
+	urgentQueue = iota
+	bulkQueue
+
+	bulkTurn = 4
+)
+
+// queue is where phones wait for their turn: first come, first served. A phone that has left the queue is passed over.
+type queue struct {
+	phones []*phone
+	head   int
+}
+
+func (q *queue) push(p *phone) {
+	if q.head > 64 && q.head > len(q.phones)/2 {
+		n := copy(q.phones, q.phones[q.head:])
+		clear(q.phones[n:])
+		q.phones, q.head = q.phones[:n], 0
+	}
+	q.phones = append(q.phones, p)
+}
+
+func (q *queue) pop(number uint8) *phone {
+	for q.head < len(q.phones) {
+		p := q.phones[q.head]
+		q.phones[q.head] = nil
+		q.head++
+		if p.queue == number {
+			p.queue = 0
+			return p
+		}
+	}
+	q.phones, q.head = nil, 0
+	return nil
+}
+
+// enqueue puts a phone in line, unless its turn comes by itself. The caller holds the lock.
+func (d *Delivery) enqueue(p *phone) {
+	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 {
+		return
+	}
+	number := uint8(bulkQueue + 1)
+	if p.urgent {
+		number = urgentQueue + 1
+	}
+	if p.queue == number {
+		return
+	}
+	p.queue = number
+	d.queues[number-1].push(p)
+}
+
+// answerTime is what a phone that has just registered is left in peace: it is to have the answer to its REGISTER before anything else.
+const answerTime = 20 * time.Millisecond
+
+// enqueueLater puts a phone in line in a moment. The caller holds the lock.
+func (d *Delivery) enqueueLater(p *phone) {
+	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 || p.queue != 0 {
+		return
+	}
+	p.retry = time.Now().Add(answerTime).UnixNano()
+	d.retries.add(p)
+}
+
+// pop returns whose turn it is.
+func (d *Delivery) pop() *phone {
+	first, second := urgentQueue, bulkQueue
+	if d.turn++; d.turn%bulkTurn == 0 {
+		first, second = second, first
+	}
+	if p := d.queues[first].pop(uint8(first + 1)); p != nil {
+		return p
+	}
+	return d.queues[second].pop(uint8(second + 1))
+}
+
+func (d *Delivery) waiting() bool {
+	return d.queues[urgentQueue].head < len(d.queues[urgentQueue].phones) || d.queues[bulkQueue].head < len(d.queues[bulkQueue].phones)
+}
+
+// retries is a heap of the phones that are asked again, by the time.
+type retries []*phone
+
+func (r *retries) add(p *phone) { heap.Push(r, p) }
+
+func (r *retries) remove(p *phone) {
+	if p.heapIndex != 0 {
+		heap.Remove(r, int(p.heapIndex)-1)
+	}
+}
+
+// Len implements heap.Interface.
+func (r retries) Len() int { return len(r) }
+
+// Less implements heap.Interface.
+func (r retries) Less(i, j int) bool { return r[i].retry < r[j].retry }
+
+// Swap implements heap.Interface.
+func (r retries) Swap(i, j int) {
+	r[i], r[j] = r[j], r[i]
+	r[i].heapIndex, r[j].heapIndex = int32(i+1), int32(j+1)
+}
+
+// Push implements heap.Interface.
+func (r *retries) Push(x any) {
+	p := x.(*phone)
+	*r = append(*r, p)
+	p.heapIndex = int32(len(*r))
+}
+
+// Pop implements heap.Interface.
+func (r *retries) Pop() any {
+	last := len(*r) - 1
+	p := (*r)[last]
+	(*r)[last] = nil
+	*r = (*r)[:last]
+	p.heapIndex = 0
+	return p
+}
+
+// Interface guard
+var _ heap.Interface = (*retries)(nil)
