@@ -2,8 +2,9 @@ package delivery
 
 import "github.com/caddysip/caddysip/internal/budget"
 
-// maxAbsent is how many users without a phone are remembered. Who has been away for longest is forgotten first: a phone of his that is
-// back gets all its keys again, and one that was to be put out meanwhile stays as it is.
+// maxAbsent is how many users without a phone are remembered. Who has been away for longest is
+// forgotten first: a phone of his that is back gets all its keys again, and one that was to be put
+// out meanwhile stays as it is.
 const maxAbsent = 50_000
 
 // What a user, a phone and a key take.
@@ -13,7 +14,8 @@ const (
 	keyCost   = 16
 )
 
-// absentees are users without a phone, in the order in which their last one went. One that has a phone again is passed over.
+// absentees are users without a phone, in the order in which their last one went. One that has a
+// phone again is passed over.
 type absentees struct {
 	list  []absentee
 	head  int
@@ -85,7 +87,8 @@ func (d *Delivery) account(u *user) {
 	if d.users[u.aor] != u {
 		cost = 0 // it was the oldest itself
 	}
-	// Phones that are there are as many as the registrar takes, and their keys as many as somebody has set: there is always room.
+	// Phones that are there are as many as the registrar takes, and their keys as many as somebody
+	// has set: there is always room.
 	for cost > u.cost && !d.options.Budget.Take(budget.Keys, cost-u.cost) {
 		oldest := d.absent.oldest()
 		if oldest == nil || oldest == u {

@@ -35,7 +35,8 @@ func (w *world) known(n int) (list []int) {
 	return list
 }
 
-// TestAbsentUsersAreForgotten has more users be away than are remembered, or than there is memory for.
+// TestAbsentUsersAreForgotten has more users be away than are remembered, or than there is memory
+// for.
 func TestAbsentUsersAreForgotten(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.d.absent.max = 5
@@ -93,7 +94,8 @@ func TestAbsentUsersAreForgotten(t *testing.T) {
 	})
 }
 
-// TestInboxIsBounded has more users wait to be looked at than are remembered: everybody is looked at then.
+// TestInboxIsBounded has more users wait to be looked at than are remembered: everybody is looked
+// at then.
 func TestInboxIsBounded(t *testing.T) {
 	d := &Delivery{wake: make(chan struct{}, 1)}
 	var b inbox

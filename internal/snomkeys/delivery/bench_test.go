@@ -74,7 +74,8 @@ func (d *Delivery) benchRegister(b *testing.B, i int) {
 	}
 }
 
-// BenchmarkPush is what it takes to find out what a phone with 12 keys lacks, to write the message, and to note the answer.
+// BenchmarkPush is what it takes to find out what a phone with 12 keys lacks, to write the message,
+// and to note the answer.
 func BenchmarkPush(b *testing.B) {
 	const keys = 12
 	client := instant{make(chan transaction.ClientHandler, maxSlots)}
@@ -90,7 +91,8 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
-// BenchmarkRegistered is what a phone's registration costs on the path of packets when something has to be looked at.
+// BenchmarkRegistered is what a phone's registration costs on the path of packets when something
+// has to be looked at.
 func BenchmarkRegistered(b *testing.B) {
 	d := benchDelivery(b, instant{}, 0)
 	aors := make([]string, 10000)

@@ -21,7 +21,7 @@ func signing(realm, password string) Settings {
 	return Settings{Credentials: []uac.Credentials{{Realm: realm, Username: "server", Password: password}}}
 }
 
-// answered tells whether a message has the right answer to a challenge.
+// answered reports whether a message has the right answer to a challenge.
 func answered(t *testing.T, m message, challenge, name, password string) bool {
 	t.Helper()
 	var parsed wire.Message
@@ -63,7 +63,8 @@ func (w *world) challenged(status int, challenge, password string) {
 	})
 }
 
-// TestChallenge has phones challenge every message. What is signed, and for whom, package uac tests.
+// TestChallenge has phones challenge every message. What is signed, and for whom, package uac
+// tests.
 func TestChallenge(t *testing.T) {
 	for _, status := range []int{401, 407} {
 		inWorld(t, func(w *world) {
@@ -121,7 +122,8 @@ func TestChallengeRefused(t *testing.T) {
 					t.Errorf("counted %v, events %q", w.count, w.events)
 				}
 
-				// The same settings again change nothing; with the right password the phone gets what it has refused.
+				// The same settings again change nothing; with the right password the phone gets
+				// what it has refused.
 				w.d.Configure(signing("phone", tc.password))
 				if tc.password != "" {
 					w.expect()

@@ -1,8 +1,3 @@
-// Package delivery brings the function keys to the phones. For each registered Snom phone it knows which keys the phone has acknowledged, compares
-// that with what the phone should show, and sends what differs, one MESSAGE at a time.
-//
-// A phone at rest costs its bytes and nothing else: no goroutine, no timer. What is to be sent is found out when its turn comes, so a key that changes five
-// times while a message is on its way is sent once more, with the newest record.
 package delivery
 
 import (
@@ -26,7 +21,8 @@ import (
 // DefaultRate is how many messages are sent in a second unless the configuration says otherwise.
 const DefaultRate = 500
 
-// Options are what a Delivery needs of the rest of the server. All but Emit and Count must be set. The functions must not call the Delivery.
+// Options are what a Delivery needs of the rest of the server. All but Emit and Count must be set.
+// The functions must not call the Delivery.
 type Options struct {
 	// Budget is where the memory is taken from for what is known of phones. It may be nil.
 	Budget *budget.Budget
@@ -34,11 +30,14 @@ type Options struct {
 	Location *location.Store
 	Client   *uac.Client
 
-	// Wanted calls f with each key of an address-of-record that a phone with this User-Agent should show, and its button.
+	// Wanted calls f with each key of an address-of-record that a phone with this User-Agent should
+	// show, and its button.
 	Wanted func(aor, userAgent string, f func(key int, b buttons.Button))
-	// Flow returns the way to the phone and the address by which it reaches us, and false when there is none until the phone registers again.
+	// Flow returns the way to the phone and the address by which it reaches us, and false when
+	// there is none until the phone registers again.
 	Flow func(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool)
-	// Path returns the Path that requests to the phone have in their Route, nil if there is none (RFC 3327 §5.3).
+	// Path returns the Path that requests to the phone have in their Route, nil if there is none
+	// (RFC 3327 §5.3).
 	Path func(b *location.Binding) []byte
 
 	// Emit tells of key_acknowledged and key_failed.
@@ -147,21 +146,24 @@ func (d *Delivery) Configure(s Settings) {
 	d.awake()
 }
 
-// Registered says that bindings of an address-of-record were added, removed, or refreshed in another way than before: with another Call-ID or User-Agent, or over another
-// flow. It is for the path of packets.
+// Registered says that bindings of an address-of-record were added, removed, or refreshed in
+// another way than before: with another Call-ID or User-Agent, or over another flow. It is for the
+// path of packets.
 func (d *Delivery) Registered(aor string) { d.inbox.put(d, aor, registered) }
 
 // Changed says that the keys of an address-of-record may have changed.
 func (d *Delivery) Changed(aor string) { d.inbox.put(d, aor, changed) }
 
-// Push sends all keys to all phones of an address-of-record again, to those too that refused them or seem to have none.
+// Push sends all keys to all phones of an address-of-record again, to those too that refused them
+// or seem to have none.
 func (d *Delivery) Push(aor string) {
 	d.reconcile(aor, again) // at once: whoever waits then waits for the new answers
 	d.awake()
 }
 
-// Wait returns once all phones of an address-of-record have answered for the newest record of a key, or cannot, or ctx ends. Phones that have not are
-// among the outcomes with neither status nor error.
+// Wait returns once all phones of an address-of-record have answered for the newest record of a
+// key, or cannot, or ctx ends. Phones that have not are among the outcomes with neither status nor
+// error.
 func (d *Delivery) Wait(ctx context.Context, aor string, key int) []Outcome {
 	for {
 		d.mu.Lock()

@@ -268,7 +268,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestBackoff asks a phone that fails again, as soon as chance may have it, as late, and in between.
+// TestBackoff asks a phone that fails again, as soon as chance may have it, as late, and in
+// between.
 func TestBackoff(t *testing.T) {
 	defer func(before func(time.Duration) time.Duration) { Jitter = before }(Jitter)
 	for i, status := range []int{408, 500, 503} {

@@ -9,7 +9,8 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// maxBatch is how long the body of a message with several keys may get, even where there is room for more.
+// maxBatch is how long the body of a message with several keys may get, even where there is room
+// for more.
 const maxBatch = 1200
 
 // wanted is what a key should show.
@@ -30,7 +31,8 @@ func buttonHash(b *buttons.Button) uint64 {
 	return max(h, 1)
 }
 
-// want returns what a phone should show, sorted by key. It is valid until want is called again. The caller holds the lock.
+// want returns what a phone should show, sorted by key. It is valid until want is called again. The
+// caller holds the lock.
 func (d *Delivery) want(aor, userAgent string) []wanted {
 	clear(d.wanted)
 	d.wanted = d.wanted[:0]
@@ -45,13 +47,15 @@ func (d *Delivery) want(aor, userAgent string) []wanted {
 
 func compareWanted(a, b wanted) int { return int(a.key) - int(b.key) }
 
-// off is what is sent for a key that no layer says anything about: it neither shines nor does anything.
+// off is what is sent for a key that no layer says anything about: it neither shines nor does
+// anything.
 func off(key uint16) wanted {
 	b := buttons.Button{Key: strconv.Itoa(int(key)), Light: "off"}
 	return wanted{buttonHash(&b), key, true, b}
 }
 
-// stale returns what has to be sent to the phone, what is the most urgent first. It is valid until want is called again. The caller holds the lock.
+// stale returns what has to be sent to the phone, what is the most urgent first. It is valid until
+// want is called again. The caller holds the lock.
 func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 	d.want(p.user.aor, userAgent)
 	n := len(d.wanted)
@@ -90,7 +94,8 @@ func (p *phone) shows(key uint16) int {
 	return 0
 }
 
-// take chooses what the message carries, and returns its body, which is valid until take is called again; nil when nothing can be sent.
+// take chooses what the message carries, and returns its body, which is valid until take is called
+// again; nil when nothing can be sent.
 func (f *flight) take(list []wanted, d *Delivery) []byte {
 	d.body, f.keys = d.body[:0], f.room[:0]
 	most := 0

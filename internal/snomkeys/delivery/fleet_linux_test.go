@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// BenchmarkFleet is a server and 10,000 phones with 12 keys each, on the same machine: what a message costs both of them.
+// BenchmarkFleet is a server and 10,000 phones with 12 keys each, on the same machine: what a
+// message costs both of them.
 func BenchmarkFleet(b *testing.B) {
 	const phones, keys = 10000, 12
 	for b.Loop() {

@@ -11,15 +11,18 @@ import (
 )
 
 const (
-	// A phone that failed is asked again after firstRetry, and then after twice as long each time, up to lastRetry.
+	// A phone that failed is asked again after firstRetry, and then after twice as long each time,
+	// up to lastRetry.
 	firstRetry = 5 * time.Second
 	lastRetry  = 5 * time.Minute
 
-	// maxSilence is after how many messages without an answer a phone that never acknowledged any is taken to know none.
+	// maxSilence is after how many messages without an answer a phone that never acknowledged any
+	// is taken to know none.
 	maxSilence = 3
 )
 
-// flight is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays as it is.
+// flight is one message on its way. The Delivery's lock guards done, slot and stale; the rest stays
+// as it is.
 type flight struct {
 	exchange uac.Exchange
 	d        *Delivery
@@ -137,7 +140,8 @@ func (d *Delivery) apply(p *phone, f *flight, r result, status int) {
 	}
 }
 
-// mayShow notes that the phone may show the keys from now on, whether we hear of it or not. It tells whether that is news.
+// mayShow notes that the phone may show the keys from now on, whether we hear of it or not. It
+// reports whether that is news.
 func (p *phone) mayShow(keys []sentKey) (news bool) {
 	for _, k := range keys {
 		if i, found := findKey(p.keys, k.key); !found {
@@ -166,10 +170,12 @@ func (p *phone) answered(keys []sentKey, status int) {
 	}
 }
 
-// Jitter returns a random time from 0 to less than d. A simulation that is to be repeated has its own.
+// Jitter returns a random time from 0 to less than d. A simulation that is to be repeated has its
+// own.
 var Jitter = func(d time.Duration) time.Duration { return rand.N(d) }
 
-// backoff returns how long to wait after so many failures, more or less: phones that failed together are not asked together.
+// backoff returns how long to wait after so many failures, more or less: phones that failed
+// together are not asked together.
 func backoff(failures uint8) time.Duration {
 	d := min(firstRetry<<min(failures-1, 10), lastRetry)
 	return d - d/5 + Jitter(2*d/5)
@@ -193,7 +199,8 @@ func (f *flight) report(r result, aor string, status int, err error) {
 	}
 }
 
-// setCredentials has everything sent again that phones refused for want of other credentials. The caller holds the lock.
+// setCredentials has everything sent again that phones refused for want of other credentials. The
+// caller holds the lock.
 func (d *Delivery) setCredentials() {
 	for aor, u := range d.users {
 		for _, p := range u.phones {

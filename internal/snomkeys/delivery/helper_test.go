@@ -332,7 +332,8 @@ func (f *fake) show(body string) {
 	}
 }
 
-// got waits until there is nothing more to do at this time, and returns what was sent since it was called before.
+// got waits until there is nothing more to do at this time, and returns what was sent since it was
+// called before.
 func (w *world) got() []string {
 	w.t.Helper()
 	time.Sleep(time.Second)

@@ -16,8 +16,8 @@ const (
 	again
 )
 
-// inbox holds the addresses-of-record that are to be looked at, in the order in which they came, each once. It has a lock of its own, because it is filled on the path
-// of packets.
+// inbox holds the addresses-of-record that are to be looked at, in the order in which they came,
+// each once. It has a lock of its own, because it is filled on the path of packets.
 type inbox struct {
 	mu    sync.Mutex
 	cause map[string]cause

@@ -48,7 +48,8 @@ func TestPace(t *testing.T) {
 				t.Fatalf("%d messages in a second from the %dth on", n, i)
 			}
 		}
-		// Each gets his first key before anybody gets his third, but for those who were the first to come.
+		// Each gets his first key before anybody gets his third, but for those who were the first
+		// to come.
 		served := make(map[string]int)
 		early := 0
 		for _, m := range w.sent {

@@ -20,7 +20,8 @@ type user struct {
 	absent   uint64     // its number among those without a phone; 0: it has some
 }
 
-// phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and keeps no binding: a refresh puts another one in its place.
+// phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and
+// keeps no binding: a refresh puts another one in its place.
 type phone struct {
 	user      *user
 	flight    *flight    // what was sent and has no outcome yet
@@ -35,7 +36,7 @@ type phone struct {
 	failures uint8  // messages without success, one after the other
 	silent   uint8  // of those, the last ones that got no answer at all
 	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
-	queue    uint8  // the line it stands in, from 1 on; 0: none
+	queue    uint8  // the queue it is in, from 1 on; 0: none
 
 	known       bool // it has acknowledged something
 	unsupported bool
@@ -52,8 +53,9 @@ type keyState struct {
 	status uint16 // 0: none
 }
 
-// FNV-1a, which is stable over restarts, as what is stored has to be. Nothing depends on nobody finding two texts with the same hash: who can choose the texts of a
-// phone can have it show what he likes.
+// FNV-1a, which is stable over restarts, as what is stored has to be. Nothing depends on nobody
+// finding two texts with the same hash: who can choose the texts of a phone can have it show what
+// he likes.
 const (
 	hashStart = 14695981039346656037
 	hashPrime = 1099511628211
@@ -92,8 +94,9 @@ func (u *user) phoneOf(id uint64) *phone {
 	return nil
 }
 
-// bindingOf returns the binding of a phone, nil when there is none. A phone may be registered over several flows (RFC 5626): its first one says since when it is, and
-// any that is there leads to it. The caller holds the lock.
+// bindingOf returns the binding of a phone, nil when there is none. A phone may be registered over
+// several flows (RFC 5626): its first one says since when it is, and any that is there leads to it.
+// The caller holds the lock.
 func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *location.Binding) {
 	for _, other := range bindings {
 		if textHash(other.Contact()) == id && (b == nil || other.RegID() < b.RegID()) {
@@ -106,7 +109,8 @@ func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *locati
 	return b
 }
 
-// first reports whether b is the one that bindingOf returns for its Contact. It doesn't hash them all, which are long for some.
+// first reports whether b is the one that bindingOf returns for its Contact. It doesn't hash them
+// all, which are long for some.
 func first(bindings []*location.Binding, b *location.Binding) bool {
 	before := true
 	for _, other := range bindings {
@@ -121,7 +125,7 @@ func first(bindings []*location.Binding, b *location.Binding) bool {
 	return true
 }
 
-// hasKeys tells whether a phone with this User-Agent has such keys. The caller holds the lock.
+// hasKeys reports whether a phone with this User-Agent has such keys. The caller holds the lock.
 func (d *Delivery) hasKeys(userAgent string) bool {
 	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
 }
@@ -139,7 +143,8 @@ func wayTo(bindings []*location.Binding, b *location.Binding) *location.Binding 
 	return b
 }
 
-// reconcile compares the phones of an address-of-record with its bindings, and puts in line those to which something may have to be sent.
+// reconcile compares the phones of an address-of-record with its bindings, and queues those to
+// which something may have to be sent.
 func (d *Delivery) reconcile(aor string, c cause) {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
@@ -183,8 +188,8 @@ func (d *Delivery) reconcile(aor string, c cause) {
 	d.wakeWaiters(aor)
 }
 
-// dropGone drops the phones that have no binding any more. One that has not answered yet stays until it does: when it is back meanwhile, it must not get a second
-// message beside the first.
+// dropGone drops the phones that have no binding any more. One that has not answered yet stays
+// until it does: when it is back meanwhile, it must not get a second message beside the first.
 func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
 	u.phones = slices.DeleteFunc(u.phones, func(p *phone) bool {
 		if p.flight != nil || d.bindingOf(bindings, p.id) != nil {
@@ -226,7 +231,8 @@ func (d *Delivery) clean(u *user, now time.Time) {
 	}
 }
 
-// add adds a phone that is new. What other phones of the user have shown it may show as well, if it is one of them that has got another Contact.
+// add adds a phone that is new. What other phones of the user have shown it may show as well, if it
+// is one of them that has got another Contact.
 func (u *user) add(id uint64, b *location.Binding) *phone {
 	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent()))}
 	for _, k := range u.orphaned {

@@ -80,7 +80,8 @@ func (h *house) set(aor string, key int, r *keys.Record) {
 	h.check(inside.AppOf(h.s.App()).Engine.Keys.Apply(h.ctx, []keys.Change{{AOR: aor, Layer: keys.Admin, Key: key, Record: r}}))
 }
 
-// settle waits until nothing is to be sent to the phones of an address-of-record any more: it gives them another key, which comes last.
+// settle waits until nothing is to be sent to the phones of an address-of-record any more: it gives
+// them another key, which comes last.
 func (h *house) settle(aor string) {
 	h.t.Helper()
 	h.n++
@@ -161,7 +162,8 @@ func TestPhones(t *testing.T) {
 			h.got(rec, changes...)
 
 			if transport == "udp" {
-				// The server starts again, with an older profile: a phone that was up to date gets the difference, and nothing else.
+				// The server starts again, with an older profile: a phone that was up to date gets
+				// the difference, and nothing else.
 				h.s.Load(h.text)
 				h.settle(aor)
 				h.s.Restart()
@@ -200,7 +202,8 @@ func TestOthersGetNothing(t *testing.T) {
 	}
 }
 
-// A phone with another name gets its keys once the configuration names it, and when it wants a password, with that.
+// A phone with another name gets its keys once the configuration names it, and when it wants a
+// password, with that.
 func TestNamedPhoneWithPassword(t *testing.T) {
 	t.Setenv("KEYS_PASSWORD", "secret")
 	h := newHouse(t, "register\nproxy")

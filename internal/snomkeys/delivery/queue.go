@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The queues. What has changed goes first: a lamp must not wait for a thousand phones that have just come back. Whoever is only back gets one turn in
-// bulkTurn.
+// The queues. What has changed goes first: a lamp must not wait for a thousand phones that have
+// just come back. Whoever is only back gets one turn in bulkTurn.
 const (
 	urgentQueue = iota
 	bulkQueue
@@ -14,7 +14,8 @@ const (
 	bulkTurn = 4
 )
 
-// queue is where phones wait for their turn: first come, first served. A phone that has left the queue is passed over.
+// queue is where phones wait for their turn: first come, first served. A phone that has left the
+// queue is passed over.
 type queue struct {
 	phones []*phone
 	head   int
@@ -43,7 +44,7 @@ func (q *queue) pop(number uint8) *phone {
 	return nil
 }
 
-// enqueue puts a phone in line, unless its turn comes by itself. The caller holds the lock.
+// enqueue puts a phone into its queue, unless its turn comes by itself. The caller holds the lock.
 func (d *Delivery) enqueue(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 {
 		return
@@ -59,10 +60,11 @@ func (d *Delivery) enqueue(p *phone) {
 	d.queues[number-1].push(p)
 }
 
-// answerTime is what a phone that has just registered is left in peace: it is to have the answer to its REGISTER before anything else.
+// answerTime is what a phone that has just registered is left in peace: it is to have the answer to
+// its REGISTER before anything else.
 const answerTime = 20 * time.Millisecond
 
-// enqueueLater puts a phone in line in a moment. The caller holds the lock.
+// enqueueLater puts a phone into its queue in a moment. The caller holds the lock.
 func (d *Delivery) enqueueLater(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 || p.queue != 0 {
 		return

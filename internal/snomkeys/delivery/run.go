@@ -10,7 +10,8 @@ import (
 const (
 	// maxSlots is how many messages may be on their way to phones that answer.
 	maxSlots = 256
-	// slotTime is after which time without an answer a message doesn't count as one of those: phones that are dead must not hold up the others.
+	// slotTime is after which time without an answer a message doesn't count as one of those:
+	// phones that are dead must not hold up the others.
 	slotTime = 4 * time.Second
 	// maxPending is how many messages may be without an outcome, dead phones included.
 	maxPending = 4096
@@ -85,7 +86,8 @@ func (d *Delivery) wait(now time.Time) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// next returns what to send next, nil when there is nothing or it is not time yet. The caller holds the lock.
+// next returns what to send next, nil when there is nothing or it is not time yet. The caller holds
+// the lock.
 func (d *Delivery) next(now time.Time) *flight {
 	for len(d.retries) > 0 && d.retries[0].retry <= now.UnixNano() {
 		p := d.retries[0]
@@ -103,7 +105,8 @@ func (d *Delivery) next(now time.Time) *flight {
 			d.clean(u, now)
 		}
 	}
-	// A twentieth of a second's messages may be sent at once: enough for a person not to wait, and no flood.
+	// A twentieth of a second's messages may be sent at once: enough for a person not to wait, and
+	// no flood.
 	burst := float64(max(d.settings.Rate/20, 1))
 	d.tokens = min(burst, d.tokens+now.Sub(d.refilled).Seconds()*float64(d.settings.Rate))
 	d.refilled = now
@@ -120,7 +123,8 @@ func (d *Delivery) next(now time.Time) *flight {
 	return nil
 }
 
-// release says that a message does not count as being on its way any more. The caller holds the lock.
+// release says that a message does not count as being on its way any more. The caller holds the
+// lock.
 func (d *Delivery) release(f *flight) {
 	if f.slot {
 		f.slot = false
@@ -128,8 +132,8 @@ func (d *Delivery) release(f *flight) {
 	}
 }
 
-// prepare has the request bring the phone nearer to what it should show. It returns nil when the phone needs nothing or cannot be
-// reached. The caller is the scheduler and holds the lock.
+// prepare has the request bring the phone nearer to what it should show. It returns nil when the
+// phone needs nothing or cannot be reached. The caller is the scheduler and holds the lock.
 func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(p.user.aor), room[:0])

@@ -81,7 +81,8 @@ func (d *Delivery) Status(aor string) []PhoneStatus {
 	return all
 }
 
-// keyStatus returns the keys that the phone should show, and those that it should not and may. The caller holds the lock.
+// keyStatus returns the keys that the phone should show, and those that it should not and may. The
+// caller holds the lock.
 func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeyStatus {
 	var all []KeyStatus
 	for _, w := range d.want(aor, b.UserAgent()) {
@@ -170,8 +171,8 @@ func stateOf(p *phone, keys []KeyStatus) string {
 	return StateCurrent
 }
 
-// outcomes returns what the phones of an address-of-record have answered for the newest record of a key, and whether nothing more is to be expected of them. The
-// caller holds the lock.
+// outcomes returns what the phones of an address-of-record have answered for the newest record of a
+// key, and whether nothing more is to be expected of them. The caller holds the lock.
 func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
 	var room [8]*location.Binding
 	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
@@ -190,7 +191,8 @@ func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
 	return all, done
 }
 
-// outcome returns what a phone has answered. Neither acknowledged nor an error: it may still answer.
+// outcome returns what a phone has answered. Neither acknowledged nor an error: it may still
+// answer.
 func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (acknowledged bool, status int, err string) {
 	hash, isOff := off(uint16(key)).hash, true
 	for _, w := range d.want(aor, b.UserAgent()) {

@@ -17,15 +17,18 @@ const (
 	// bucketDelivery has a key for each address-of-record whose phones have keys.
 	bucketDelivery = "delivery"
 
-	// storedVersion is the first byte of what is stored: phones and then keys that are left, each list with its length before it. Numbers are varints, hashes 8 bytes.
+	// storedVersion is the first byte of what is stored: phones and then keys that are left, each
+	// list with its length before it. Numbers are varints, hashes 8 bytes.
 	storedVersion = 1
 
 	storedKnown       = 1
 	storedUnsupported = 2
 )
 
-// Use makes e what is known of the phones is written to from now on, shortly after it has changed; nil: nothing is written. What is stored there, of phones that
-// are not known yet, is read. Nothing is sent before Use was called for the first time: the keys and the registrations must be there by then.
+// Use makes e what is known of the phones is written to from now on, shortly after it has changed;
+// nil: nothing is written. What is stored there, of phones that are not known yet, is read. Nothing
+// is sent before Use was called for the first time: the keys and the registrations must be there by
+// then.
 func (d *Delivery) Use(e storage.Engine) {
 	if _, ok := e.(*store.Memory); ok {
 		e = nil // what would be kept there is in memory anyway
@@ -100,7 +103,8 @@ func (d *Delivery) source() store.Source {
 	}
 }
 
-// appendUser appends what is known of the phones of an address-of-record. It never expires by itself: see clean.
+// appendUser appends what is known of the phones of an address-of-record. It never expires by
+// itself: see clean.
 func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
