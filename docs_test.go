@@ -217,7 +217,7 @@ func TestHandlerDocumentation(t *testing.T) {
 
 // TestDependencies compares the table of docs/dependencies.md with what go.mod requires directly.
 func TestDependencies(t *testing.T) {
-	table := read(t, "docs/dependencies.md")
+	table, _, _ := strings.Cut(read(t, "docs/dependencies.md"), "\n## ")
 	required := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(read(t, "go.mod"), -1)
 	if len(required) < 5 {
 		t.Fatalf("go.mod requires %v: is the test still right?", required)
