@@ -19,7 +19,7 @@ type KeyPress struct {
 	Again  bool   // the phone repeats what it has told already, having missed our answer
 }
 
-// KeyPress tells which key the request says was pressed, nil if it is no such request. It is one
+// KeyPress returns the key that the request says was pressed, nil if it is no such request. It is one
 // only if it comes from where its From is registered, or from somebody who has authenticated:
 // anybody can write such a MESSAGE, and doors may open to it.
 func (r *Request) KeyPress() *KeyPress {

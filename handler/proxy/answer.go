@@ -48,10 +48,10 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 	if m.Status == 100 || b.c.method != wire.INVITE || !relayable(m) {
 		return
 	}
-	if !b.over && !b.expired {
+	if !b.done && !b.expired {
 		b.startTimerC()
 	}
-	if !b.c.over {
+	if !b.c.done {
 		b.c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	}
 }
@@ -66,7 +66,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	}
 	b.hear(m)
 	c.answered(m.Status)
-	c.over = true
+	c.done = true
 	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	c.cancel(out)
 	if c.method != wire.INVITE {
@@ -77,7 +77,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 // failed takes a final response other than 2xx. m is nil when nobody sent it.
 func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	c := b.c
-	if b.over {
+	if b.done {
 		return
 	}
 	b.fail()
@@ -88,7 +88,7 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 		return
 	}
 	b.end()
-	if c.over {
+	if c.done {
 		return
 	}
 	if b.expired {
@@ -135,10 +135,10 @@ func (b *branch) name() string {
 
 // end takes the branch out of those that a response is awaited from.
 func (b *branch) end() {
-	if b.over {
+	if b.done {
 		return
 	}
-	b.over = true
+	b.done = true
 	b.c.pending--
 	if b.timerC != nil {
 		b.timerC.Stop()
@@ -159,7 +159,7 @@ func (b *branch) startTimerC() {
 func (b *branch) onTimerC() {
 	b.c.mu.Lock()
 	defer b.c.mu.Unlock()
-	if b.over || b.client == nil {
+	if b.done || b.client == nil {
 		return
 	}
 	b.expired = b.heard

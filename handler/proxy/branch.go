@@ -21,7 +21,7 @@ type branch struct {
 	timerC  *transaction.Timer
 	heard   bool   // there was a provisional response
 	expired bool   // timer C has fired
-	over    bool   // there is a final response, or will be none
+	done    bool   // there is a final response, or will be none
 	id      uint64 // of its token; 0: it makes no dialog
 	dialog  uint64 // the first that it makes: routetoken.Calls.Dialog
 }
@@ -138,5 +138,5 @@ func (b *branch) sendACK(ack []byte, f transport.Flow, out *transport.Outbox) {
 		return
 	}
 	b.end()
-	b.c.over = true
+	b.c.done = true
 }

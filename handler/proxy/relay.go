@@ -33,7 +33,7 @@ type responseContext struct {
 	branches  []*branch
 	late      *transaction.Timer // sends the 100 to what is no INVITE; nil: none will be
 	pending   int                // branches without a final response
-	over      bool               // a final response was sent, or none will be: only 2xx follow
+	done      bool               // a final response was sent, or none will be: only 2xx follow
 	stopped   bool               // no further target is tried
 	cancelled bool
 	full      bool // there was no room for a transaction, or at a server
@@ -78,14 +78,14 @@ func (c *responseContext) relay() error {
 func (c *responseContext) trying() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
+	if !c.done {
 		c.write(&module.Response{Status: 100}, nil)
 	}
 }
 
 // next starts the next group of targets; when none is left, the best response is the answer.
 func (c *responseContext) next(out *transport.Outbox) {
-	for c.pending == 0 && !c.over {
+	for c.pending == 0 && !c.done {
 		if len(c.targets) == 0 || c.stopped {
 			c.finish(out)
 			return
@@ -149,7 +149,7 @@ func (c *responseContext) shareBreadth() {
 
 // finish sends the final response when all branches have ended (RFC 3261 §16.7 step 6).
 func (c *responseContext) finish(out *transport.Outbox) {
-	c.over = true
+	c.done = true
 	if c.cancelled && c.best.status < 600 && c.best.status != 487 {
 		c.best = best{status: 487}
 	}
@@ -199,7 +199,7 @@ func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
 func (c *responseContext) OnCancel(_ *transaction.Server, out *transport.Outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.done {
 		return
 	}
 	c.cancelled = true
@@ -212,8 +212,8 @@ func (c *responseContext) OnCancel(_ *transaction.Server, out *transport.Outbox)
 func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
-		c.over = true
+	if !c.done {
+		c.done = true
 		c.cancel(nil)
 		c.release()
 	}
@@ -225,7 +225,7 @@ func (c *responseContext) cancel(out *transport.Outbox) {
 	c.stopped = true
 	for _, b := range c.branches {
 		switch {
-		case b.over:
+		case b.done:
 		case b.client != nil:
 			b.client.Cancel(out)
 		default: // it is still looking for its way

@@ -61,7 +61,7 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 	}
 	came := func(v V, err error, out *transport.Outbox) {
 		switch {
-		case b.over:
+		case b.done:
 		case errors.Is(err, flight.ErrFull), errors.Is(err, transport.ErrLimit):
 			b.busy(what, err, out)
 		case err != nil:
