@@ -1,4 +1,3 @@
-// Package ban keeps the sources that nothing is taken from for a while.
 package ban
 
 import (
@@ -24,14 +23,16 @@ type Entry struct {
 
 // Options are the options of a List. The zero value has the defaults.
 type Options struct {
-	// Max is how many bans are held: when there are more, the one that ends first goes. Default 100,000.
+	// Max is how many bans are held: when there are more, the one that ends first goes. Default
+	// 100,000.
 	Max int
 	// OnBan is called for each ban, when it is in force; it may be nil. It must not call the List.
 	OnBan func(source netip.Prefix)
 }
 
-// List is a set of banned sources. Looking one up takes one atomic load as long as the list is empty, and never waits for those who change
-// another part of it. Bans that have ended count no more, and are removed when somebody asks for the list or adds to it.
+// List is a set of banned sources. Looking one up takes one atomic load as long as the list is
+// empty, and never waits for those who change another part of it. Bans that have ended count no
+// more, and are removed when somebody asks for the list or adds to it.
 type List struct {
 	opts Options
 	size atomic.Int64
@@ -69,7 +70,8 @@ func New(opts Options) *List {
 	return l
 }
 
-// Source returns what is banned when an address is: an IPv4 address, but the /64 of an IPv6 address, because a host has a whole one to call from.
+// Source returns what is banned when an address is: an IPv4 address, but the /64 of an IPv6
+// address, because a host has a whole one to call from.
 func Source(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	bits := 64
@@ -80,13 +82,13 @@ func Source(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// Ban bans the source that an address belongs to for d. A ban that is in force and ends later stays as it is. Ban tells whether the source was not
-// banned before.
+// Ban bans the source that an address belongs to for d. A ban in force that ends later stays as it
+// is. It reports whether the source was not banned before.
 func (l *List) Ban(addr netip.Addr, d time.Duration, reason string) bool {
 	return l.set(Source(addr), d, reason, true)
 }
 
-// Set bans a prefix for d, whatever was said about it before, and tells whether it was not banned before.
+// Set bans a prefix for d, replacing any ban of it, and reports whether it was not banned before.
 func (l *List) Set(source netip.Prefix, d time.Duration, reason string) bool {
 	return l.set(Canonical(source), d, reason, false)
 }
@@ -119,10 +121,11 @@ func (l *List) set(source netip.Prefix, d time.Duration, reason string, keepLong
 	return old == nil
 }
 
-// Unban ends the ban of the source that an address belongs to. It tells whether there was one.
+// Unban ends the ban of the source that an address belongs to, and reports whether there was one.
 func (l *List) Unban(addr netip.Addr) bool { return l.Remove(Source(addr)) }
 
-// Remove ends the ban of a prefix, not those of others that include it or are part of it. It tells whether there was one.
+// Remove ends the ban of a prefix, but not those of prefixes that contain it or are part of it. It
+// reports whether there was one.
 func (l *List) Remove(source netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +138,7 @@ func (l *List) Remove(source netip.Prefix) bool {
 	return true
 }
 
-// Banned tells whether an address belongs to a banned source. It allocates nothing.
+// Banned reports whether an address belongs to a banned source. It allocates nothing.
 func (l *List) Banned(addr netip.Addr) bool {
 	if l.size.Load() == 0 {
 		return false
@@ -261,7 +264,7 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// Canonical gives a prefix the one form it has in the list.
+// Canonical returns a prefix in the one form that it has in the list.
 func Canonical(p netip.Prefix) netip.Prefix {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)

@@ -9,8 +9,9 @@ import (
 
 const markWays = 4
 
-// Marks remembers sources, and users at sources, each for a while, in a fixed amount of memory. The hash of a mark picks
-// a set of four places; when all are taken, the mark goes that ends first. It is safe for concurrent use.
+// Marks remembers sources, and users at sources, each for a while, in a fixed amount of memory. The
+// hash of a mark picks a set of four places; when all are taken, the mark goes that ends first. It
+// is safe for concurrent use.
 type Marks struct {
 	seed  maphash.Seed
 	start time.Time
@@ -32,7 +33,8 @@ func NewMarks(bits int) *Marks {
 	return &Marks{seed: maphash.MakeSeed(), start: time.Now(), sets: make([]markSet, 1<<bits)}
 }
 
-// Set marks a user at the source that an address belongs to for d; the empty user is the source itself.
+// Set marks a user at the source that an address belongs to for d; the empty user is the source
+// itself.
 func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
 	s, key := m.place(addr, user)
 	now := time.Since(m.start)
@@ -65,8 +67,8 @@ func (m *Marks) Has(addr netip.Addr, user string) bool {
 	return false
 }
 
-// place returns the set that a mark belongs in, and its key, which is not 0. The hash is seeded, so nobody can choose
-// marks that share a set.
+// place returns the set that a mark belongs in, and its key, which is not 0. The hash is seeded, so
+// nobody can choose marks that share a set.
 func (m *Marks) place(addr netip.Addr, user string) (*markSet, uint64) {
 	var h maphash.Hash
 	h.SetSeed(m.seed)

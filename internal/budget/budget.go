@@ -1,7 +1,3 @@
-// Package budget counts the memory that the server's state takes, and refuses more of it above a ceiling.
-//
-// Whoever holds something for others (bindings, transactions, queues, …) takes its bytes from the budget before, and gives
-// them back when it lets go. Above the ceiling new state is refused, with 503 on the wire, and what exists is served.
 package budget
 
 import (
@@ -38,8 +34,8 @@ func Kinds() []Kind {
 	return all
 }
 
-// shares is how much of the ceiling each kind may take at most, in 64ths, so that a flood of one leaves room for the
-// others. They are more than the whole together.
+// shares is how much of the ceiling each kind may take at most, in 64ths, so that a flood of one
+// leaves room for the others. They are more than the whole together.
 var shares = [kinds]int64{
 	Bindings:     40,
 	Keys:         16,
@@ -65,7 +61,8 @@ type counter struct {
 	_       [48]byte
 }
 
-// SetCeiling sets how many bytes of state there may be; 0 is no ceiling. What is held stays, though it be more.
+// SetCeiling sets how many bytes of state there may be; 0 is no ceiling. What is held stays, though
+// it be more.
 func (b *Budget) SetCeiling(bytes int64) { b.ceiling.Store(bytes) }
 
 // Ceiling returns what SetCeiling set.
@@ -79,14 +76,16 @@ func (b *Budget) Ceiling() int64 {
 // Share returns how many bytes of a kind there may be; 0 is no limit.
 func (b *Budget) Share(k Kind) int64 { return b.Ceiling() / 64 * shares[k] }
 
-// Take takes n bytes, and reports whether there was room for them. When there was none, nothing is taken.
+// Take takes n bytes, and reports whether there was room for them. When there was none, nothing is
+// taken.
 func (b *Budget) Take(k Kind, n int) bool {
 	if b == nil {
 		return true
 	}
 	c := &b.used[k]
 	used, total := c.bytes.Add(int64(n)), b.total.Add(int64(n))
-	if ceiling := b.ceiling.Load(); ceiling > 0 && (total > ceiling || used > ceiling/64*shares[k]) {
+	if ceiling := b.ceiling.Load(); ceiling > 0 &&
+		(total > ceiling || used > ceiling/64*shares[k]) {
 		c.bytes.Add(int64(-n))
 		b.total.Add(int64(-n))
 		c.refused.Add(1)
@@ -95,8 +94,8 @@ func (b *Budget) Take(k Kind, n int) bool {
 	return true
 }
 
-// Force takes n bytes whether there is room or not: for what belongs to state that is there already. A negative n gives
-// bytes back.
+// Force takes n bytes whether there is room or not: for what belongs to state that is there
+// already. A negative n gives bytes back.
 func (b *Budget) Force(k Kind, n int) {
 	if b == nil || n == 0 {
 		return

@@ -18,16 +18,36 @@ import (
 // adminFlags adds the flags that say where the admin API is, named as for Caddy's own commands.
 func adminFlags(cmd *cobra.Command) *cobra.Command {
 	flags := cmd.Flags()
-	flags.String("address", "", "Address of the admin API, also unix//path (if --config is not used)")
-	flags.StringP("config", "c", "", "Configuration file that names the address (if --address is not used)")
+	flags.String(
+		"address",
+		"",
+		"Address of the admin API, also unix//path (if --config is not used)",
+	)
+	flags.StringP(
+		"config",
+		"c",
+		"",
+		"Configuration file that names the address (if --address is not used)",
+	)
 	flags.StringP("adapter", "a", "", "Name of the configuration's adapter (if --config is used)")
 	return cmd
 }
 
-// connect sends a request to the admin API. The answer's body must be closed. An error of the API is an *apiError.
-func connect(cmd *cobra.Command, method, uri string, header http.Header, body io.Reader) (*http.Response, error) {
+// connect sends a request to the admin API. The answer's body must be closed. An error of the API
+// is an *apiError.
+func connect(
+	cmd *cobra.Command,
+	method, uri string,
+	header http.Header,
+	body io.Reader,
+) (*http.Response, error) {
 	flags := caddycmd.Flags{FlagSet: cmd.Flags()}
-	address, err := caddycmd.DetermineAdminAPIAddress(flags.String("address"), nil, flags.String("config"), flags.String("adapter"))
+	address, err := caddycmd.DetermineAdminAPIAddress(
+		flags.String("address"),
+		nil,
+		flags.String("config"),
+		flags.String("adapter"),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("finding the admin API: %w", err)
 	}
@@ -49,7 +69,8 @@ type apiError struct {
 
 func (e *apiError) Error() string { return gjson.GetBytes(e.Body, "error").String() }
 
-// parseAPIError finds what the API has said in the error that Caddy makes of it: nil if it has said nothing.
+// parseAPIError finds what the API has said in the error that Caddy makes of it: nil if it has said
+// nothing.
 func parseAPIError(err error) *apiError {
 	_, text, _ := strings.Cut(err.Error(), "HTTP ")
 	status, body, _ := strings.Cut(text, ": ")
@@ -60,7 +81,8 @@ func parseAPIError(err error) *apiError {
 	return &apiError{n, []byte(body)}
 }
 
-// ask asks the admin API. body is made JSON, unless it is nil. The answer and its header are returned.
+// ask asks the admin API. body is made JSON, unless it is nil. The answer and its header are
+// returned.
 func ask(cmd *cobra.Command, method, uri string, body any) ([]byte, http.Header, error) {
 	var reader io.Reader
 	if body != nil {
@@ -82,7 +104,8 @@ func ask(cmd *cobra.Command, method, uri string, body any) ([]byte, http.Header,
 	return answer, res.Header, nil
 }
 
-// request asks the admin API. Its answer is read into result, unless that is nil; the header is returned.
+// request asks the admin API. Its answer is read into result, unless that is nil; the header is
+// returned.
 func request(cmd *cobra.Command, method, uri string, body, result any) (http.Header, error) {
 	answer, header, err := ask(cmd, method, uri, body)
 	if err != nil || result == nil {
@@ -128,7 +151,7 @@ func jsonFlag(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// printJSON prints v, if the command is to print JSON, and tells whether it is.
+// printJSON prints v as JSON if the command was asked for JSON, and reports whether it was.
 func printJSON(cmd *cobra.Command, v any) (bool, error) {
 	if asJSON, _ := cmd.Flags().GetBool("json"); !asJSON {
 		return false, nil

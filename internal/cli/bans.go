@@ -67,7 +67,12 @@ A ban ends with the server, if it doesn't end before.`,
 			if done, err := printJSON(cmd, b); done {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is banned until %s\n", b.Source, local(b.Until))
+			_, err := fmt.Fprintf(
+				cmd.OutOrStdout(),
+				"%s is banned until %s\n",
+				b.Source,
+				local(b.Until),
+			)
 			return err
 		},
 	}))

@@ -1,4 +1,3 @@
-// Package cli provides the command "sip": what operates a running server, and what prepares its configuration.
 package cli
 
 import (

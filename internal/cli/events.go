@@ -46,13 +46,18 @@ func followEvents(cmd *cobra.Command, _ []string) error {
 		}
 		res, err := connect(cmd, http.MethodGet, "/sip/events", header, nil)
 		var refused *apiError
-		if err != nil && (!connected || errors.As(err, &refused) && refused.Status != http.StatusServiceUnavailable) {
+		if err != nil &&
+			(!connected || errors.As(err, &refused) && refused.Status != http.StatusServiceUnavailable) {
 			return err
 		}
 		if err == nil {
 			connected = true
 			stop := context.AfterFunc(ctx, func() { res.Body.Close() })
-			err = readEvents(res.Body, &last, func(data string) error { return printEvent(cmd.OutOrStdout(), data, asJSON) })
+			err = readEvents(
+				res.Body,
+				&last,
+				func(data string) error { return printEvent(cmd.OutOrStdout(), data, asJSON) },
+			)
 			stop()
 			res.Body.Close()
 			var output *outputError
@@ -74,7 +79,8 @@ type outputError struct{ error }
 // maxEvent is how long a line may be: all keys of a user.
 const maxEvent = 8 << 20
 
-// readEvents reads Server-Sent Events until they end. last is set to the ID of the last one that was printed.
+// readEvents reads Server-Sent Events until they end. last is set to the ID of the last one that
+// was printed.
 func readEvents(r io.Reader, last *string, print func(data string) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEvent)
@@ -109,13 +115,26 @@ func printEvent(w io.Writer, data string, asJSON bool) error {
 	}
 	var b strings.Builder
 	event := gjson.Parse(data)
-	fmt.Fprintf(&b, "%s  %-16s  %s", at(event.Get("time")), printable(event.Get("type").String()), printable(event.Get("aor").String()))
+	fmt.Fprintf(
+		&b,
+		"%s  %-16s  %s",
+		at(event.Get("time")),
+		printable(event.Get("type").String()),
+		printable(event.Get("aor").String()),
+	)
 	event.ForEach(func(name, value gjson.Result) bool {
 		switch name.String() {
 		case "type", "time", "aor":
 		case "keys":
 			for _, k := range value.Array() {
-				fmt.Fprintf(&b, "  key %s: %s", k.Get("key"), printable(strings.TrimSpace(k.Get("light").String()+" "+k.Get("label").String())))
+				fmt.Fprintf(
+					&b,
+					"  key %s: %s",
+					k.Get("key"),
+					printable(
+						strings.TrimSpace(k.Get("light").String()+" "+k.Get("label").String()),
+					),
+				)
 			}
 		default:
 			fmt.Fprintf(&b, "  %s=%s", printable(name.String()), printable(value.String()))

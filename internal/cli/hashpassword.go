@@ -38,8 +38,18 @@ hash. Whoever has the hash can use it in place of the password.`,
 	}
 	flags := cmd.Flags()
 	flags.StringP("user", "u", "", "The user's name")
-	flags.StringP("realm", "r", "", "The realm of digest_auth, by default the first domain of the configuration")
-	flags.StringSliceP("algorithm", "a", []string{"SHA-256", "MD5"}, "SHA-256, SHA-512-256 or MD5; can be repeated")
+	flags.StringP(
+		"realm",
+		"r",
+		"",
+		"The realm of digest_auth, by default the first domain of the configuration",
+	)
+	flags.StringSliceP(
+		"algorithm",
+		"a",
+		[]string{"SHA-256", "MD5"},
+		"SHA-256, SHA-512-256 or MD5; can be repeated",
+	)
 	flags.StringP("plaintext", "p", "", "The password")
 	return cmd
 }
@@ -60,7 +70,10 @@ func hashPassword(cmd *cobra.Command, _ []string) error {
 	for _, name := range names {
 		a := digest.ParseAlgorithm(name)
 		if a == digest.Other {
-			return fmt.Errorf("%q is not an algorithm: there are SHA-256, SHA-512-256 and MD5", name)
+			return fmt.Errorf(
+				"%q is not an algorithm: there are SHA-256, SHA-512-256 and MD5",
+				name,
+			)
 		}
 		algorithms = append(algorithms, a)
 	}
@@ -74,7 +87,10 @@ func hashPassword(cmd *cobra.Command, _ []string) error {
 		return errors.New("the password is empty")
 	}
 	if digest.Weak(user, password) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "This password is easily guessed: it is the user's name, or very short.")
+		fmt.Fprintln(
+			cmd.ErrOrStderr(),
+			"This password is easily guessed: it is the user's name, or very short.",
+		)
 	}
 	for _, a := range algorithms {
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s:%s:%s:%s\n", user, realm, a, digest.HA1(a, user, realm, password)); err != nil {
@@ -118,7 +134,8 @@ func readPassword(cmd *cobra.Command) (string, error) {
 	return password, err
 }
 
-// restoreOnInterrupt has the terminal show again what is typed when the command is interrupted, until the function that it returns is called.
+// restoreOnInterrupt has the terminal show again what is typed when the command is interrupted,
+// until the function that it returns is called.
 func restoreOnInterrupt(fd int) (func(), error) {
 	state, err := term.GetState(fd)
 	if err != nil {

@@ -38,7 +38,8 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// setMany sets the keys of a file. Each batch is set as a whole, without the rows in which something is wrong.
+// setMany sets the keys of a file. Each batch is set as a whole, without the rows in which
+// something is wrong.
 func setMany(cmd *cobra.Command, name string) error {
 	rows, err := readRows(cmd, name)
 	if err != nil {
@@ -71,7 +72,12 @@ func setMany(cmd *cobra.Command, name string) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s from row %d on not set: %w", plural(len(rows)-done, "row"), rows[done].line, err)
+		return fmt.Errorf(
+			"%s from row %d on not set: %w",
+			plural(len(rows)-done, "row"),
+			rows[done].line,
+			err,
+		)
 	case len(failures) > 0:
 		return fmt.Errorf("%s not set", plural(len(failures), "row"))
 	}
@@ -92,8 +98,13 @@ func printFailures(cmd *cobra.Command, failures []failure) {
 	}
 }
 
-// sendRows sets the keys of some rows, and returns those that can't be set. The error is that of the API, which then has set none.
-func sendRows(cmd *cobra.Command, rows []keyRow, defaults map[string]string) (failed []failure, err error) {
+// sendRows sets the keys of some rows, and returns those that can't be set. The error is that of
+// the API, which then has set none.
+func sendRows(
+	cmd *cobra.Command,
+	rows []keyRow,
+	defaults map[string]string,
+) (failed []failure, err error) {
 	fail := func(i int, reason string) {
 		failed = append(failed, failure{rows[i].line, rows[i].user, reason})
 		rows[i].err = reason
@@ -182,7 +193,18 @@ func jsonRows(text []byte) (rows []keyRow, err error) {
 }
 
 // columns are those that a CSV file may have.
-var columns = []string{"user", "key", "light", "color", "label", "number", "action", "locked", "layer", "ttl"}
+var columns = []string{
+	"user",
+	"key",
+	"light",
+	"color",
+	"label",
+	"number",
+	"action",
+	"locked",
+	"layer",
+	"ttl",
+}
 
 func csvRows(text []byte) (rows []keyRow, err error) {
 	reader := csv.NewReader(bytes.NewReader(text))
@@ -200,11 +222,17 @@ func csvRows(text []byte) (rows []keyRow, err error) {
 			names[i] = "user"
 		}
 		if !slices.Contains(columns, names[i]) || slices.Contains(names[:i], names[i]) {
-			return nil, fmt.Errorf("its first line must name columns, each once: %q is none of %s", name, strings.Join(columns, ", "))
+			return nil, fmt.Errorf(
+				"its first line must name columns, each once: %q is none of %s",
+				name,
+				strings.Join(columns, ", "),
+			)
 		}
 	}
 	if !slices.Contains(names, "user") || !slices.Contains(names, "key") {
-		return nil, errors.New("its first line must name the columns user and key, and what else there is")
+		return nil, errors.New(
+			"its first line must name the columns user and key, and what else there is",
+		)
 	}
 	for {
 		values, err := reader.Read()
@@ -223,7 +251,11 @@ func csvRows(text []byte) (rows []keyRow, err error) {
 func csvRow(line int, names, values []string) keyRow {
 	r := keyRow{line: line}
 	if len(values) != len(names) {
-		r.err = fmt.Sprintf("it has %s, and there are %d columns", plural(len(values), "field"), len(names))
+		r.err = fmt.Sprintf(
+			"it has %s, and there are %d columns",
+			plural(len(values), "field"),
+			len(names),
+		)
 		return r
 	}
 	fields := make(map[string]any)
@@ -255,7 +287,8 @@ type progress struct {
 }
 
 func newProgress(cmd *cobra.Command, total int) progress {
-	if file, ok := cmd.ErrOrStderr().(*os.File); ok && total > importBatch && term.IsTerminal(int(file.Fd())) {
+	if file, ok := cmd.ErrOrStderr().(*os.File); ok && total > importBatch &&
+		term.IsTerminal(int(file.Fd())) {
 		return progress{file, total}
 	}
 	return progress{}

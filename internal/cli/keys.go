@@ -75,7 +75,16 @@ func printKeys(cmd *cobra.Command, answer []byte) error {
 		if k.Get("locked").Bool() {
 			layer += ", locked"
 		}
-		w.row(k.Get("key"), k.Get("light"), k.Get("color"), k.Get("label"), k.Get("number"), k.Get("action"), plain(layer), at(k.Get("expires")))
+		w.row(
+			k.Get("key"),
+			k.Get("light"),
+			k.Get("color"),
+			k.Get("label"),
+			k.Get("number"),
+			k.Get("action"),
+			plain(layer),
+			at(k.Get("expires")),
+		)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -92,7 +101,14 @@ func printKeys(cmd *cobra.Command, answer []byte) error {
 			w.row(p.Get("contact"), p.Get("model"), p.Get("state"))
 		}
 		for _, k := range keys {
-			w.row(p.Get("contact"), p.Get("model"), p.Get("state"), k.Get("key"), plain(outcome(k)), at(k.Get("at")))
+			w.row(
+				p.Get("contact"),
+				p.Get("model"),
+				p.Get("state"),
+				k.Get("key"),
+				plain(outcome(k)),
+				at(k.Get("at")),
+			)
 		}
 	}
 	return w.Flush()
@@ -109,7 +125,8 @@ func outcome(k gjson.Result) string {
 	return "none yet"
 }
 
-// acknowledged returns an error when a phone of a user has not acknowledged the keys, and the command was to wait for that.
+// acknowledged returns an error when a phone of a user has not acknowledged the keys, and the
+// command was to wait for that.
 func acknowledged(cmd *cobra.Command, answer []byte) error {
 	if !cmd.Flags().Changed("wait") {
 		return nil
@@ -117,7 +134,12 @@ func acknowledged(cmd *cobra.Command, answer []byte) error {
 	for _, p := range gjson.GetBytes(answer, "phones").Array() {
 		for _, k := range p.Get("keys").Array() {
 			if !k.Get("acknowledged").Bool() {
-				return fmt.Errorf("%s has not acknowledged key %s: %s", printable(p.Get("contact").String()), k.Get("key"), printable(outcome(k)))
+				return fmt.Errorf(
+					"%s has not acknowledged key %s: %s",
+					printable(p.Get("contact").String()),
+					k.Get("key"),
+					printable(outcome(k)),
+				)
 			}
 		}
 	}
@@ -133,7 +155,11 @@ func printChanged(cmd *cobra.Command, answer []byte) error {
 }
 
 func waitFlag(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().String("wait", "", "Wait so long for the phones to acknowledge it, such as 2s; the exit code is 1 if they don't")
+	cmd.Flags().String(
+		"wait",
+		"",
+		"Wait so long for the phones to acknowledge it, such as 2s; the exit code is 1 if they don't",
+	)
 	return cmd
 }
 
@@ -145,7 +171,10 @@ func layerFlag(cmd *cobra.Command) *cobra.Command {
 
 // complete has the shell complete the values of a flag.
 func complete(cmd *cobra.Command, flag string, values ...string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc(
+		flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp),
+	)
 }
 
 func keysSetCommand() *cobra.Command {
@@ -184,7 +213,11 @@ What is wrong with a row is said, and all the others are set.`,
 	flags.String("number", "", "What the key dials")
 	flags.String("action", "", "What happens when it is pressed: invite (the default) or message")
 	flags.Bool("locked", false, "Users can't change it")
-	flags.String("ttl", "", "After what time it ends by itself, such as 30s or 2d; never unless given")
+	flags.String(
+		"ttl",
+		"",
+		"After what time it ends by itself, such as 30s or 2d; never unless given",
+	)
 	flags.String("from", "", "A CSV or JSON file with keys")
 	complete(cmd, "light", buttons.Lights()...)
 	complete(cmd, "color", buttons.Colors()...)
@@ -204,7 +237,12 @@ func setKey(cmd *cobra.Command, args []string) error {
 	if locked, _ := cmd.Flags().GetBool("locked"); locked {
 		body["locked"] = true
 	}
-	answer, _, err := ask(cmd, http.MethodPut, keysURI(args, parameters(cmd, "layer", "ttl", "wait")), body)
+	answer, _, err := ask(
+		cmd,
+		http.MethodPut,
+		keysURI(args, parameters(cmd, "layer", "ttl", "wait")),
+		body,
+	)
 	if err != nil {
 		return err
 	}

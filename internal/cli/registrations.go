@@ -32,7 +32,14 @@ func registrationsCommand() *cobra.Command {
 			w := newTable(cmd, "USER", "CONTACT", "SOURCE", "TRANSPORT", "PHONE", "EXPIRES")
 			for _, r := range all {
 				for _, b := range gjson.GetBytes(r, "bindings").Array() {
-					w.row(gjson.GetBytes(r, "aor"), b.Get("contact"), b.Get("source"), b.Get("transport"), b.Get("user_agent"), at(b.Get("expires")))
+					w.row(
+						gjson.GetBytes(r, "aor"),
+						b.Get("contact"),
+						b.Get("source"),
+						b.Get("transport"),
+						b.Get("user_agent"),
+						at(b.Get("expires")),
+					)
 				}
 			}
 			return w.Flush()
@@ -76,7 +83,11 @@ type plain string
 func (p plain) String() string { return string(p) }
 
 // completeUser completes the name of a user who is registered.
-func completeUser(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+func completeUser(
+	cmd *cobra.Command,
+	args []string,
+	begun string,
+) ([]string, cobra.ShellCompDirective) {
 	var users []string
 	if len(args) == 0 {
 		answer, _, err := ask(cmd, "GET", "/sip/registrations?limit=1000", nil)

@@ -22,7 +22,8 @@ func (c *counted) Describe() map[string]any {
 }
 func (c *counted) Size() int { return c.size }
 
-// TestBytes has events of many sizes: the oldest go when there are too many bytes, and all is given back in the end.
+// TestBytes has events of many sizes: the oldest go when there are too many bytes, and all is given
+// back in the end.
 func TestBytes(t *testing.T) {
 	memory := new(budget.Budget)
 	b := New(memory)
@@ -40,7 +41,8 @@ func TestBytes(t *testing.T) {
 	if e := mustNext(t, s); e.ID != b.Last()-99 || e.Map()["aor"] != "101@example.com" {
 		t.Errorf("the oldest is %d of %d", e.ID, b.Last())
 	}
-	// One that is larger than all room is not remembered, and readers learn that they have missed it.
+	// One that is larger than all room is not remembered, and readers learn that they have missed
+	// it.
 	b.PublishDescriber(Registered, &counted{size: MaxBytes + 1})
 	if _, err := s.Next(t.Context()); err != ErrBehind {
 		t.Errorf("after an event that is too large: %v", err)
@@ -57,7 +59,8 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// TestTexts publishes long texts: they are cut, so that what is remembered is bounded whoever publishes.
+// TestTexts publishes long texts: they are cut, so that what is remembered is bounded whoever
+// publishes.
 func TestTexts(t *testing.T) {
 	memory := new(budget.Budget)
 	b := New(memory)
@@ -106,7 +109,8 @@ func TestCeiling(t *testing.T) {
 	}
 }
 
-// TestJSON has many read: an event is put into words for the first of them, and for nobody when there is nobody.
+// TestJSON has many read: an event is put into words for the first of them, and for nobody when
+// there is nobody.
 func TestJSON(t *testing.T) {
 	memory := new(budget.Budget)
 	b := New(memory)

@@ -1,5 +1,3 @@
-// Package events tells whoever listens what happens in the server. The last events are remembered, so that somebody whose
-// connection broke can go on from there.
 package events
 
 import (
@@ -33,7 +31,8 @@ const (
 
 // Errors of Subscription.Next.
 var (
-	// ErrBehind: the next event is forgotten. The reader was too slow, or asked for what was too long ago.
+	// ErrBehind: the next event is forgotten. The reader was too slow, or asked for what was too
+	// long ago.
 	ErrBehind = errors.New("the next event is forgotten: the reader is too slow")
 	// ErrClosed: there will be no more events.
 	ErrClosed = errors.New("there are no more events")
@@ -41,8 +40,9 @@ var (
 
 // Event is something that has happened.
 type Event struct {
-	// ID is one more than that of the event before. The first one of a process is its microsecond since 1970, so that IDs
-	// grow over restarts too, and stay below 2^53, which JavaScript can count to.
+	// ID is one more than that of the event before. The first one of a process is its microsecond
+	// since 1970, so that IDs grow over restarts too, and stay below 2^53, which JavaScript can
+	// count to.
 	ID   uint64
 	Type string
 	Time time.Time
@@ -51,7 +51,8 @@ type Event struct {
 
 // Describer is data that is put into words only when somebody reads it.
 type Describer interface {
-	// Describe returns the data by name. It may be called more than once, and what it returns is not changed.
+	// Describe returns the data by name. It may be called more than once, and what it returns is
+	// not changed.
 	Describe() map[string]any
 	// Size returns how many bytes of memory the data takes as long as the event is remembered.
 	Size() int
@@ -84,7 +85,7 @@ func (f fields) Size() int {
 	return n
 }
 
-// Bus takes events and gives them to its subscriptions. It is safe for concurrent use.
+// Bus passes events to its subscriptions. It is safe for concurrent use.
 type Bus struct {
 	budget *budget.Budget
 	texts  texts
@@ -111,8 +112,9 @@ func New(b *budget.Budget) *Bus {
 	return &Bus{budget: b, texts: texts{budget: b}, next: first, oldest: first}
 }
 
-// Publish gives an event to all who listen. It never blocks. The data is the bus's from now on; its texts are cut to
-// MaxText bytes, and have question marks for what cannot be printed.
+// Publish passes an event to all subscriptions. It never blocks. The data belongs to the bus from
+// now on; its texts are cut to MaxText bytes, and characters that cannot be printed become question
+// marks.
 func (b *Bus) Publish(typ string, data map[string]any) {
 	for name, value := range data {
 		if text, ok := value.(string); ok {
@@ -122,8 +124,8 @@ func (b *Bus) Publish(typ string, data map[string]any) {
 	b.PublishDescriber(typ, fields(data))
 }
 
-// PublishDescriber is Publish for the path of packets: d costs nothing but its place until somebody reads it. How long
-// its texts are is its own affair.
+// PublishDescriber is Publish for the path of packets: d is only kept until somebody reads it. It
+// bounds its own texts.
 func (b *Bus) PublishDescriber(typ string, d Describer) {
 	now, size := time.Now(), d.Size()
 	b.mu.Lock()
@@ -146,8 +148,8 @@ func (b *Bus) PublishDescriber(typ string, d Describer) {
 	b.wake()
 }
 
-// makeRoom forgets the oldest events until another one may be remembered, and reports whether it may. The caller holds
-// the lock.
+// makeRoom forgets the oldest events until another one may be remembered, and reports whether it
+// may. The caller holds the lock.
 func (b *Bus) makeRoom(size int) bool {
 	for b.oldest < b.next && (b.next-b.oldest == Remembered || b.bytes+size > MaxBytes) {
 		b.forget()
@@ -183,7 +185,8 @@ func (b *Bus) wake() {
 	}
 }
 
-// release lets go of all events once the bus is closed and nobody reads them any more. The caller holds the lock.
+// release lets go of all events once the bus is closed and nobody reads them any more. The caller
+// holds the lock.
 func (b *Bus) release() {
 	if !b.isClosed || len(b.readers) > 0 || b.ring == nil {
 		return
@@ -211,14 +214,16 @@ func (b *Bus) Close() {
 	b.release()
 }
 
-// Subscription reads the events in their order. It has no queue of its own, but a place among the events that the bus remembers. It is for one goroutine.
+// Subscription reads the events in their order. It has no queue of its own, but a place among the
+// events that the bus remembers. It is for one goroutine.
 type Subscription struct {
 	bus  *Bus
 	next uint64
 	wake chan struct{}
 }
 
-// Subscribe returns the events after the one with an ID, 0: those to come. The subscription must be closed.
+// Subscribe returns the events after the one with an ID; 0: those still to come. The subscription
+// must be closed.
 func (b *Bus) Subscribe(after uint64) *Subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -268,19 +273,20 @@ func (s *Subscription) peek() (e Event, ok bool, err error) {
 	return e, false, nil
 }
 
-// Behind tells whether the next event is forgotten.
+// Behind reports whether the next event is already forgotten, because the reader is too slow.
 func (s *Subscription) Behind() bool {
 	_, _, err := s.peek()
 	return err == ErrBehind
 }
 
-// More tells whether Next would not wait.
+// More reports whether Next would return at once.
 func (s *Subscription) More() bool {
 	_, ok, err := s.peek()
 	return ok || err != nil
 }
 
-// Skip goes on with the oldest event that is remembered and returns how many are left out, as far as that is known.
+// Skip goes on with the oldest event that is remembered and returns how many are left out, as far
+// as that is known.
 func (s *Subscription) Skip() uint64 {
 	b := s.bus
 	b.mu.Lock()

@@ -133,7 +133,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestConcurrent has many publish and read: each reader sees each event once and in order, or learns that he is behind.
+// TestConcurrent has many publish and read: each reader sees each event once and in order, or
+// learns that he is behind.
 func TestConcurrent(t *testing.T) {
 	b := New(nil)
 	var readers, writers sync.WaitGroup

@@ -8,11 +8,13 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// maxTexts is how many bytes of JSON a bus keeps for those who read the same events at about the same time.
+// maxTexts is how many bytes of JSON a bus keeps for those who read the same events at about the
+// same time.
 const maxTexts = 1 << 20
 
-// JSON returns an event as an object that has its type and time among its fields. All readers get the same bytes, and
-// nobody changes them: they are made for the first one, and kept until many others have been made.
+// JSON returns an event as an object that has its type and time among its fields. All readers get
+// the same bytes, and nobody changes them: they are made for the first one, and kept until many
+// others have been made.
 func (s *Subscription) JSON(e *Event) ([]byte, error) { return s.bus.texts.of(e) }
 
 // texts are events in JSON, the last ones that were made.
@@ -41,7 +43,8 @@ func (t *texts) of(e *Event) ([]byte, error) {
 	return text, err
 }
 
-// keep keeps a text if there is room, in place of the first ones that were made. The caller holds the lock.
+// keep keeps a text if there is room, in place of the first ones that were made. The caller holds
+// the lock.
 func (t *texts) keep(id uint64, text []byte) {
 	n := cap(text)
 	if n > maxTexts {

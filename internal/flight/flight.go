@@ -1,6 +1,3 @@
-// Package flight does slow work once for all who want its result at the same time. They wait as callbacks, not as
-// goroutines, so that a thousand requests for one dead destination cost one goroutine. What failed is not tried again at
-// once, but fails for a while.
 package flight
 
 import (
@@ -62,10 +59,16 @@ func New[K comparable, V any](o Options) *Group[K, V] {
 	return &Group[K, V]{Options: o, flights: make(map[K]*flight[V]), results: make(map[K]result[V])}
 }
 
-// Do calls done with the result of work, later and on another goroutine; done should not take long. Work for the same key
-// that is under way is joined, else it is begun as that of worker; who waits is counted by waiter. When now is true there is
-// a result at once, and done is not called: what is remembered, or ErrFull.
-func (g *Group[K, V]) Do(key K, worker, waiting string, work func() (V, error), done func(V, error)) (v V, err error, now bool) {
+// Do calls done with the result of work, later and on another goroutine; done should not take long.
+// Work for the same key that is under way is joined, else it is begun as that of worker; who waits
+// is counted by waiter. When now is true there is a result at once, and done is not called: what is
+// remembered, or ErrFull.
+func (g *Group[K, V]) Do(
+	key K,
+	worker, waiting string,
+	work func() (V, error),
+	done func(V, error),
+) (v V, err error, now bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if r, ok := g.results[key]; ok && time.Now().Before(r.until) {
@@ -101,7 +104,8 @@ func (g *Group[K, V]) fly(key K, f *flight[V], worker string, work func() (V, er
 	}
 }
 
-// remember keeps a result for a while. A failure is kept longer when there was one before, and not long ago.
+// remember keeps a result for a while. A failure is kept longer when there was one before, and not
+// long ago.
 func (g *Group[K, V]) remember(key K, v V, err error) {
 	now := time.Now()
 	old, known := g.results[key]

@@ -19,7 +19,8 @@ func group(o Options) *Group[string, int] {
 	return New[string, int](o)
 }
 
-// TestJoin has many wait for one piece of work: it is done once, on one goroutine, and each of them is called.
+// TestJoin has many wait for one piece of work: it is done once, on one goroutine, and each of them
+// is called.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := group(Options{})

@@ -1,4 +1,3 @@
-// Package follow reads files again when they change.
 package follow
 
 import (
@@ -32,7 +31,12 @@ type File struct {
 
 // New returns a file whose content is given to take each time that it is another one. What take
 // refuses is not content.
-func New(path string, take func(content []byte) error) *File { return &File{path: path, take: take} }
+func New(
+	path string,
+	take func(content []byte) error,
+) *File {
+	return &File{path: path, take: take}
+}
 
 // Load reads the file.
 func (f *File) Load() error {
@@ -63,7 +67,8 @@ func (f *File) changed() bool {
 	if err != nil || f.seen == nil {
 		return true
 	}
-	return !info.ModTime().Equal(f.seen.ModTime()) || info.Size() != f.seen.Size() || !os.SameFile(info, f.seen) ||
+	return !info.ModTime().Equal(f.seen.ModTime()) || info.Size() != f.seen.Size() ||
+		!os.SameFile(info, f.seen) ||
 		f.read.Sub(info.ModTime()) < settle
 }
 

@@ -1,4 +1,3 @@
-// Package glob matches text against patterns with * and ?.
 package glob
 
 import (
@@ -6,8 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// Match tells whether text matches a pattern, in which * stands for any text, ? for one character, and a backslash takes either its
-// meaning. fold ignores the case of ASCII letters. It allocates nothing, and its time is at most the product of both lengths.
+// Match reports whether text matches a pattern, in which * stands for any text, ? for one
+// character, and a backslash before either for that character itself. fold ignores the case of
+// ASCII letters. It allocates nothing, and takes at most time proportional to the product of both
+// lengths.
 func Match(pattern string, text []byte, fold bool) bool {
 	p, t := 0, 0
 	star, mark := -1, 0 // what follows the last star, and how much of the text had been matched there

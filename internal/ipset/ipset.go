@@ -1,4 +1,3 @@
-// Package ipset reads lists of IP addresses and ranges from a configuration.
 package ipset
 
 import (
@@ -15,7 +14,14 @@ type Set []netip.Prefix
 
 // PrivateRanges is what the word private_ranges stands for in a Caddyfile, as in Caddy's own
 // matchers.
-var PrivateRanges = []string{"192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8", "127.0.0.1/8", "fd00::/8", "::1"}
+var PrivateRanges = []string{
+	"192.168.0.0/16",
+	"172.16.0.0/12",
+	"10.0.0.0/8",
+	"127.0.0.1/8",
+	"fd00::/8",
+	"::1",
+}
 
 // Expand returns the words of a Caddyfile with private_ranges replaced by what it stands for.
 func Expand(words []string) []string {

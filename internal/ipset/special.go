@@ -2,8 +2,8 @@ package ipset
 
 import "net/netip"
 
-// special are the ranges that nothing on the Internet has its address in (RFC 6890 and the IANA registries), without those
-// for documentation, which lead nowhere.
+// special are the ranges that nothing on the Internet has its address in (RFC 6890 and the IANA
+// registries), without those for documentation, which lead nowhere.
 var special = []struct {
 	kind   string
 	ranges []netip.Prefix
@@ -15,10 +15,14 @@ var special = []struct {
 	{"shared", prefixes("100.64.0.0/10")}, // behind the NAT of a provider, RFC 6598
 	{"multicast", prefixes("224.0.0.0/4", "ff00::/8")},
 	{"broadcast", prefixes("255.255.255.255/32")},
-	{"reserved", prefixes("192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4", "64:ff9b:1::/48", "100::/64")},
+	{
+		"reserved",
+		prefixes("192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4", "64:ff9b:1::/48", "100::/64"),
+	},
 }
 
-// embedding are the ranges of IPv6 addresses that stand for an IPv4 address, and the byte where that begins.
+// embedding are the ranges of IPv6 addresses that stand for an IPv4 address, and the byte where
+// that begins.
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int
@@ -38,9 +42,9 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
-// Special returns what kind of address a is when it is not one of a single host on the Internet: unspecified, loopback,
-// link-local, private, shared, multicast, broadcast or reserved; else nothing. An IPv6 address that stands for an IPv4
-// address is of that one's kind.
+// Special returns what kind of address a is when it is not one of a single host on the Internet:
+// unspecified, loopback, link-local, private, shared, multicast, broadcast or reserved; else
+// nothing. An IPv6 address that stands for an IPv4 address is of that one's kind.
 func Special(a netip.Addr) (kind string) {
 	a = a.Unmap().WithZone("")
 	for _, s := range special {

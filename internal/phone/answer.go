@@ -37,7 +37,10 @@ func (c *Call) Answer(ctx context.Context) error {
 // when it has ended.
 func (c *Call) Reject(ctx context.Context, status int, reason string) error {
 	if !c.Incoming || status < 300 || status > 699 {
-		return fmt.Errorf("an incoming call is rejected with a status of 300 to 699, not %d", status)
+		return fmt.Errorf(
+			"an incoming call is rejected with a status of 300 to 699, not %d",
+			status,
+		)
 	}
 	c.settle(status, reason)
 	return c.Wait(ctx, Ended)
@@ -76,7 +79,8 @@ func (p *Phone) onInvite(req *sip.Request, tx sip.ServerTransaction) {
 	}
 	c := p.newCall(d, true, userOf(req.From().Address))
 	cancelled := make(chan struct{})
-	if !tx.OnCancel(func(*sip.Request) { close(cancelled) }) || c.respond(req, tx, 180, "Ringing") == nil {
+	if !tx.OnCancel(func(*sip.Request) { close(cancelled) }) ||
+		c.respond(req, tx, 180, "Ringing") == nil {
 		c.end(errHungUp)
 		return
 	}
@@ -109,7 +113,12 @@ var errHungUp = errors.New("the caller has hung up")
 
 // respond sends a response to an INVITE and returns it; nil if a CANCEL was
 // faster.
-func (c *Call) respond(req *sip.Request, tx sip.ServerTransaction, status int, reason string) *sip.Response {
+func (c *Call) respond(
+	req *sip.Request,
+	tx sip.ServerTransaction,
+	status int,
+	reason string,
+) *sip.Response {
 	res := c.p.response(req, status, reason)
 	if status < 300 {
 		res.AppendHeader(c.p.contact())

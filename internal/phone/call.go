@@ -196,7 +196,9 @@ func (p *Phone) onCall(c *Call) {
 func (p *Phone) newCall(d dialog, incoming bool, number string) *Call {
 	c := &Call{
 		Incoming: incoming, Number: number, p: p, dialog: d, auth: make(credentials), sdp: p.sdp(),
-		hangup: make(chan struct{}), decide: make(chan decision, 1), done: make(chan struct{}), acked: -1,
+		hangup: make(
+			chan struct{},
+		), decide: make(chan decision, 1), done: make(chan struct{}), acked: -1,
 	}
 	if incoming {
 		c.state = Ringing

@@ -160,7 +160,8 @@ func (p *Phone) uri(number string) (sip.Uri, error) {
 	return uri, nil
 }
 
-// escapeUser returns the user part of a URI that stands for a text: the # of many a code is escaped.
+// escapeUser returns the user part of a URI that stands for a text: the # of many a code is
+// escaped.
 func escapeUser(user string) string { return string(wire.AppendEscapedUser(nil, user)) }
 
 // bracket writes an IP address or name as the host of a URI.

@@ -61,7 +61,13 @@ func (p *Phone) request(d *dialog, method sip.RequestMethod) *sip.Request {
 	p.link.route(req, next)
 
 	host, port := p.link.sentBy()
-	via := &sip.ViaHeader{ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: p.link.via, Host: host, Port: port}
+	via := &sip.ViaHeader{
+		ProtocolName:    "SIP",
+		ProtocolVersion: "2.0",
+		Transport:       p.link.via,
+		Host:            host,
+		Port:            port,
+	}
 	via.Params.Add("branch", sip.RFC3261BranchMagicCookie+"-"+token(16))
 	via.Params.Add("rport", "")
 	req.AppendHeader(via)

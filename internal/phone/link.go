@@ -205,7 +205,10 @@ func upgrade(ctx context.Context, conn net.Conn, server string) (net.Conn, error
 		conn.SetDeadline(deadline)
 	}
 	dialer := ws.Dialer{Protocols: []string{"sip"}}
-	buffered, handshake, err := dialer.Upgrade(conn, &url.URL{Scheme: "ws", Host: server, Path: "/"})
+	buffered, handshake, err := dialer.Upgrade(
+		conn,
+		&url.URL{Scheme: "ws", Host: server, Path: "/"},
+	)
 	if err == nil && handshake.Protocol != "sip" {
 		err = errors.New("the server does not speak the WebSocket subprotocol sip")
 	}

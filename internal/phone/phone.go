@@ -1,9 +1,3 @@
-// Package phone simulates a Snom phone: it registers, calls and is called,
-// shows its function keys as a server sets them with application/x-buttons,
-// and presses them.
-//
-// Methods of a Phone and its calls may be used from any goroutine. Nothing is
-// shared between phones, so that hundreds can live in a process.
 package phone
 
 import (
@@ -74,7 +68,8 @@ func New(cfg Config) (*Phone, error) {
 	}
 	p := &Phone{cfg: cfg, log: cfg.Logger, changed: make(chan struct{})}
 	p.state.Keys = make(map[string]buttons.Button)
-	if err := sip.ParseUri("sip:"+cfg.Domain, &p.domain); err != nil || strings.ContainsAny(cfg.Domain, " @<>;?\"") {
+	if err := sip.ParseUri("sip:"+cfg.Domain, &p.domain); err != nil ||
+		strings.ContainsAny(cfg.Domain, " @<>;?\"") {
 		return nil, fmt.Errorf("phone: domain %q is not the host of a SIP URI", cfg.Domain)
 	}
 	p.aor = p.domain

@@ -100,7 +100,8 @@ func (r *registration) granted(res *sip.Response, asked time.Duration) time.Dura
 	ours := r.p.contact().Address
 	for _, h := range res.GetHeaders("Contact") {
 		c, ok := h.(*sip.ContactHeader)
-		if !ok || c.Address.User != ours.User || c.Address.Host != ours.Host || c.Address.Port != ours.Port {
+		if !ok || c.Address.User != ours.User || c.Address.Host != ours.Host ||
+			c.Address.Port != ours.Port {
 			continue
 		}
 		if n, err := strconv.ParseUint(c.Params.GetOr("expires", ""), 10, 32); err == nil {
@@ -147,7 +148,8 @@ func retryAfter(n int) time.Duration {
 // refusal for good, such as a wrong password.
 func worthRetrying(err error) bool {
 	var status *StatusError
-	return !errors.As(err, &status) || status.Status == 408 || status.Status >= 500 && status.Status < 600
+	return !errors.As(err, &status) || status.Status == 408 ||
+		status.Status >= 500 && status.Status < 600
 }
 
 // plan sets when to register next. Phone.mu is held.

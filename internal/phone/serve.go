@@ -103,7 +103,9 @@ func (p *Phone) onMessage(req *sip.Request, tx sip.ServerTransaction) {
 			p.log.Warn("malformed document", "error", err)
 			res := p.response(req, 400, "Bad Request")
 			host, _ := p.link.sentBy()
-			res.AppendHeader(sip.NewHeader("Warning", fmt.Sprintf("399 %s %q", bracket(host), err.Error())))
+			res.AppendHeader(
+				sip.NewHeader("Warning", fmt.Sprintf("399 %s %q", bracket(host), err.Error())),
+			)
 			p.send(tx, res)
 			return
 		}

@@ -124,7 +124,8 @@ func (s *splitter) add(b []byte, emit func(message string)) {
 func contentLength(head []byte) int {
 	for line := range bytes.Lines(head) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
-		if name = bytes.TrimSpace(name); ok && (bytes.EqualFold(name, []byte("Content-Length")) || bytes.EqualFold(name, []byte("l"))) {
+		if name = bytes.TrimSpace(name); ok &&
+			(bytes.EqualFold(name, []byte("Content-Length")) || bytes.EqualFold(name, []byte("l"))) {
 			n, err := strconv.Atoi(string(bytes.TrimSpace(value)))
 			if err != nil || n < 0 {
 				return 0

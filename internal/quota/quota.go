@@ -1,9 +1,8 @@
-// Package quota divides a bounded number of places among users, so that one of them, or a few, cannot take all.
 package quota
 
 import "sync"
 
-// Quota is a number of places. It is safe for concurrent use.
+// Quota is a number of slots. It is safe for concurrent use.
 type Quota struct {
 	max, each int
 
@@ -12,13 +11,14 @@ type Quota struct {
 	users map[string]int
 }
 
-// New returns max places, of which a user has each at most.
+// New returns a quota of max slots, of which one user may have each at most.
 func New(max, each int) *Quota {
 	return &Quota{max: max, each: each, users: make(map[string]int)}
 }
 
-// Take takes a place for a user, and reports whether there was one. The fewer are free the fewer one user may have: never
-// more than are left for others. Nobody, "", is bound by the number of places alone.
+// Take takes a slot for a user, and reports whether there was one. The fewer slots are free, the
+// fewer one user may have: never more than are left for others. The user "" is bounded by max
+// alone.
 func (q *Quota) Take(who string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -33,7 +33,7 @@ func (q *Quota) Take(who string) bool {
 	return true
 }
 
-// Give gives back a place that Take took.
+// Give returns a slot that Take took.
 func (q *Quota) Give(who string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -46,7 +46,7 @@ func (q *Quota) Give(who string) {
 	}
 }
 
-// Taken returns how many places are taken.
+// Taken returns how many slots are taken.
 func (q *Quota) Taken() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestQuota has many greedy users: each gets at most what it may, and there is room for one more for as long as can be.
+// TestQuota has many greedy users: each gets at most what it may, and there is room for one more
+// for as long as can be.
 func TestQuota(t *testing.T) {
 	q := New(100, 16)
 	var had []int

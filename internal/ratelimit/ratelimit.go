@@ -1,4 +1,3 @@
-// Package ratelimit counts the events of any number of sources in a fixed amount of memory.
 package ratelimit
 
 import (
@@ -9,7 +8,8 @@ import (
 	"time"
 )
 
-// Sources is how many sources a Table follows at a time. It is 2.2 MB large, however many there are.
+// Sources is how many sources a Table follows at a time. It is 2.2 MB large, however many there
+// are.
 const Sources = sets * ways
 
 const (
@@ -21,14 +21,15 @@ const (
 // maxWindow keeps all times within 63 bits.
 const maxWindow = 365 * 24 * time.Hour
 
-// Limit is how many events a source may have in a window of time: that many at once, and then one each time that the window's fraction for one has
-// passed. With 50 in a second that is a burst of 50, and then one every 20 ms.
+// Limit is how many events a source may have in a window of time: that many at once, and then one
+// each time that the window's fraction for one has passed. With 50 in a second that is a burst of
+// 50, and then one every 20 ms.
 type Limit struct {
 	Events int
 	Window time.Duration
 }
 
-// Validate refuses what is no limit.
+// Validate returns an error unless the limit can be counted.
 func (l Limit) Validate() error {
 	switch {
 	case l.Events < 1:
@@ -43,11 +44,13 @@ func (l Limit) Validate() error {
 
 // Table counts the events of sources. All its methods may be called at the same time.
 //
-// A source is a hash of 64 bits, with a seed of the table's own, so that nobody can choose sources that get in each other's way. The hash picks a set of
-// eight places. When all are taken, the source goes whose window is the emptiest, which most often is one whose window has become empty: it loses
-// nothing. So sources that send a packet each, however many, take the places of each other and not of one that sends many. A source is lost only if
-// between two events of its own a whole set is filled with newer ones: who sends r events a second is followed unless others bring Sources × r new
-// sources a second, which for 50 a second are more than 6 million.
+// A source is a hash of 64 bits, with a seed of the table's own, so that nobody can choose sources
+// that get in each other's way. The hash picks a set of eight places. When all are taken, the
+// source goes whose window is the emptiest, which most often is one whose window has become empty:
+// it loses nothing. So sources that send a packet each, however many, take the places of each other
+// and not of one that sends many. A source is lost only if between two events of its own a whole
+// set is filled with newer ones: who sends r events a second is followed unless others bring
+// Sources × r new sources a second, which for 50 a second are more than 6 million.
 type Table struct {
 	seed  maphash.Seed
 	start time.Time
@@ -61,8 +64,9 @@ type set struct {
 	places [ways]place
 }
 
-// place is what is known of a source: its key, and when its window will be empty again, in nanoseconds since the table was made. The lowest bit of that
-// time says that the limit was exceeded since the window was last empty.
+// place is what is known of a source: its key, and when its window will be empty again, in
+// nanoseconds since the table was made. The lowest bit of that time says that the limit was
+// exceeded since the window was last empty.
 type place struct {
 	key   uint64
 	empty int64
@@ -73,13 +77,20 @@ const exceeded = 1
 // New returns a table for a limit that Validate accepts.
 func New(l Limit) *Table {
 	each := int64(l.Window) / int64(l.Events) &^ exceeded
-	return &Table{seed: maphash.MakeSeed(), start: time.Now(), each: each, most: each * int64(l.Events), sets: make([]set, sets)}
+	return &Table{
+		seed:  maphash.MakeSeed(),
+		start: time.Now(),
+		each:  each,
+		most:  each * int64(l.Events),
+		sets:  make([]set, sets),
+	}
 }
 
 // Key returns the key of a source by its name.
 func (t *Table) Key(source string) uint64 { return maphash.String(t.seed, source) }
 
-// AddrKey returns the key of an address. All of an IPv6 /64 have the same one, because a host has a whole one to call from.
+// AddrKey returns the key of an address. All of an IPv6 /64 have the same one, because a host has a
+// whole one to call from.
 func (t *Table) AddrKey(addr netip.Addr) uint64 {
 	b := addr.As16() // IPv4 is mapped, in ::/64
 	if addr.Is4() || addr.Is4In6() {
@@ -94,7 +105,8 @@ type Result uint8
 const (
 	// Within is an event within the limit.
 	Within Result = iota
-	// Exceeded is the first event over the limit since the source was last at rest for a whole window.
+	// Exceeded is the first event over the limit since the source was last at rest for a whole
+	// window.
 	Exceeded
 	// Over is another event over the limit.
 	Over
@@ -124,10 +136,11 @@ func (t *Table) Count(key uint64, now time.Time) Result {
 	return Within
 }
 
-// Allow counts an event of a source, and tells whether it is within the limit.
+// Allow counts an event of a source, and reports whether it is within the limit.
 func (t *Table) Allow(key uint64, now time.Time) bool { return t.Count(key, now) == Within }
 
-// Wait returns how long it takes until a source's next event is within the limit; 0 when it is now. It counts nothing.
+// Wait returns how long it takes until a source's next event is within the limit; 0 when it is now.
+// It counts nothing.
 func (t *Table) Wait(key uint64, now time.Time) time.Duration {
 	at := t.at(now)
 	s := t.set(key)

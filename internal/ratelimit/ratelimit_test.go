@@ -116,7 +116,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestSpray has one source send more than it may while others, each of which sends little, try to push it out of the table.
+// TestSpray has one source send more than it may while others, each of which sends little, try to
+// push it out of the table.
 func TestSpray(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

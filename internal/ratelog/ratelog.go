@@ -1,4 +1,3 @@
-// Package ratelog limits how often one thing is logged: what arrives from the network must not be able to fill a disk.
 package ratelog
 
 import (
@@ -9,7 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Gate opens once a second. Each kind of log entry has its own. The zero value is ready, and safe for concurrent use.
+// Gate opens once a second. Each kind of log entry has its own. The zero value is ready, and safe
+// for concurrent use.
 type Gate struct {
 	next       atomic.Int64 // Unix time in nanoseconds
 	suppressed atomic.Uint64
@@ -26,8 +26,8 @@ func (g *Gate) Open() (suppressed uint64, ok bool) {
 	return g.suppressed.Swap(0), true
 }
 
-// Log writes an entry if the logger wants its level and the gate is open. An entry that others were left out before says how
-// many, in the field suppressed.
+// Log writes an entry if the logger wants its level and the gate is open. An entry that others were
+// left out before says how many, in the field suppressed.
 func (g *Gate) Log(l *zap.Logger, level zapcore.Level, msg string, fields ...zap.Field) {
 	if !l.Core().Enabled(level) {
 		return
@@ -41,7 +41,8 @@ func (g *Gate) Log(l *zap.Logger, level zapcore.Level, msg string, fields ...zap
 	}
 }
 
-// Suppressed is the field that says how many entries were left out; it writes nothing when none were.
+// Suppressed is the field that says how many entries were left out; it writes nothing when none
+// were.
 func Suppressed(n uint64) zap.Field {
 	if n == 0 {
 		return zap.Skip()

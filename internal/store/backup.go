@@ -10,8 +10,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Backup returns a copy of the whole file as it is at one moment, to be read from its start. The copy is beside the file, on the same disk, and goes when it is
-// closed. Reading it may take any time: a transaction as long as that would keep others from making the file larger.
+// Backup returns a copy of the whole file as it is at one moment, positioned at its start. The copy
+// is a file beside the original, on the same disk, and is removed when it is closed. Reading it may
+// take any time: a transaction open for as long would keep the original from reusing free pages.
 func (b *Bolt) Backup(ctx context.Context) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -35,10 +36,10 @@ func (b *Bolt) Backup(ctx context.Context) (io.ReadCloser, error) {
 	return copied, nil
 }
 
-// backup is a file that nobody else needs.
+// backup is a temporary file that is removed when it is closed.
 type backup struct {
 	*os.File
-	removed bool // where the system lets an open file go, nothing of it stays whatever happens
+	removed bool // already, while open, where the system allows that: then a crash leaves nothing
 }
 
 // Close closes and removes the file.
@@ -50,7 +51,7 @@ func (b *backup) Close() error {
 	return err
 }
 
-// untilDone writes until ctx ends.
+// untilDone passes writes on until ctx ends.
 type untilDone struct {
 	ctx context.Context
 	w   io.Writer

@@ -13,7 +13,8 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// TestBackup copies the file while somebody writes pairs of keys to it: the copy has both of a pair, or none.
+// TestBackup copies the file while somebody writes pairs of keys to it: the copy has both of a
+// pair, or none.
 func TestBackup(t *testing.T) {
 	dir := t.TempDir()
 	b, err := OpenBolt(filepath.Join(dir, "sip.db"))

@@ -31,7 +31,8 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkPutBatch is one change of those that are written together, a fifth of a second's worth of 20,000 a second, in stores of several sizes.
+// BenchmarkPutBatch is one change of those that are written together, a fifth of a second's worth
+// of 20,000 a second, in stores of several sizes.
 func BenchmarkPutBatch(b *testing.B) {
 	for _, users := range []int{10_000, 100_000, 1_000_000} {
 		for name, e := range engines(b) {

@@ -17,26 +17,28 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// Bolt is an engine that keeps everything in one file, which belongs to one process at a time. Each batch is one transaction of bbolt: it is on the disk
-// when Write returns, whether Sync is set or not, and a power cut leaves either all of it or nothing.
+// Bolt is an engine that keeps everything in one file, which belongs to one process at a time. Each
+// batch is one transaction of bbolt: it is on the disk when Write returns, whether Sync is set or
+// not, and a power cut leaves either all of it or nothing.
 type Bolt struct {
 	path    string
 	db      *bolt.DB
-	file    *os.File      // of db
-	writing chan struct{} // full while somebody writes
-	data    []byte        // what is being written
-	touched int           // changes since release
+	file    *os.File      // the file of db
+	writing chan struct{} // the writer's lock: full while somebody writes
+	data    []byte        // the values of the batch being written; guarded by writing
+	touched int           // changes since release; guarded by writing
 	log     changeLog
 	sweeper *sweeper
-	broken  atomic.Pointer[error] // what was found to be wrong with the file
+	broken  atomic.Pointer[error] // the damage found in the file, nil: none
 
-	sweepBucket, sweepKey []byte // where the sweeper goes on; only the sweeper uses them
+	sweepBucket, sweepKey []byte // where sweepSome continues
 }
 
-// How entries are written: revision and expiry in milliseconds since 1970 as varints, then the value.
+// An entry is stored as its revision and its expiry in milliseconds since 1970, both as varints,
+// and then the value.
 const maxEntryHeader = 2 * binary.MaxVarintLen64
 
-// maxData is how large a block for the values of a batch is kept for the next.
+// maxData is up to how many bytes the block for the values of a batch is kept for the next batch.
 const maxData = 4 << 20
 
 func appendEntry(dst []byte, revision uint64, expires int64, value []byte) []byte {
@@ -54,7 +56,7 @@ func parseEntry(data []byte) (revision uint64, expires int64, value []byte) {
 			return revision, int64(e), data[n:]
 		}
 	}
-	panic("an entry cannot be read") // view and update turn it into an error
+	panic("an entry cannot be read") // guard turns it into an error
 }
 
 // Get implements Engine.
@@ -78,8 +80,10 @@ func (b *Bolt) Get(ctx context.Context, bucket, key string) (e storage.Entry, er
 }
 
 // Range implements Engine.
-func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(storage.Entry) error) (revision uint64, err error) {
-	var stopped error // by f or ctx
+func (b *Bolt) Range(
+	ctx context.Context, bucket, prefix string, f func(storage.Entry) error,
+) (revision uint64, err error) {
+	var stopped error // what f returned, or why ctx ended
 	err = b.view(func(tx *bolt.Tx) error {
 		revision = revisionOf(tx)
 		now := time.Now().UnixMilli()
@@ -89,7 +93,8 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(storage.
 		}
 		n := 0
 		defer func() { b.release(tx, n) }()
-		for k, v := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
+		start := []byte(prefix)
+		for k, v := c.Seek(start); k != nil && bytes.HasPrefix(k, start); k, v = c.Next() {
 			if n++; n%4096 == 0 {
 				b.release(tx, n)
 			}
@@ -112,7 +117,7 @@ func (b *Bolt) Range(ctx context.Context, bucket, prefix string, f func(storage.
 	return revision, nil
 }
 
-// call calls f. A panic of f is not one that tells of a damaged file.
+// call calls f. A panic of f does not mean that the file is damaged.
 func call(f func(storage.Entry) error, e storage.Entry) error {
 	defer func() {
 		if p := recover(); p != nil {
@@ -133,7 +138,7 @@ func (b *Bolt) Write(ctx context.Context, batch storage.Batch) (revisions []uint
 		size += maxEntryHeader + len(c.Value)
 	}
 	err = b.update(ctx, func(w *boltWriter) error {
-		// bbolt wants the values to stay until the end of the transaction: they are one block.
+		// bbolt needs the values until the end of the transaction: they are one block.
 		b.data = slices.Grow(b.data[:0], size)
 		w.data = b.data
 		w.events = make([]logEvent, 0, len(batch.Changes))
@@ -152,7 +157,7 @@ func (b *Bolt) Write(ctx context.Context, batch storage.Batch) (revisions []uint
 	return revisions, nil
 }
 
-// boltWriter makes changes in one transaction.
+// boltWriter makes the changes of one transaction.
 type boltWriter struct {
 	tx       *bolt.Tx
 	revision uint64
@@ -160,7 +165,8 @@ type boltWriter struct {
 	events   []logEvent
 }
 
-// change makes one change and returns its revision.
+// change makes one change and returns its revision, 0 if there was nothing to delete. now is in
+// milliseconds since 1970.
 func (w *boltWriter) change(c *storage.Change, now int64) (uint64, error) {
 	key := []byte(c.Key)
 	bucket := entries(w.tx, c.Bucket)
@@ -202,10 +208,16 @@ func (w *boltWriter) change(c *storage.Change, now int64) (uint64, error) {
 	return w.revision, nil
 }
 
-// Watch implements Engine. Since the file belongs to this process, what it wrote is all that there is to see; what was written before it was opened
-// is not known.
-func (b *Bolt) Watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error) error {
-	// A revision that Range has seen may not be in the log yet: that is so for the moment in which its writer still has the lock.
+// Watch implements Engine. Since the file belongs to this process, what this process wrote is all
+// there is to see. What was written before the file was opened is not known.
+func (b *Bolt) Watch(
+	ctx context.Context,
+	bucket string,
+	after uint64,
+	f func(storage.Event) error,
+) error {
+	// A revision that Range has seen may not be in the log yet, for the moment in which its writer
+	// still holds the lock.
 	if err := b.lock(ctx); err != nil {
 		return err
 	}

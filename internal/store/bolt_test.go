@@ -62,7 +62,8 @@ func fillBolt(t testing.TB, path string, n int) []byte {
 	return data
 }
 
-// wantRefused checks that the file cannot be opened, that the error says why, and that nothing stands in the way once it is repaired.
+// wantRefused checks that the file cannot be opened, that the error says why, and that nothing
+// stands in the way once it is repaired.
 func wantRefused(t *testing.T, path string, say ...string) {
 	t.Helper()
 	b, err := OpenBolt(path)

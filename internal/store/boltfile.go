@@ -14,10 +14,12 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// lockTimeout is how long to wait for another process to let go of the file: one that is about to end gets the time to.
+// lockTimeout is how long to wait for another process to release the file: one that is about to end
+// gets the time to.
 const lockTimeout = time.Second
 
-// The file has two buckets: what it is, and one bucket in the other for each of ours.
+// The file has two buckets at its top: meta says what the file is, data has a bucket for each of
+// ours.
 var (
 	bucketMeta  = []byte("caddysip")
 	bucketData  = []byte("data")
@@ -25,11 +27,12 @@ var (
 	keyRevision = []byte("revision")
 )
 
-// upgrades turn a file of one version into one of the next: the first of them a file of version 1. The version that is written is one more than
-// there are upgrades.
+// upgrades turn a file of one version into one of the next; the first upgrades from version 1. The
+// version that is written is one more than there are upgrades.
 var upgrades []func(*bolt.Tx) error
 
-// OpenBolt opens a file, and makes it when there is none. It returns an error within two seconds when another process has the file.
+// OpenBolt opens a file, and creates it and its directory if there is none. If another process has
+// the file it returns an error within two seconds.
 func OpenBolt(path string) (*Bolt, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory of the storage file: %w", err)
@@ -37,7 +40,7 @@ func OpenBolt(path string) (*Bolt, error) {
 	created := false
 	b, err := openBoltFile(path, &created)
 	if err != nil && created {
-		_ = os.Remove(path) // half a file would be taken for a damaged one
+		_ = os.Remove(path) // half a file would look like a damaged one
 	}
 	return b, err
 }
@@ -56,10 +59,11 @@ func openBoltFile(path string, created *bool) (*Bolt, error) {
 	return b, nil
 }
 
-// errEmpty: a file that this server has made has never been empty. One that has become so is not to be taken for a new one in silence.
+// errEmpty: a file that this server has created is never empty. One that has become empty must not
+// silently be taken for a new one.
 var errEmpty = errors.New("there is nothing in it")
 
-// create opens the file, or makes it when there is none.
+// create opens the file, or creates it if there is none.
 func create(path string, flag int, mode os.FileMode) (file *os.File, created bool, err error) {
 	file, err = os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, mode)
 	if !errors.Is(err, fs.ErrExist) {
@@ -76,8 +80,8 @@ func create(path string, flag int, mode os.FileMode) (file *os.File, created boo
 	return file, false, nil
 }
 
-// OnOpen is called with every file that has been opened, before anything else is done with it; nil: nothing is. Tests put a
-// disk that fails under it.
+// OnOpen is called with every file that was opened, before anything else is done with it, unless it
+// is nil. Tests set it to put a failing disk under the file.
 var OnOpen func(path string, db *bolt.DB)
 
 // openFile opens the file, whatever is in it.
@@ -108,14 +112,16 @@ func openFile(path string, created *bool) (db *bolt.DB, file *os.File, err error
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, nil, fmt.Errorf("the storage file %s is in use by another process: stop that, or give this one another path", path)
+		return nil, nil, fmt.Errorf("the storage file %s is in use by another process: "+
+			"stop that, or give this one another path", path)
 	case errors.As(err, &pathError), errors.As(err, &errno):
 		return nil, nil, fmt.Errorf("opening the storage file: %w", err)
 	}
 	return nil, nil, damaged(path, err)
 }
 
-// closeFile closes the file. When it is damaged bbolt might wait for a transaction that never ends: then the file is taken from it.
+// closeFile closes the file. With a damaged file bbolt might wait for a transaction that never
+// ends: then the file is closed under it.
 func (b *Bolt) closeFile() error {
 	if b.broken.Load() != nil {
 		unlock(b.file)
@@ -124,7 +130,7 @@ func (b *Bolt) closeFile() error {
 	return b.db.Close()
 }
 
-// prepare makes an empty file ours, upgrades an older one, and drops what has expired.
+// prepare initialises an empty file, upgrades an older one, and drops what has expired.
 func (b *Bolt) prepare() error {
 	version := uint64(len(upgrades) + 1)
 	err := b.guard(func() error {
@@ -142,7 +148,8 @@ func (b *Bolt) prepare() error {
 		return nil
 	})
 	for done := err != nil; !done && err == nil; {
-		// A disk that is full or fails is no reason not to start: what has expired is not seen in any case.
+		// A disk that is full or failing is no reason not to start: what has expired is hidden in
+		// any case.
 		if done, err = b.sweepSome(10_000); err != nil && b.broken.Load() == nil {
 			return nil
 		}
@@ -150,7 +157,7 @@ func (b *Bolt) prepare() error {
 	return err
 }
 
-// check returns the file's version, 0 if there is nothing in it, and an error when it is not a file that we can use.
+// check returns the file's version, 0 if it is empty, or an error if we cannot use the file.
 func (b *Bolt) check(newest uint64) (version uint64, err error) {
 	err = b.db.View(func(tx *bolt.Tx) error {
 		if info, err := os.Stat(b.path); err == nil && info.Size() < tx.Size() {
@@ -159,7 +166,9 @@ func (b *Bolt) check(newest uint64) (version uint64, err error) {
 		meta := tx.Bucket(bucketMeta)
 		if meta == nil {
 			if k, _ := tx.Cursor().First(); k != nil {
-				return errors.New("it is a bbolt database, but not one of this server: give another path")
+				return errors.New(
+					"it is a bbolt database, but not one of this server: give another path",
+				)
 			}
 			return nil
 		}
@@ -169,14 +178,15 @@ func (b *Bolt) check(newest uint64) (version uint64, err error) {
 		}
 		version = binary.BigEndian.Uint64(v)
 		if version > newest {
-			return fmt.Errorf("it has version %d and this server knows versions up to %d: use a newer server, or give another path", version, newest)
+			return fmt.Errorf("it has version %d and this server knows versions up to %d: "+
+				"use a newer server, or give another path", version, newest)
 		}
 		return nil
 	})
 	return version, err
 }
 
-// migrate brings a file from one version to another; from 0, it makes a new one.
+// migrate upgrades a file from one version to another; from 0 it initialises a new one.
 func migrate(tx *bolt.Tx, from, to uint64) error {
 	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
 	if err != nil {
@@ -196,6 +206,7 @@ func migrate(tx *bolt.Tx, from, to uint64) error {
 	return meta.Put(keyVersion, binary.BigEndian.AppendUint64(nil, to))
 }
 
+// revisionOf returns the revision of the latest change in the file.
 func revisionOf(tx *bolt.Tx) uint64 {
 	if v := tx.Bucket(bucketMeta).Get(keyRevision); len(v) == 8 {
 		return binary.BigEndian.Uint64(v)
@@ -207,7 +218,7 @@ func setRevision(tx *bolt.Tx, revision uint64) error {
 	return tx.Bucket(bucketMeta).Put(keyRevision, binary.BigEndian.AppendUint64(nil, revision))
 }
 
-// boltEntries is a bucket that need not exist.
+// boltEntries is a bucket that may not exist, which then is empty.
 type boltEntries struct{ *bolt.Bucket }
 
 func entries(tx *bolt.Tx, bucket string) boltEntries {

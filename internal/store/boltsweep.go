@@ -9,19 +9,20 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// sweepLimit is how many entries are looked at each time. A store with a million of them is gone through in some hours; whoever wants to
-// know of an expiry at once keeps the time himself, as the registrar does.
+// sweepLimit is how many entries are examined at a time. A store with a million of them is walked
+// in some hours; whoever must notice an expiry at once keeps the time himself, as location does.
 const sweepLimit = 1000
 
 // sweep deletes what has expired, a part of the file at a time.
 func (b *Bolt) sweep() {
-	_, _ = b.sweepSome(sweepLimit) // what is wrong with the file is for those to report who want something of it
+	_, _ = b.sweepSome(sweepLimit) // whoever uses the file next reports the error
 }
 
-// sweepSome looks at some entries and deletes those that have expired. It returns true when it has come to the end.
+// sweepSome examines some entries and deletes those that have expired. It returns true when it has
+// reached the end.
 func (b *Bolt) sweepSome(limit int) (done bool, err error) {
-	type place struct{ bucket, key string }
-	var found []place
+	type location struct{ bucket, key string }
+	var found []location
 	err = b.view(func(tx *bolt.Tx) error {
 		defer b.release(tx, limit)
 		now := time.Now().UnixMilli()
@@ -36,7 +37,7 @@ func (b *Bolt) sweepSome(limit int) (done bool, err error) {
 					return nil
 				}
 				if _, expires, _ := parseEntry(v); expired(expires, now) {
-					found = append(found, place{string(name), string(k)})
+					found = append(found, location{string(name), string(k)})
 				}
 			}
 			b.sweepKey = b.sweepKey[:0]
@@ -55,7 +56,7 @@ func (b *Bolt) sweepSome(limit int) (done bool, err error) {
 				continue
 			}
 			if _, expires, _ := parseEntry(data); !expired(expires, now) {
-				continue // it was set again
+				continue // it was written again meanwhile
 			}
 			if _, err := w.change(&storage.Change{Bucket: p.bucket, Key: p.key}, now); err != nil {
 				return err

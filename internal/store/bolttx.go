@@ -12,6 +12,7 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
+// lock waits for the other writers, or until ctx ends.
 func (b *Bolt) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -26,15 +27,15 @@ func (b *Bolt) lock(ctx context.Context) error {
 
 func (b *Bolt) unlock() { <-b.writing }
 
-// view runs f in a transaction that reads.
+// view runs f in a read-only transaction.
 func (b *Bolt) view(f func(*bolt.Tx) error) error {
 	return b.guard(func() error { return b.db.View(f) })
 }
 
-// errNothing ends a transaction that has changed nothing: not even the disk is to be waited for.
+// errNothing rolls back a transaction that has changed nothing, so that nothing waits for the disk.
 var errNothing = errors.New("nothing to write")
 
-// update runs f in a transaction that writes, and tells the watchers.
+// update runs f in a read-write transaction, and wakes the watchers.
 func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 	if err := b.lock(ctx); err != nil {
 		return err
@@ -73,16 +74,17 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 	return err
 }
 
-// release takes what is mapped of the file out of the process's memory when n entries have been used and that is many: it is the system's to
-// keep or not.
+// release gives the file's mapped pages back to the system once n entries have been used and that
+// is many: the system decides whether to keep them cached.
 func (b *Bolt) release(tx *bolt.Tx, n int) {
 	if n >= 256 {
 		unmap(b.db.Info().Data, tx.Size())
 	}
 }
 
-// guard runs f, which uses the file, and turns what bbolt does when the file is damaged into an error: it panics, or reads where the file has
-// nothing. What comes after that would be worse, so the engine refuses all more.
+// guard runs f, which uses the file, and turns what bbolt does with a damaged file, a panic or a
+// read where the file has no bytes, into an error. What follows such damage would be worse, so the
+// engine refuses everything after it.
 func (b *Bolt) guard(f func() error) error {
 	if err := b.broken.Load(); err != nil {
 		return *err
@@ -95,22 +97,24 @@ func (b *Bolt) guard(f func() error) error {
 		b.broken.Store(&err)
 	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		err = storage.ErrClosed
-	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrConflict), errors.Is(err, errNothing):
+	case errors.Is(err, storage.ErrNotFound),
+		errors.Is(err, storage.ErrConflict),
+		errors.Is(err, errNothing):
 	case err != nil:
 		err = fmt.Errorf("storage file %s: %w", b.path, err)
 	}
 	return err
 }
 
-// damage is what showed that a file is damaged.
+// damage is how a file was found to be damaged.
 type damage struct{ cause any }
 
 func (d *damage) Error() string { return fmt.Sprint(d.cause) }
 
-// foreignPanic is a panic that has nothing to do with the file.
+// foreignPanic wraps a panic that has nothing to do with the file.
 type foreignPanic struct{ value any }
 
-// catch runs f and returns a *damage when it panics or reads where the file has no bytes.
+// catch runs f, and returns a *damage when f panics or reads where the file has no bytes.
 func catch(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -126,6 +130,10 @@ func catch(f func() error) (err error) {
 }
 
 func damaged(path string, err error) error {
-	return fmt.Errorf("the storage file %s is damaged (%w): put a copy of it back, or move it away to start with an empty one, "+
-		"which phones fill again as they renew their registrations", path, err)
+	return fmt.Errorf(
+		"the storage file %s is damaged (%w): put a copy of it back, or move it away "+
+			"to start with an empty one, which phones fill again as they renew their registrations",
+		path,
+		err,
+	)
 }

@@ -49,8 +49,8 @@ func TestBoltDamaged(t *testing.T) {
 	}
 }
 
-// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, reads what was written or an error, and never takes the file for
-// an empty one.
+// TestBoltDamagedAnywhere: whatever a disk has made of a page, the server stays up, reads what was
+// written or an error, and never takes the file for an empty one.
 func TestBoltDamagedAnywhere(t *testing.T) {
 	whole := fillBolt(t, filepath.Join(t.TempDir(), "sip.db"), 300)
 	page := os.Getpagesize()
@@ -134,7 +134,8 @@ func TestBoltPanicsOfOthersPass(t *testing.T) {
 	mustWrite(t, b, storage.Change{Bucket: "things", Key: "a", Value: []byte("y")}) // nothing is held, nothing is taken for damaged
 }
 
-// TestPowerCut: of what was being written when the power went, any part may have reached the disk; what was written before is there.
+// TestPowerCut: of what was being written when the power went, any part may have reached the disk;
+// what was written before is there.
 func TestPowerCut(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sip.db")
@@ -160,7 +161,8 @@ func TestPowerCut(t *testing.T) {
 		after := put(n)
 		for cut := range 20 {
 			data := append(bytes.Clone(before), make([]byte, max(0, len(after)-len(before)))...)
-			// bbolt writes the pages of data, waits for the disk, and then writes one of the two first pages.
+			// bbolt writes the pages of data, waits for the disk, and then writes one of the two
+			// first pages.
 			for p := 2 * page; p < len(after); p += page {
 				if cut == 0 || random.IntN(2) == 0 {
 					copy(data[p:], after[p:min(p+page, len(after))])

@@ -19,8 +19,8 @@ import (
 // fullFile names the file of the process whose files must not grow.
 const fullFile = "CADDYSIP_TEST_FULL_FILE"
 
-// TestBoltFull has a disk without room, over and over: a limit on the size of files, which ends where a full disk does. It is set for a process of
-// its own.
+// TestBoltFull has a disk without room, over and over: a limit on the size of files, which ends
+// where a full disk does. It is set for a process of its own.
 func TestBoltFull(t *testing.T) {
 	if path := os.Getenv(fullFile); path != "" {
 		signal.Ignore(syscall.SIGXFSZ)

@@ -11,33 +11,34 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// logEvents is how many changes a log remembers.
+// logEvents is how many changes a log remembers at least.
 const logEvents = 1 << 14
 
-// changeLog remembers which keys of a store have changed last, for its watchers: they look up themselves what a key has. A watcher costs the
-// writer nothing but waking it up; one that is slow finds at some time that what it wants has been forgotten.
+// changeLog remembers for watchers which keys of a store have changed last; the watchers look up
+// the values themselves. A watcher costs the writer only the waking. One that is too slow finds at
+// some point that what it wants is no longer remembered.
 type changeLog struct {
 	mu     sync.Mutex
 	events []logEvent
-	first  uint64        // all changes with a higher revision are here
+	first  uint64        // all changes with a higher revision are in events
 	last   uint64        // the store's revision
 	more   chan struct{} // closed at the next append
 	closed bool
 }
 
-// logEvent is a change of a key.
+// logEvent is the change of one key.
 type logEvent struct {
 	bucket, key string
 	revision    uint64
 	deleted     bool
 }
 
-// start sets where the store is; what was before is not known.
+// start sets the store's revision; changes before it are not known.
 func (l *changeLog) start(revision uint64) {
 	l.first, l.last, l.more = revision, revision, make(chan struct{})
 }
 
-// append adds what was written together, in order.
+// append adds the changes of one batch, in order.
 func (l *changeLog) append(events []logEvent) {
 	if len(events) == 0 {
 		return
@@ -63,15 +64,21 @@ func (l *changeLog) close() {
 	}
 }
 
-// after appends to events the first of those after a revision, or returns what to wait for.
-func (l *changeLog) after(revision uint64, events []logEvent) (_ []logEvent, more <-chan struct{}, err error) {
+// after appends to events the next of those after a revision, 64 at most. If there are none yet it
+// returns a channel that is closed when there are. If they are no longer remembered it returns
+// storage.ErrGone.
+func (l *changeLog) after(
+	revision uint64,
+	events []logEvent,
+) (_ []logEvent, more <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
 		return nil, nil, storage.ErrClosed
 	case revision < l.first || revision > l.last:
-		return nil, nil, fmt.Errorf("watching from revision %d, known are %d to %d: %w", revision, l.first, l.last, storage.ErrGone)
+		return nil, nil, fmt.Errorf("watching from revision %d, known are %d to %d: %w",
+			revision, l.first, l.last, storage.ErrGone)
 	}
 	i := sort.Search(len(l.events), func(i int) bool { return l.events[i].revision > revision })
 	if i == len(l.events) {
@@ -80,8 +87,9 @@ func (l *changeLog) after(revision uint64, events []logEvent) (_ []logEvent, mor
 	return append(events, l.events[i:min(i+64, len(l.events))]...), nil, nil
 }
 
-// watch is Engine.Watch, with what the log has and get, which is Engine.Get.
-func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error,
+// watch implements Engine.Watch. get is the engine's Get.
+func (l *changeLog) watch(
+	ctx context.Context, bucket string, after uint64, f func(storage.Event) error,
 	get func(ctx context.Context, bucket, key string) (storage.Entry, error),
 ) error {
 	var room []logEvent
@@ -109,7 +117,7 @@ func (l *changeLog) watch(ctx context.Context, bucket string, after uint64, f fu
 			case errors.Is(err, storage.ErrNotFound) && e.deleted:
 				entry = storage.Entry{Key: e.key, Revision: e.revision}
 			case err == nil || errors.Is(err, storage.ErrNotFound):
-				continue // it has changed again, which is another event
+				continue // it has changed again, which has an event of its own
 			default:
 				return err
 			}

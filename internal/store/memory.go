@@ -11,7 +11,7 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// Memory is an engine that keeps everything in memory, and nothing when it is closed.
+// Memory is an engine that keeps everything in memory. When it is closed, everything is lost.
 type Memory struct {
 	mu       sync.RWMutex
 	buckets  map[string]map[string]memoryItem
@@ -22,9 +22,9 @@ type Memory struct {
 }
 
 type memoryItem struct {
-	value    []byte // never changed
+	value    []byte // immutable
 	revision uint64
-	expires  int64
+	expires  int64 // milliseconds since 1970; 0: never
 }
 
 // NewMemory returns an empty engine.
@@ -49,6 +49,7 @@ func (m *Memory) Get(ctx context.Context, bucket, key string) (storage.Entry, er
 	return entry(key, bytes.Clone(it.value), it.revision, it.expires), nil
 }
 
+// usable returns why the engine cannot be used: it is closed, or ctx has ended.
 func (m *Memory) usable(ctx context.Context) error {
 	if m.closed {
 		return storage.ErrClosed
@@ -57,7 +58,9 @@ func (m *Memory) usable(ctx context.Context) error {
 }
 
 // Range implements Engine.
-func (m *Memory) Range(ctx context.Context, bucket, prefix string, f func(storage.Entry) error) (uint64, error) {
+func (m *Memory) Range(
+	ctx context.Context, bucket, prefix string, f func(storage.Entry) error,
+) (uint64, error) {
 	m.mu.RLock()
 	if err := m.usable(ctx); err != nil {
 		m.mu.RUnlock()
@@ -100,10 +103,11 @@ func (m *Memory) Write(ctx context.Context, b storage.Batch) ([]uint64, error) {
 	return m.write(b.Changes)
 }
 
-// write makes the changes. The caller holds the lock.
+// write makes the changes, all or none. The caller holds the lock.
 func (m *Memory) write(changes []storage.Change) ([]uint64, error) {
 	now := time.Now().UnixMilli()
-	// What a change expects may be what another of the same batch makes, so all are made, and undone when one is refused.
+	// A change may expect what another one of the same batch makes, so they are made one after the
+	// other, and undone when one is refused.
 	type undo struct {
 		bucket, key string
 		before      memoryItem
@@ -142,7 +146,8 @@ func (m *Memory) write(changes []storage.Change) ([]uint64, error) {
 				items = make(map[string]memoryItem)
 				m.buckets[c.Bucket] = items
 			}
-			items[c.Key] = memoryItem{append(make([]byte, 0, len(c.Value)), c.Value...), revision, millis(c.Expires)}
+			value := append(make([]byte, 0, len(c.Value)), c.Value...)
+			items[c.Key] = memoryItem{value, revision, millis(c.Expires)}
 		}
 		events = append(events, logEvent{c.Bucket, c.Key, revision, c.Value == nil})
 	}
@@ -152,7 +157,9 @@ func (m *Memory) write(changes []storage.Change) ([]uint64, error) {
 }
 
 // Watch implements Engine.
-func (m *Memory) Watch(ctx context.Context, bucket string, after uint64, f func(storage.Event) error) error {
+func (m *Memory) Watch(
+	ctx context.Context, bucket string, after uint64, f func(storage.Event) error,
+) error {
 	return m.log.watch(ctx, bucket, after, f, m.Get)
 }
 
@@ -172,7 +179,7 @@ func (m *Memory) sweep() {
 			}
 		}
 	}
-	_, _ = m.write(changes) // what expects nothing is not refused
+	_, _ = m.write(changes) // changes that expect nothing are not refused
 }
 
 // Close implements Engine.

@@ -49,7 +49,8 @@ func TestBoltReadOnly(t *testing.T) {
 	}
 	errs := make(chan error)
 	go func() {
-		// A thread that is not root's, for which the file's mode counts; it ends with the goroutine.
+		// A thread that is not root's, for which the file's mode counts; it ends with the
+		// goroutine.
 		runtime.LockOSThread()
 		if os.Getuid() == 0 {
 			_, _, _ = unix.RawSyscall(unix.SYS_SETFSUID, 65534, 0, 0)

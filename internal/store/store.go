@@ -1,5 +1,3 @@
-// Package store has the storage engines that are built in, Memory and Bolt, and WriteBehind, which writes to any engine what
-// nobody waits for.
 package store
 
 import (
@@ -9,7 +7,7 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// entry returns an entry whose expiry is in milliseconds, as millis gives it.
+// entry returns an entry; expires is in milliseconds since 1970, as millis returns it.
 func entry(key string, value []byte, revision uint64, expires int64) storage.Entry {
 	return storage.Entry{Key: key, Value: value, Revision: revision, Expires: timeOf(expires)}
 }
@@ -18,10 +16,12 @@ func notFound(bucket, key string) error {
 	return fmt.Errorf("%q in %s: %w", key, bucket, storage.ErrNotFound)
 }
 
-// expired tells whether something that ends at a time, by milliseconds since 1970, has ended; 0 never ends.
+// expired reports whether something that ends at a time has ended, both in milliseconds since 1970;
+// 0 never ends.
 func expired(at, now int64) bool { return at != 0 && at <= now }
 
-// millis is t in milliseconds since 1970, rounded up so that nothing ends early; 0 is never.
+// millis returns t in milliseconds since 1970, rounded up so that nothing ends early; 0 for the
+// zero time, which means never.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sweepInterval is how often a part of the store is looked through for what has expired. What has expired is not seen any more in any case; this
-// gives back its room.
+// sweepInterval is how often a part of the store is searched for what has expired. That is hidden
+// in any case; sweeping frees its space.
 const sweepInterval = 10 * time.Second
 
 // sweeper runs a function every sweepInterval until it is closed.
@@ -34,7 +34,7 @@ func newSweeper(f func()) *sweeper {
 	return s
 }
 
-// close returns when f is not running and will not run again.
+// close stops the sweeper. When it returns, the function is not running and will not run again.
 func (s *sweeper) close() {
 	s.once.Do(func() { close(s.stop) })
 	<-s.done

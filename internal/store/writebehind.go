@@ -12,72 +12,77 @@ import (
 )
 
 const (
-	// behindDelay is how long a change may wait for others to be written with it.
+	// behindDelay is how long a change waits for others to be written in the same batch.
 	behindDelay = 200 * time.Millisecond
-	// behindRetry is how long to wait after an error.
+	// behindRetry is how long to wait after an error before trying again.
 	behindRetry = time.Second
-	// behindClose is how long the end may take. What is not written then is lost, until phones renew their registrations.
+	// behindClose is how long writing what is pending may take at the end. What is not written by
+	// then is lost until phones renew their registrations.
 	behindClose = 30 * time.Second
 
-	// What is written in one batch.
+	// Limits of one batch.
 	batchChanges = 4096
 	batchBytes   = 4 << 20
 
-	// A million phones that all register anew while the disk is away: over that many keys, or bytes of keys, everything is written again once it is back.
+	// A million phones may all register anew while the disk is away. When more than so many keys,
+	// or bytes of keys, are marked, everything is written again once it is back.
 	behindShards = 16
-	behindKeys   = 1 << 18 / behindShards // of one shard
-	behindBytes  = 16 << 20 / behindShards
+	behindKeys   = 1 << 18 / behindShards  // of one shard
+	behindBytes  = 16 << 20 / behindShards // of one shard
 
 	errorInterval = time.Minute // between two log lines that say the same
 )
 
-// Source is what a WriteBehind writes.
+// Source is the table in memory that a WriteBehind saves. Its functions are called without any lock
+// of the WriteBehind held, and must be safe for concurrent use.
 type Source struct {
 	Bucket string
-	// Append appends the value of a key, as it is now, to dst and tells when it expires. Nothing appended means that there is none.
+	// Append appends the current value of a key to dst, and returns when it expires (the zero time:
+	// never). If it appends nothing, the key has no value and is deleted.
 	Append func(dst []byte, key string) (_ []byte, expires time.Time)
 	// Keys calls f with all keys that have a value.
 	Keys func(f func(key string))
-	// Written is called after each time that something was written, or could not be.
+	// Written is called after every attempt to write, successful or not.
 	Written func()
-	// Logger returns where to report errors now.
+	// Logger returns the logger in force.
 	Logger func() *zap.Logger
 	// Failed is called with each error.
 	Failed func()
 }
 
-// WriteBehind writes to an engine what changes in memory: shortly after it has changed, many changes at a time, a key that changes often only
-// now and then. Nobody waits for it. When the engine refuses, it goes on trying; it remembers which keys have changed, not what they were.
+// WriteBehind saves to an engine what changes in memory: shortly after the change, many changes in
+// one batch, a key that changes often only now and then. Nobody waits for it. When the engine fails
+// it keeps trying; it remembers which keys have changed, not their values.
 type WriteBehind struct {
 	source Source
 	seed   maphash.Seed
 	shards [behindShards]behindShard
 
 	on      atomic.Bool // there is an engine
-	pending atomic.Bool // the writer has been woken up
-	all     atomic.Bool // everything is to be written
+	pending atomic.Bool // the writer has been woken
+	all     atomic.Bool // everything is to be written, not only the marked keys
 	wake    chan struct{}
 
 	mu     sync.Mutex
 	writer *writer // nil when there is no engine
 
 	logging sync.Mutex
-	logged  time.Time
+	logged  time.Time // when an error was last logged; guarded by logging
 }
 
 type behindShard struct {
 	mu    sync.Mutex
 	keys  map[string]struct{}
-	bytes int      // of keys
-	_     [40]byte // to its own cache line
+	bytes int      // total length of keys
+	_     [40]byte // padding to a cache line
 }
 
-// NewWriteBehind returns a WriteBehind that writes nowhere yet. It must be closed when it writes somewhere.
+// NewWriteBehind returns a WriteBehind that writes nowhere yet. After SwitchTo it must be closed.
 func NewWriteBehind(source Source) *WriteBehind {
 	return &WriteBehind{source: source, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
 }
 
-// Mark says that a key has changed. It is for the path of packets.
+// Mark records that a key has changed. It is cheap enough for the path of packets.
 func (b *WriteBehind) Mark(key string) {
 	if b.on.Load() {
 		b.mark(key)
@@ -116,6 +121,7 @@ func (b *WriteBehind) marked() (n int) {
 	return n
 }
 
+// awake wakes the writer.
 func (b *WriteBehind) awake() {
 	b.pending.Store(true)
 	select {
@@ -124,16 +130,17 @@ func (b *WriteBehind) awake() {
 	}
 }
 
-// Use makes e what is written to from now on, after what is pending has been written to the engine before it; nil: nothing is written. same says that
-// e has everything already; otherwise it gets everything, and what it has beside that is deleted. What the engine before doesn't take within 30 seconds
-// is reported and not written there.
+// SwitchTo directs writing to e, after what is pending has been written to the engine in use
+// before; nil turns writing off. same means that e already has everything; otherwise everything is
+// written to it, and what it has besides is deleted. What the previous engine does not accept
+// within 30 seconds is logged and lost to it.
 func (b *WriteBehind) SwitchTo(e storage.Engine, same bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.writer == nil && e == nil || b.writer != nil && e == b.writer.engine {
 		return
 	}
-	b.on.Store(e != nil) // what changes from here on is for e
+	b.on.Store(e != nil) // from here on changes are for e
 	if b.writer != nil {
 		b.writer.finish()
 		b.writer = nil
@@ -145,10 +152,10 @@ func (b *WriteBehind) SwitchTo(e storage.Engine, same bool) {
 	}
 }
 
-// Close writes what is pending.
+// Close writes what is pending, for 30 seconds at most.
 func (b *WriteBehind) Close() { b.SwitchTo(nil, true) }
 
-// failed reports an error; of many of them it logs only some.
+// failed counts an error and logs it, but at most one a minute.
 func (b *WriteBehind) failed(message string, err error) {
 	b.source.Failed()
 	b.logging.Lock()

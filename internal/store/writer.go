@@ -12,19 +12,19 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// writer writes to one engine what a WriteBehind is told, on a goroutine of its own. What it needs is not shared, so that one whose engine hangs can
-// be left alone.
+// writer writes what a WriteBehind collects to one engine, on a goroutine of its own. It shares
+// nothing that it needs with the next writer, so that one whose engine hangs can be abandoned.
 type writer struct {
 	b        *WriteBehind
 	engine   storage.Engine
-	ctx      context.Context // ends when the writer is to write what is pending, and end
+	ctx      context.Context // ends when the writer is to write what is pending, and stop
 	end      context.CancelFunc
-	deadline time.Time // by which it is to have ended; set before ctx ends
-	done     chan struct{}
-	err      error        // why not everything was written; read when done is closed
-	taken    atomic.Int64 // keys that are being written
+	deadline time.Time     // by which it is to stop; set before ctx ends
+	done     chan struct{} // closed when it has stopped
+	err      error         // why not everything was written; read after done is closed
+	taken    atomic.Int64  // number of keys being written
 
-	// Memory that is used again.
+	// Memory that is reused.
 	spare   [behindShards]map[string]struct{}
 	keys    []string
 	changes []storage.Change
@@ -55,11 +55,13 @@ func (w *writer) run() {
 	w.err = w.flush(ctx)
 }
 
-// finish has the writer write what is pending, and waits until it has, or its time is over.
+// finish lets the writer write what is pending, and waits until it has, or for 31 seconds at most.
 func (w *writer) finish() {
 	w.deadline = time.Now().Add(behindClose)
 	w.end()
-	timer := time.NewTimer(behindClose + behindRetry) // the engine needs a moment to notice
+	timer := time.NewTimer(
+		behindClose + behindRetry,
+	) // the engine needs a moment to notice the deadline
 	defer timer.Stop()
 	select {
 	case <-w.done:
@@ -71,7 +73,7 @@ func (w *writer) finish() {
 	}
 }
 
-// lost reports what is not written when the writer ends.
+// lost logs how many keys are not written when the writer stops.
 func (w *writer) lost(err error) {
 	n := int(w.taken.Load())
 	if w.b.all.Load() {
@@ -80,10 +82,12 @@ func (w *writer) lost(err error) {
 		n += w.b.marked()
 	}
 	w.b.source.Failed()
-	w.b.source.Logger().Error("not everything was written before the storage is closed; what is missing comes back when phones register again",
+	w.b.source.Logger().Error("not everything was written before the storage is closed; "+
+		"what is missing comes back when phones register again",
 		zap.String("bucket", w.b.source.Bucket), zap.Int("missing", n), zap.Error(err))
 }
 
+// woken waits until there is something to write. It returns false when the writer is to stop.
 func (w *writer) woken() bool {
 	select {
 	case <-w.ctx.Done():
@@ -93,6 +97,7 @@ func (w *writer) woken() bool {
 	}
 }
 
+// wait waits for d. It returns false when the writer is to stop.
 func (w *writer) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -104,7 +109,7 @@ func (w *writer) wait(d time.Duration) bool {
 	}
 }
 
-// flush writes what has changed. After an error what is not written yet is left for the next time.
+// flush writes what has changed. After an error, what is not written yet stays marked.
 func (w *writer) flush(ctx context.Context) (err error) {
 	b := w.b
 	b.pending.Store(false)
@@ -132,7 +137,7 @@ func (w *writer) flush(ctx context.Context) (err error) {
 	return err
 }
 
-// take returns the keys that have changed, until it is called again.
+// take returns the keys that have changed and unmarks them. The slice is valid until the next call.
 func (w *writer) take() []string {
 	keys := w.keys[:0]
 	for i := range w.b.shards {
@@ -144,7 +149,7 @@ func (w *writer) take() []string {
 		for key := range taken {
 			keys = append(keys, key)
 		}
-		// A map doesn't shrink: one that was large is not kept.
+		// A map does not shrink: one that was large is not reused.
 		if len(taken) < 1024 {
 			clear(taken)
 			w.spare[i] = taken
@@ -154,8 +159,8 @@ func (w *writer) take() []string {
 	return keys
 }
 
-// write writes the keys as they are now. It returns those that are left after an error.
-func (w *writer) write(ctx context.Context, keys []string) (left []string, err error) {
+// write writes the values that the keys have now. After an error it returns the keys not written.
+func (w *writer) write(ctx context.Context, keys []string) (unwritten []string, err error) {
 	for len(keys) > 0 {
 		w.taken.Store(int64(len(keys)))
 		if err := ctx.Err(); err != nil {
@@ -173,7 +178,7 @@ func (w *writer) write(ctx context.Context, keys []string) (left []string, err e
 				c.Value = data[start:len(data):len(data)]
 			}
 			if err := c.Validate(); err != nil {
-				w.b.failed("this is not kept", err)
+				w.b.failed("this is not kept", err) // it would be refused every time
 				continue
 			}
 			changes = append(changes, c)
@@ -190,7 +195,8 @@ func (w *writer) write(ctx context.Context, keys []string) (left []string, err e
 	return nil, nil
 }
 
-// forget lets go of what was written, but not of the memory unless it is much.
+// forget drops references to what was written, and keeps the memory for the next time unless it is
+// much.
 func (w *writer) forget() {
 	clear(w.changes)
 	if cap(w.data) > batchBytes+storage.MaxValue {
@@ -202,12 +208,12 @@ func (w *writer) forget() {
 	}
 }
 
-// rewrite makes the engine have everything, and nothing else.
+// rewrite writes everything, and deletes from the engine what is not there any more.
 func (w *writer) rewrite(ctx context.Context) error {
 	keys := make(map[string]struct{})
 	w.b.source.Keys(func(key string) { keys[key] = struct{}{} })
 	w.taken.Store(int64(len(keys)))
-	// What has gone is looked up like the rest, and found to have no value.
+	// A key that only the engine has is looked up like the rest, and found to have no value.
 	_, err := w.engine.Range(ctx, w.b.source.Bucket, "", func(e storage.Entry) error {
 		keys[e.Key] = struct{}{}
 		return nil

@@ -13,7 +13,8 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// missing returns what the one line that tells of a loss says, and the error in it; -1 when nothing is said.
+// missing returns what the one line that tells of a loss says, and the error in it; -1 when nothing
+// is said.
 func (t *table) missing(test *testing.T) (n int64, err string) {
 	test.Helper()
 	n = -1
@@ -42,7 +43,8 @@ func (s slow) Write(ctx context.Context, b storage.Batch) ([]uint64, error) {
 	return s.Memory.Write(context.WithoutCancel(ctx), b)
 }
 
-// TestBehindEndIsBounded: however long an engine takes, the end does not, and says how much is not written.
+// TestBehindEndIsBounded: however long an engine takes, the end does not, and says how much is not
+// written.
 func TestBehindEndIsBounded(t *testing.T) {
 	const keys = 10*batchChanges + 5
 	for _, test := range []struct {
@@ -140,7 +142,8 @@ func TestBehindEndSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestBehindLeavesAnEngineThatHangs: another takes its place, and gets everything, whatever the first does later.
+// TestBehindLeavesAnEngineThatHangs: another takes its place, and gets everything, whatever the
+// first does later.
 func TestBehindLeavesAnEngineThatHangs(t *testing.T) {
 	behind(t, func(t *testing.T, b *WriteBehind, tab *table, e *faulty) {
 		hold := make(chan struct{})

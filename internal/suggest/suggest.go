@@ -1,4 +1,3 @@
-// Package suggest finds what somebody may have meant.
 package suggest
 
 import (
@@ -7,8 +6,8 @@ import (
 	"strings"
 )
 
-// DidYouMean returns a phrase that ends an error message about an unknown word: the known word that is like it, if there is one, and all
-// that are known.
+// DidYouMean returns a phrase that ends an error message about an unknown word: the known word that
+// is like it, if there is one, and all that are known.
 func DidYouMean(word string, known []string) string {
 	known = slices.Sorted(slices.Values(known))
 	all := "known are " + strings.Join(known, ", ")
@@ -18,7 +17,8 @@ func DidYouMean(word string, known []string) string {
 	return all
 }
 
-// Closest returns the known word that differs least from word, or nothing when none is alike: a third of the letters may differ.
+// Closest returns the known word that differs least from word, or nothing when none is alike: a
+// third of the letters may differ.
 func Closest(word string, known []string) string {
 	best, least := "", max(len(word)/3, 1)+1
 	for _, k := range known {
@@ -29,7 +29,8 @@ func Closest(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a.
+// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of
+// a.
 func distance(a, b string) int {
 	d := make([][]int, len(a)+1)
 	for i := range d {

@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// TestAllowance has whole servers driven by generated steps: whatever is sent to them, what they send, hold and compute
-// because of it stays within what docs/security.md says.
+// TestAllowance has whole servers driven by generated steps: whatever is sent to them, what they
+// send, hold and compute because of it stays within what docs/security.md says.
 func TestAllowance(t *testing.T) {
 	for _, c := range configurations {
 		t.Run(c.name, func(t *testing.T) {
@@ -34,7 +34,8 @@ func TestAllowance(t *testing.T) {
 	}
 }
 
-// Few sequences run each time; .ci/run has more of them, with the work counted, and -rapid.checks as many as you like.
+// Few sequences run each time; .ci/run has more of them, with the work counted, and -rapid.checks
+// as many as you like.
 func init() {
 	if err := flag.Set("rapid.checks", "30"); err != nil {
 		panic(err)

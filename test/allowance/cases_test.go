@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// cases are sequences of steps that have found something once, as rapid shrank them. Each is run in every configuration.
+// cases are sequences of steps that have found something once, as rapid shrank them. Each is run in
+// every configuration.
 var cases = []struct {
 	name  string
 	steps []step
@@ -104,8 +105,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// TestEvents has one phone change its contacts until the events that the server remembers are all of those changes: however
-// long their texts are, what is kept of them has a limit.
+// TestEvents has one phone change its contacts until the events that the server remembers are all
+// of those changes: however long their texts are, what is kept of them has a limit.
 func TestEvents(t *testing.T) {
 	environment(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -122,7 +123,8 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// TestTexts has many users register ten contacts each, with the longest texts that are taken: those are held once.
+// TestTexts has many users register ten contacts each, with the longest texts that are taken: those
+// are held once.
 func TestTexts(t *testing.T) {
 	environment(t)
 	synctest.Test(t, func(t *testing.T) {

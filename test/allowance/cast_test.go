@@ -11,7 +11,8 @@ import (
 	"github.com/caddysip/caddysip/test/simnet"
 )
 
-// The addresses. Nobody sends from the victims', nobody registers from there, and no configuration has them.
+// The addresses. Nobody sends from the victims', nobody registers from there, and no configuration
+// has them.
 const (
 	serverIP  = "203.0.113.1"
 	bobIP     = "192.0.2.50"
@@ -99,7 +100,8 @@ type received struct {
 
 var quoted = regexp.MustCompile(`(\w+)="?([^",]+)"?`)
 
-// authorize returns the header field that answers a challenge to a request; a password other than the user's is a wrong one.
+// authorize returns the header field that answers a challenge to a request; a password other than
+// the user's is a wrong one.
 func (a *actor) authorize(user, password, method, uri string) string {
 	_, value, _ := strings.Cut(a.challenge, ": ")
 	params := make(map[string]string)

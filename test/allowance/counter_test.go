@@ -5,12 +5,12 @@ import (
 	"unsafe"
 )
 
-// Work returns how many basic blocks have run since the process started, in all packages that were built with coverage
-// counters: a measure of CPU time that is the same on every machine. Subtract two of them; they wrap around. ok is false in
-// a binary without counters.
+// Work returns how many basic blocks have run since the process started, in all packages that were
+// built with coverage counters: a measure of CPU time that is the same on every machine. Subtract
+// two of them; they wrap around. ok is false in a binary without counters.
 //
-// What it doesn't see is the standard library, unless that was named in -coverpkg, and in any case what is written in
-// assembly: comparing and searching bytes, hashes.
+// What it doesn't see is the standard library, unless that was named in -coverpkg, and in any case
+// what is written in assembly: comparing and searching bytes, hashes.
 func Work() (n uint32, ok bool) {
 	for _, b := range counterList() {
 		counters := unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(b.counters)), int(b.n))
@@ -20,8 +20,9 @@ func Work() (n uint32, ok bool) {
 	return n, ok
 }
 
-// sum adds up counters. They lie function by function: how many there are, two words that say whose they are, and the
-// counters themselves; all zero for a function that never ran (internal/coverage in Go's sources).
+// sum adds up counters. They lie function by function: how many there are, two words that say whose
+// they are, and the counters themselves; all zero for a function that never ran (internal/coverage
+// in Go's sources).
 func sum(words []atomic.Uint32) (n uint32) {
 	const header = 3
 	for i := 0; i < len(words); {
@@ -44,8 +45,8 @@ type blob struct {
 	n        uint64
 }
 
-// counterList is the runtime's own. runtime/coverage writes the counters out, but not in a test binary, which only knows how
-// they are counted when it ends.
+// counterList is the runtime's own. runtime/coverage writes the counters out, but not in a test
+// binary, which only knows how they are counted when it ends.
 //
 //go:linkname counterList internal/coverage/cfile.getCovCounterList
 func counterList() []blob

@@ -16,8 +16,8 @@ var floodSteps = flag.Int("flood", 1000, "how many steps the flood has")
 // ceiling is what TestFlood allows the server.
 const ceiling = 128 << 20
 
-// TestFlood has everybody send everything for an hour. State stays under the ceiling all the time, and phones that have
-// registered before go on being served.
+// TestFlood has everybody send everything for an hour. State stays under the ceiling all the time,
+// and phones that have registered before go on being served.
 func TestFlood(t *testing.T) {
 	environment(t)
 	c := configurations[0]

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// message is one SIP message as the model reads it: on its own, so that it doesn't share the server's mistakes. It is lenient;
-// what it cannot read it takes for absent.
+// message is one SIP message as the model reads it: on its own, so that it doesn't share the
+// server's mistakes. It is lenient; what it cannot read it takes for absent.
 type message struct {
 	text   string
 	first  []string // the start line's words

@@ -9,8 +9,8 @@ import (
 	"github.com/caddysip/caddysip/test/simnet"
 )
 
-// model knows from the messages alone who may be sent what: who has registered from where, what is configured, whom an
-// authenticated user has named, and who is at the two ends of which call.
+// model knows from the messages alone who may be sent what: who has registered from where, what is
+// configured, whom an authenticated user has named, and who is at the two ends of which call.
 type model struct {
 	config configuration
 	causes []*cause
@@ -57,7 +57,8 @@ type sending struct {
 }
 
 const (
-	// linger is how long the server may go on with what has ended: no transaction outlives it (64*T1, and a second).
+	// linger is how long the server may go on with what has ended: no transaction outlives it
+	// (64*T1, and a second).
 	linger = 33 * time.Second
 )
 
@@ -99,8 +100,8 @@ func (o *model) in(c *cause) {
 	c.group.causes = append(c.group.causes, c)
 }
 
-// out judges a packet that the server has sent. It returns what is wrong with it, in words that don't change from run to run,
-// and the packet.
+// out judges a packet that the server has sent. It returns what is wrong with it, in words that
+// don't change from run to run, and the packet.
 func (o *model) out(p simnet.Packet) (fault, detail string) {
 	m := parse(p.Data)
 	g := o.group(m.transaction())
@@ -166,7 +167,8 @@ func (o *model) atEnd(a netip.AddrPort) bool {
 
 func (c *call) on() bool { return c.over.IsZero() || time.Since(c.over) < linger }
 
-// responds judges a response: it must go where its request came from. It returns the transaction's messages.
+// responds judges a response: it must go where its request came from. It returns the transaction's
+// messages.
 func (o *model) responds(p simnet.Packet, m *message) (*group, string) {
 	for i := len(o.causes) - 1; i >= 0; i-- {
 		c := o.causes[i]
@@ -184,7 +186,8 @@ func (o *model) responds(p simnet.Packet, m *message) (*group, string) {
 	return nil, "a response to an address that its request did not come from"
 }
 
-// longest returns how long a response of the server's own may be; what was relayed is as long as it was made.
+// longest returns how long a response of the server's own may be; what was relayed is as long as it
+// was made.
 func (o *model) longest(c *cause, m *message) int {
 	switch {
 	case c.group.answers > 0:
@@ -231,8 +234,9 @@ func (o *model) ends(m *message) {
 // lifetime is the longest that a registration lasts.
 const lifetime = 7200 * time.Second
 
-// registers takes note of where somebody may be sent requests from now on: where the REGISTER came from, on the same host the
-// port that its Contact names, and the trusted neighbours in a Path that came from one. Removed bindings count for a while.
+// registers takes note of where somebody may be sent requests from now on: where the REGISTER came
+// from, on the same host the port that its Contact names, and the trusted neighbours in a Path that
+// came from one. Removed bindings count for a while.
 func (o *model) registers(c *cause, m *message) {
 	user := c.m.get("to")
 	if len(m.all("contact")) == 0 {
@@ -287,7 +291,8 @@ func (o *model) requests(p simnet.Packet, m *message) string {
 	return "a request to an address that neither registered, nor is configured, nor was named by the request's user"
 }
 
-// originates judges a request of the server's own: keys for phones that have registered, and the lamp of a phone that calls.
+// originates judges a request of the server's own: keys for phones that have registered, and the
+// lamp of a phone that calls.
 func (o *model) originates(p simnet.Packet, m *message) string {
 	if o.registered(p.To) {
 		return ""
@@ -338,8 +343,8 @@ func (o *model) begins(c *cause, to netip.AddrPort) {
 	}
 }
 
-// withinCall reports whether a request comes from one end of a call that goes on, or from somebody there who has moved and
-// shows who it is, and leads to the other.
+// withinCall reports whether a request comes from one end of a call that goes on, or from somebody
+// there who has moved and shows who it is, and leads to the other.
 func (o *model) withinCall(c *cause, to netip.AddrPort) bool {
 	if c.m.tag("to") == "" {
 		return false
@@ -360,12 +365,14 @@ func (o *model) withinCall(c *cause, to netip.AddrPort) bool {
 	return false
 }
 
-// speaksFor reports whether a message comes from the end of a call, or from somebody who is believed to be there now.
+// speaksFor reports whether a message comes from the end of a call, or from somebody who is
+// believed to be there now.
 func (o *model) speaksFor(c *cause, end netip.AddrPort) bool {
 	return c.from.Addr() == end.Addr() || c.sender != stranger
 }
 
-// count counts what was sent because of the messages of a transaction, and says when it is too much.
+// count counts what was sent because of the messages of a transaction, and says when it is too
+// much.
 func (o *model) count(g *group, p simnet.Packet, m *message) string {
 	if p.TCP && len(p.Data) == 0 {
 		return ""

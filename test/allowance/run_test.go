@@ -549,7 +549,8 @@ func (r *run) pass(d time.Duration) {
 	}
 }
 
-// asked sends a request outside a dialog; if it wants credentials and there is no challenge yet, it gets itself one.
+// asked sends a request outside a dialog; if it wants credentials and there is no challenge yet, it
+// gets itself one.
 func (r *run) asked(a *actor, s *step) {
 	method, uri := s.Method, targets[s.To]
 	if a.challenge == "" && s.Creds != without && r.config.digest {

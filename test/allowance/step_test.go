@@ -25,8 +25,8 @@ const (
 	pass      kind = "pass"      // time passes
 )
 
-// step is one thing that happens. The zero value of each field is the most ordinary one. What is chosen by number is taken
-// modulo of what there is.
+// step is one thing that happens. The zero value of each field is the most ordinary one. What is
+// chosen by number is taken modulo of what there is.
 type step struct {
 	Kind kind
 	Who  who

@@ -21,7 +21,8 @@ const (
 	senders
 )
 
-// row is what one message of a sender may bring about, at most. The numbers are asserted by TestAllowance.
+// row is what one message of a sender may bring about, at most. The numbers are asserted by
+// TestAllowance.
 type row struct {
 	who, what string
 	// Packets to where it came from, by UDP.
@@ -29,7 +30,8 @@ type row struct {
 	request int // any other request
 	// Requests to anybody else.
 	whom string
-	// Bytes still held a minute later, for each byte of it, and what computing it costs, in plain refreshes.
+	// Bytes still held a minute later, for each byte of it, and what computing it costs, in plain
+	// refreshes.
 	held, work int
 }
 
@@ -69,21 +71,23 @@ var rows = [senders]row{
 	},
 }
 
-// A message is a datagram, or one on a stream. What a datagram may cost grows with what it takes to send.
+// A message is a datagram, or one on a stream. What a datagram may cost grows with what it takes to
+// send.
 const (
 	packet    = 1500 // bytes: a longer datagram travels in several packets, and each may cost what one may
 	phoneWork = 5    // for each further phone that the message calls, or takes the registration of, in plain refreshes
 	phones    = 10   // that a user can have, and "Contact: *" removes
 )
 
-// What may be held beside that: pools and tables whose size doesn't depend on what comes. The latest events have a limit of
-// their own.
+// What may be held beside that: pools and tables whose size doesn't depend on what comes. The
+// latest events have a limit of their own.
 const (
 	heldConstant = 256 << 10
 	heldEvents   = 4<<20 + 256<<10 // with the ring that they are in
 )
 
-// allowed returns what a message may cost to compute, in plain refreshes, when the server sent so many requests because of it.
+// allowed returns what a message may cost to compute, in plain refreshes, when the server sent so
+// many requests because of it.
 func (c *cause) allowed(requests int) int {
 	if strings.Contains(c.m.text, "Contact: *") {
 		requests = phones
@@ -91,7 +95,8 @@ func (c *cause) allowed(requests int) int {
 	return rows[c.sender].work*(1+(c.size-1)/packet) + phoneWork*max(0, requests-1)
 }
 
-// most returns how many packets such as p may be sent to the same address because of a transaction's messages.
+// most returns how many packets such as p may be sent to the same address because of a
+// transaction's messages.
 func (o *model) most(g *group, p simnet.Packet, m *message) (n int, why string) {
 	method := m.method()
 	if len(g.causes) == 0 {

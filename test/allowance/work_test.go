@@ -7,8 +7,9 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// TestWork counts a loop: twice as much to read is about twice the work. It fails when a binary with counters doesn't show
-// them, so that nobody takes silence for thrift. In one without counters there is nothing to see.
+// TestWork counts a loop: twice as much to read is about twice the work. It fails when a binary
+// with counters doesn't show them, so that nobody takes silence for thrift. In one without counters
+// there is nothing to see.
 func TestWork(t *testing.T) {
 	_, counted := Work()
 	if covered := testing.CoverMode() != ""; counted != covered {

@@ -30,7 +30,8 @@ type configuration struct {
 	trust   []string
 }
 
-// has reports whether the configuration names an address. What the server sends to itself harms nobody else.
+// has reports whether the configuration names an address. What the server sends to itself harms
+// nobody else.
 func (c *configuration) has(a netip.AddrPort) bool { return a == server || contains(c.hosts, a.Addr()) }
 func (c *configuration) trusts(a netip.Addr) bool  { return contains(c.trust, a) }
 

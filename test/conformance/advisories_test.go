@@ -5,9 +5,11 @@ import (
 	"testing"
 )
 
-// The tests are named by the advisories of Enable Security that told of such holes in other servers.
+// The tests are named by the advisories of Enable Security that told of such holes in other
+// servers.
 
-// TestES2018_05 sends REGISTERs with tags, and other values, far longer than anybody expects. Other servers copied them to where there was no room.
+// TestES2018_05 sends REGISTERs with tags, and other values, far longer than anybody expects. Other
+// servers copied them to where there was no room.
 func TestES2018_05(t *testing.T) {
 	s, bob := start(t, "proxy")
 	for _, n := range []int{256, 1024, 4096, 16384, 60000} {
@@ -51,8 +53,8 @@ func TestES2018_05(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestES2021_02 has the access log, which web pages show, keep what a stranger writes apart from what the server does: one entry a request, and no
-// character in it that isn't escaped.
+// TestES2021_02 has the access log, which web pages show, keep what a stranger writes apart from
+// what the server does: one entry a request, and no character in it that isn't escaped.
 func TestES2021_02(t *testing.T) {
 	s, logged := withLog(t, "INFO", `respond 404 "Not {sip.header.Subject}"`)
 	const script = `<script>alert(1)</script>`
@@ -76,7 +78,8 @@ func TestES2021_02(t *testing.T) {
 	}
 }
 
-// TestES2021_07 sends MESSAGEs of strangers to a phone that would set its keys to whatever they say.
+// TestES2021_07 sends MESSAGEs of strangers to a phone that would set its keys to whatever they
+// say.
 func TestES2021_07(t *testing.T) {
 	document := "k=1\r\nc=on\r\nn=0900666\r\nl=Voicemail"
 	refusedTypes := []string{
@@ -157,7 +160,8 @@ func TestES2021_07Allowed(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestAmplification defends others: an answer over UDP, where the sender may be forged, is not much longer than what it answers.
+// TestAmplification defends others: an answer over UDP, where the sender may be forged, is not much
+// longer than what it answers.
 func TestAmplification(t *testing.T) {
 	s, bob := start(t, "proxy")
 	long := strings.Repeat("a,", 5000) + "a"

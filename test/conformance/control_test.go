@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestControlCharacters sends them in header fields: a phone or a terminal may obey them, or end the text there.
+// TestControlCharacters sends them in header fields: a phone or a terminal may obey them, or end
+// the text there.
 func TestControlCharacters(t *testing.T) {
 	s, bob := start(t, "proxy")
 	for _, p := range peers(s) {

@@ -68,7 +68,8 @@ func wantDrops(t *testing.T, since func() map[string]int, want ...string) {
 // peers are clients of each transport.
 func peers(s *handlertest.Server) []*handlertest.Peer { return []*handlertest.Peer{s.UDP(), s.TCP()} }
 
-// request is a request with what it needs; lines are further header lines, one of a field that is there already takes its place.
+// request is a request with what it needs; lines are further header lines, one of a field that is
+// there already takes its place.
 func request(method, uri string, lines ...string) string {
 	head := []string{
 		"Via: SIP/2.0/{transport} {me};branch={branch};rport",
@@ -136,8 +137,8 @@ func parse(t *testing.T, text string) *wire.Message {
 	return m
 }
 
-// stranger is a client over UDP that, as its messages say in their Via, listens elsewhere than it sends from: that is where answers go
-// (RFC 3261 §18.2.2).
+// stranger is a client over UDP that, as its messages say in their Via, listens elsewhere than it
+// sends from: that is where answers go (RFC 3261 §18.2.2).
 type stranger struct {
 	t            *testing.T
 	from, sentBy net.PacketConn
@@ -186,7 +187,8 @@ func (x *stranger) receive(c net.PacketConn) handlertest.Message {
 	return handlertest.Message{Text: string(buf[:n]), From: from}
 }
 
-// nothing makes sure that neither socket has anything to read: what the server sends comes in order, and so does what is sent from one socket.
+// nothing makes sure that neither socket has anything to read: what the server sends comes in
+// order, and so does what is sent from one socket.
 func (x *stranger) nothing() {
 	x.t.Helper()
 	me := netip.MustParseAddrPort(x.from.LocalAddr().String())

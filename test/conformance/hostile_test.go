@@ -22,7 +22,8 @@ func start(t *testing.T, directives string) (s *handlertest.Server, bob *handler
 	return s, bob
 }
 
-// TestManyParameters defends whoever looks parameters up one by one: each look-up of thousands takes long, and one for each of them takes seconds.
+// TestManyParameters defends whoever looks parameters up one by one: each look-up of thousands
+// takes long, and one for each of them takes seconds.
 func TestManyParameters(t *testing.T) {
 	s, bob := start(t, "proxy")
 	many := func(sep string, n int) string {
@@ -66,7 +67,8 @@ func TestManyParameters(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestManyHeaderLines defends the list of header lines, which has a limit. One line may be as long as a message, folded ten thousand times.
+// TestManyHeaderLines defends the list of header lines, which has a limit. One line may be as long
+// as a message, folded ten thousand times.
 func TestManyHeaderLines(t *testing.T) {
 	s, bob := start(t, "proxy")
 	for _, p := range peers(s) {
@@ -74,7 +76,8 @@ func TestManyHeaderLines(t *testing.T) {
 			since := drops(s)
 			p.Send(request("MESSAGE", "sip:bob@127.0.0.1", strings.TrimSuffix(strings.Repeat(line, 40000/len(line)), "\n")))
 			m := p.Receive()
-			// Which Vias there were is not known, so those that were seen are in the answer, and no more than a message may have lines.
+			// Which Vias there were is not known, so those that were seen are in the answer, and no
+			// more than a message may have lines.
 			if m.Line() != "SIP/2.0 400 Too Many Headers" || len(m.Headers("Via")) > 128 {
 				t.Errorf("%q: %s with %d Vias", line, m.Line(), len(m.Headers("Via")))
 			}
@@ -93,8 +96,9 @@ func TestManyHeaderLines(t *testing.T) {
 	bob.Nothing()
 }
 
-// TestDrip defends everybody else from a client that sends a byte at a time: its message is read, others don't wait for it, and what never ends is
-// cut off at the size of the largest message. That time is limited too is tested where time can be turned.
+// TestDrip defends everybody else from a client that sends a byte at a time: its message is read,
+// others don't wait for it, and what never ends is cut off at the size of the largest message. That
+// time is limited too is tested where time can be turned.
 func TestDrip(t *testing.T) {
 	s, bob := start(t, "proxy")
 	drip, other := s.TCP(), s.TCP()
@@ -121,7 +125,8 @@ func TestDrip(t *testing.T) {
 	other.Nothing()
 }
 
-// TestContentLength defends the border between messages: where two readers may see different ones, there is no message.
+// TestContentLength defends the border between messages: where two readers may see different ones,
+// there is no message.
 func TestContentLength(t *testing.T) {
 	s, bob := start(t, "proxy")
 	// What one reader takes for a body is a message to another.
@@ -277,7 +282,8 @@ func TestSlowReader(t *testing.T) {
 	// The answer repeats the Via, so it is as long as the question.
 	question := []byte(strings.ReplaceAll("OPTIONS sip:127.0.0.1 SIP/2.0\nVia: SIP/2.0/TCP h;branch=z9hG4bK"+strings.Repeat("x", 60000)+"\nFrom: <sip:a@b>;tag=1\n"+
 		"To: <sip:c@d>\nCall-ID: 1\nCSeq: 1 OPTIONS\nContent-Length: 0\n\n", "\n", "\r\n"))
-	// Nothing more is taken, or the connection is closed: what the server holds and what is in the kernel's buffers is all.
+	// Nothing more is taken, or the connection is closed: what the server holds and what is in the
+	// kernel's buffers is all.
 	for n := 0; err == nil; n++ {
 		if n > 500 {
 			t.Fatal("30 MB were taken from a client that reads nothing")

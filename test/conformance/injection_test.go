@@ -12,7 +12,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// placeholders brings text that came with the request into everything that a configuration can write into a message.
+// placeholders brings text that came with the request into everything that a configuration can
+// write into a message.
 const placeholders = `
 	vars {
 		subject "{sip.header.Subject}"
@@ -103,7 +104,8 @@ func TestInjectionInHeader(t *testing.T) {
 			accept(t, s, phone, got)
 			p.Expect("SIP/2.0 200 OK\r\n")
 		}
-		// What grows too large, or gets too many parameters when it is unescaped, is not sent on, and is the client's own fault.
+		// What grows too large, or gets too many parameters when it is unescaped, is not sent on,
+		// and is the client's own fault.
 		p.Send(request("MESSAGE", "sip:"+strings.Repeat("%0a", 100)+"@127.0.0.1", "Subject: "+strings.Repeat("x", 30000)))
 		p.Expect("SIP/2.0 413 Message Too Large\r\n")
 		p.Send(request("MESSAGE", "sip:"+strings.Repeat("%3b", 65)+"@127.0.0.1"))
@@ -113,7 +115,8 @@ func TestInjectionInHeader(t *testing.T) {
 	phone.Nothing()
 }
 
-// TestInjectionInResponse brings it into the reason phrase and the header fields of answers, and into the Contact of a redirection.
+// TestInjectionInResponse brings it into the reason phrase and the header fields of answers, and
+// into the Contact of a redirection.
 func TestInjectionInResponse(t *testing.T) {
 	file := secrets(t)
 	s := handlertest.Start(t, `
@@ -157,7 +160,8 @@ func TestInjectionInResponse(t *testing.T) {
 	}
 }
 
-// wantAnswer wants an answer to be one message without a body and without a header field or an expansion that came with the request.
+// wantAnswer wants an answer to be one message without a body and without a header field or an
+// expansion that came with the request.
 func wantAnswer(t *testing.T, got handlertest.Message) {
 	t.Helper()
 	wantNoField(t, got.Text, "x-evil")
@@ -191,7 +195,8 @@ func TestInjectionInURI(t *testing.T) {
 	phone.Nothing()
 }
 
-// TestInjectionInButtons brings it into the label and the number of a key: a line of its own would dial another number.
+// TestInjectionInButtons brings it into the label and the number of a key: a line of its own would
+// dial another number.
 func TestInjectionInButtons(t *testing.T) {
 	file := secrets(t)
 	s := handlertest.Start(t, `snom_lrc {

@@ -52,5 +52,6 @@ var rfc5118 = []torture{
 	},
 }
 
-// surplus: in the files that have it Content-Length is too short. What is left over ruins the stream for what follows.
+// surplus: in the files that have it Content-Length is too short. What is left over ruins the
+// stream for what follows.
 var surplus = outcome{what: "forwarded", status: "200 OK", rest: true}

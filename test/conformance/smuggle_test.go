@@ -29,7 +29,8 @@ var readers = map[string]func(text string) []string{
 
 var folds = regexp.MustCompile(`(?:\r\n|\n|\r)[ \t]+`)
 
-// fields returns the names of the header fields that readers see: in lower case, without anything around or within that is not printed.
+// fields returns the names of the header fields that readers see: in lower case, without anything
+// around or within that is not printed.
 func fields(text string) map[string][]string {
 	all := make(map[string][]string)
 	for reader, cut := range readers {
@@ -65,7 +66,8 @@ func wantNoField(t *testing.T, text string, names ...string) {
 	}
 }
 
-// TestES2020_01 smuggles: a header field that header takes away must not reach the next hop, however it is written.
+// TestES2020_01 smuggles: a header field that header takes away must not reach the next hop,
+// however it is written.
 func TestES2020_01(t *testing.T) {
 	for _, tc := range []struct {
 		lines   string
@@ -130,7 +132,8 @@ func TestES2020_01(t *testing.T) {
 	}
 }
 
-// smuggle sends the lines, above all others or below them. It returns false when a connection has been closed.
+// smuggle sends the lines, above all others or below them. It returns false when a connection has
+// been closed.
 func smuggle(t *testing.T, s *handlertest.Server, p, bob *handlertest.Peer, lines string, first, refused bool) bool {
 	t.Helper()
 	branch := "first"
@@ -144,7 +147,8 @@ func smuggle(t *testing.T, s *handlertest.Server, p, bob *handlertest.Peer, line
 		raw = start + lines + head + "\r\n"
 	}
 	p.SendRaw([]byte(raw))
-	// An empty line among them ends the header. What is behind it is a body over UDP, and no message on a stream, which is closed.
+	// An empty line among them ends the header. What is behind it is a body over UDP, and no
+	// message on a stream, which is closed.
 	end := strings.Contains(strings.ReplaceAll(strings.TrimRight(lines, "\r\n"), "\r\n", "\n"), "\n\n")
 	closed := end && p.Transport() == "TCP"
 	var answer []string // which may come before the connection is closed, or not
@@ -213,7 +217,8 @@ func TestES2020_01Contact(t *testing.T) {
 	p.Nothing()
 }
 
-// TestES2020_01Body ends the header in a way that not everybody takes for the end, so that what is body here would be header there.
+// TestES2020_01Body ends the header in a way that not everybody takes for the end, so that what is
+// body here would be header there.
 func TestES2020_01Body(t *testing.T) {
 	s, bob := start(t, "header -Subject\nproxy")
 	p := s.UDP()

@@ -13,7 +13,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// torture is a message of RFC 4475 or RFC 5118, what the RFC says about it, and what comes of it here.
+// torture is a message of RFC 4475 or RFC 5118, what the RFC says about it, and what comes of it
+// here.
 type torture struct {
 	file    string
 	section string
@@ -59,7 +60,8 @@ func malformed(reason string) outcome {
 	return outcome{what: "refused", status: "400 " + reason, counts: []string{"malformed"}}
 }
 
-// unframed is refused, and then the connection is closed: nobody can tell where the next message starts.
+// unframed is refused, and then the connection is closed: nobody can tell where the next message
+// starts.
 func unframed(reason string) outcome {
 	return outcome{what: "refused", status: "400 " + reason, counts: []string{"framing"}, closes: true}
 }
@@ -154,7 +156,8 @@ func (c *torture) run(t *testing.T, stream bool, want outcome) {
 	wantDrops(t, since, want.counts...)
 }
 
-// checkForwarded compares what the phone got with what was sent, byte for byte but for what a proxy has to change (RFC 3261 §16.6).
+// checkForwarded compares what the phone got with what was sent, byte for byte but for what a proxy
+// has to change (RFC 3261 §16.6).
 func (c *torture) checkForwarded(t *testing.T, s *handlertest.Server, raw []byte, got handlertest.Message) {
 	t.Helper()
 	sent, m := parse(t, string(raw)), parse(t, got.Text)
@@ -208,8 +211,8 @@ func lines(m *wire.Message) (all []string) {
 	return all
 }
 
-// checkAnswer wants an answer to have the Vias of the request, and what else makes it one (RFC 3261 §8.2.6.2). What could not be read need not be
-// in it.
+// checkAnswer wants an answer to have the Vias of the request, and what else makes it one (RFC 3261
+// §8.2.6.2). What could not be read need not be in it.
 func (c *torture) checkAnswer(t *testing.T, raw []byte, got handlertest.Message, own bool) {
 	t.Helper()
 	m := parseAnswer(t, got.Text)
@@ -253,7 +256,8 @@ func (c *torture) checkVia(t *testing.T, was, is []string) {
 	}
 }
 
-// parseAnswer reads an answer to a request that could not be read: what was wrong in that is wrong in this.
+// parseAnswer reads an answer to a request that could not be read: what was wrong in that is wrong
+// in this.
 func parseAnswer(t *testing.T, text string) *wire.Message {
 	t.Helper()
 	m := new(wire.Message)

@@ -6,7 +6,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestConnectionOfThePhoneCloses: what waits for a phone whose connection goes is answered at once, not when its time is over, which is minutes off here.
+// TestConnectionOfThePhoneCloses: what waits for a phone whose connection goes is answered at once,
+// not when its time is over, which is minutes off here.
 func TestConnectionOfThePhoneCloses(t *testing.T) {
 	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
 	alice := udp(t, s, "alice")

@@ -89,7 +89,8 @@ func stored(t *testing.T, s *handlertest.Server) map[string]bool {
 	return all
 }
 
-// TestSlowDisk: nobody waits for the disk, and what waits for it is each user once, however often he has registered.
+// TestSlowDisk: nobody waits for the disk, and what waits for it is each user once, however often
+// he has registered.
 func TestSlowDisk(t *testing.T) {
 	d := newDisk(t)
 	s := withStorage(t, "hostile_disk")
@@ -123,7 +124,8 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
-// TestSlowDiskEnds stops the server while the disk is at it: what comes after that is written as well.
+// TestSlowDiskEnds stops the server while the disk is at it: what comes after that is written as
+// well.
 func TestSlowDiskEnds(t *testing.T) {
 	d := newDisk(t)
 	s := withStorage(t, "hostile_disk")

@@ -30,7 +30,8 @@ func init() {
 // patience is how long a test waits for what must come.
 const patience = 20 * time.Second
 
-// hurry makes the timers of RFC 3261 fast: T1 is 10 ms, so that a transaction times out after 0.64 s.
+// hurry makes the timers of RFC 3261 fast: T1 is 10 ms, so that a transaction times out after 0.64
+// s.
 type hurry struct{ directive }
 
 func (*hurry) CaddyModule() caddy.ModuleInfo {
@@ -101,8 +102,8 @@ func (p *phone) contact() string {
 	return uri
 }
 
-// request sends a request with what every request has, and these header fields: one of the same name is replaced, "Name:" alone takes it away.
-// It returns the topmost Via.
+// request sends a request with what every request has, and these header fields: one of the same
+// name is replaced, "Name:" alone takes it away. It returns the topmost Via.
 func (p *phone) request(method, uri string, headers ...string) (via string) {
 	p.t.Helper()
 	p.cseq++

@@ -18,7 +18,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// crowd is a process that holds connections to a server. The server's process has the other ends: each has files enough for its own.
+// crowd is a process that holds connections to a server. The server's process has the other ends:
+// each has files enough for its own.
 type crowd struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -128,7 +129,8 @@ func inUse() uint64 {
 	return m.HeapAlloc + m.StackInuse
 }
 
-// served makes sure that the server serves others: by UDP, over a connection that there was, and over a new one.
+// served makes sure that the server serves others: by UDP, over a connection that there was, and
+// over a new one.
 func served(t *testing.T, s *handlertest.Server, peers ...*phone) {
 	t.Helper()
 	connected := tcp(t, s, "new")
@@ -168,8 +170,8 @@ func TestIdleConnections(t *testing.T) {
 	served(t, s, before...)
 }
 
-// TestSlowLoris has 1,000 connections that send a message byte by byte and never end it: they are closed when a message's time is over, and whoever
-// has something to say is served all the while.
+// TestSlowLoris has 1,000 connections that send a message byte by byte and never end it: they are
+// closed when a message's time is over, and whoever has something to say is served all the while.
 func TestSlowLoris(t *testing.T) {
 	const n = 1000
 	s := handlertest.Start(t, "limits {\nmessage_timeout 2s\n}\nregister\nproxy")

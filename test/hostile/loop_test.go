@@ -12,7 +12,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// final asks for something, and returns the final response and how many datagrams the server has sent until then.
+// final asks for something, and returns the final response and how many datagrams the server has
+// sent until then.
 func final(t *testing.T, s *handlertest.Server, p *phone, method, uri string, headers ...string) (res handlertest.Message, sent int) {
 	t.Helper()
 	count := func() float64 { return s.Metric("caddy_sip_packets_total", "transport=udp", "direction=sent") }
@@ -27,7 +28,8 @@ func final(t *testing.T, s *handlertest.Server, p *phone, method, uri string, he
 	return res, int(count() - before)
 }
 
-// ring registers users of whom each has the next two as contacts, with these preferences; after the last comes the first.
+// ring registers users of whom each has the next two as contacts, with these preferences; after the
+// last comes the first.
 func ring(t *testing.T, s *handlertest.Server, users int, q [2]string) {
 	t.Helper()
 	p := udp(t, s, "")
@@ -43,7 +45,8 @@ func ring(t *testing.T, s *handlertest.Server, users int, q [2]string) {
 	}
 }
 
-// TestForkingLoop has users who send each other's calls in a circle, each to two others: what one request becomes stays small (RFC 5393).
+// TestForkingLoop has users who send each other's calls in a circle, each to two others: what one
+// request becomes stays small (RFC 5393).
 func TestForkingLoop(t *testing.T) {
 	const users = 60
 	s := handlertest.Start(t, "hostile_calm\nregister {\nmax_contacts 2\n}\nproxy")
@@ -93,10 +96,12 @@ func TestForkingLoopEnds(t *testing.T) {
 	nothingLeft(t, s)
 }
 
-// otherProxy is set for a process that is the other proxy: where it listens, and where it relays everything to.
+// otherProxy is set for a process that is the other proxy: where it listens, and where it relays
+// everything to.
 const otherProxy = "HOSTILE_OTHER_PROXY"
 
-// TestLoopOfTwoProxies has two servers, each a process, that relay everything to each other: it ends with 482 or 483, after few messages.
+// TestLoopOfTwoProxies has two servers, each a process, that relay everything to each other: it
+// ends with 482 or 483, after few messages.
 func TestLoopOfTwoProxies(t *testing.T) {
 	const directives = "hostile_calm\n@relayed not from_user probe\nproxy @relayed sip:%s%s\nrespond 404"
 	if v := os.Getenv(otherProxy); v != "" {

@@ -22,7 +22,8 @@ func repeats(p *phone, first handlertest.Message, until string) (n int, last han
 	}
 }
 
-// TestPhoneIsSilent has a phone that takes what comes and never answers: timers B and F end it, and nothing is held.
+// TestPhoneIsSilent has a phone that takes what comes and never answers: timers B and F end it, and
+// nothing is held.
 func TestPhoneIsSilent(t *testing.T) {
 	s := handlertest.Start(t, "hostile_hurry\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
@@ -71,7 +72,8 @@ func TestSnomIsSilent(t *testing.T) {
 	}
 }
 
-// TestPhoneAnswersTwice: the first final response counts, but every 2xx to an INVITE goes on (RFC 3261 §16.7 step 5, RFC 6026 §7.2).
+// TestPhoneAnswersTwice: the first final response counts, but every 2xx to an INVITE goes on (RFC
+// 3261 §16.7 step 5, RFC 6026 §7.2).
 func TestPhoneAnswersTwice(t *testing.T) {
 	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")

@@ -16,7 +16,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// slowPhone is a phone on a TCP connection that takes little at a time and reads when it is told to.
+// slowPhone is a phone on a TCP connection that takes little at a time and reads when it is told
+// to.
 type slowPhone struct {
 	net.Conn
 	t *testing.T
@@ -73,8 +74,8 @@ func (p *slowPhone) next() (first string, header textproto.MIMEHeader) {
 	return first, header
 }
 
-// TestSlowPhone has somebody send to a phone faster than it reads. What is too much is refused. The phone loses neither its
-// connection nor its registration, is answered itself, and others reach it.
+// TestSlowPhone has somebody send to a phone faster than it reads. What is too much is refused. The
+// phone loses neither its connection nor its registration, is answered itself, and others reach it.
 func TestSlowPhone(t *testing.T) {
 	const n, size = 120, 60_000
 	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
@@ -116,7 +117,8 @@ func TestSlowPhone(t *testing.T) {
 		}
 		flooded++
 	}
-	// A few hundred kilobytes wait here and in the kernel. Without bounds the kernel alone takes megabytes.
+	// A few hundred kilobytes wait here and in the kernel. Without bounds the kernel alone takes
+	// megabytes.
 	if flooded+refused != n || flooded > 12 {
 		t.Errorf("%d of %d were refused, %d arrived", refused, n, flooded)
 	}
@@ -130,8 +132,8 @@ func TestSlowPhone(t *testing.T) {
 	eventually(t, "nothing to be queued", func() bool { return inside.AppOf(s.App()).Engine.Budget.Used(budget.Queues) == 0 })
 }
 
-// TestSlowReaders has connections that ask for long answers and read none: what they make the server hold is bounded,
-// whoever reads is served.
+// TestSlowReaders has connections that ask for long answers and read none: what they make the
+// server hold is bounded, whoever reads is served.
 func TestSlowReaders(t *testing.T) {
 	const n = 200
 	s := handlertest.Start(t, "register\nproxy")

@@ -8,8 +8,9 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestResponsesOfStrangers answers a request that was sent to somebody else. What does not have the branch, the method and the transport of the
-// request is dropped and counted. Where it comes from is not asked (see transaction.Client): with all three right it is an answer.
+// TestResponsesOfStrangers answers a request that was sent to somebody else. What does not have the
+// branch, the method and the transport of the request is dropped and counted. Where it comes from
+// is not asked (see transaction.Client): with all three right it is an answer.
 func TestResponsesOfStrangers(t *testing.T) {
 	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
@@ -52,7 +53,8 @@ func TestResponsesOfStrangers(t *testing.T) {
 		}
 		alice.Nothing()
 	}
-	// Over another transport even the right one is none: who has seen it on a connection cannot use it in a datagram, and the other way.
+	// Over another transport even the right one is none: who has seen it on a connection cannot use
+	// it in a datagram, and the other way.
 	before := stray()
 	connected.Answer(invite, "200 OK", "evil")
 	connected.Nothing()
@@ -69,7 +71,8 @@ func TestResponsesOfStrangers(t *testing.T) {
 	}
 }
 
-// TestCancelOfStrangers cancels what others have called (RFC 3261 §9.2): 481, the callee gets nothing, and the caller can still do it.
+// TestCancelOfStrangers cancels what others have called (RFC 3261 §9.2): 481, the callee gets
+// nothing, and the caller can still do it.
 func TestCancelOfStrangers(t *testing.T) {
 	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
 	bob := registered(t, s, "bob")
@@ -89,7 +92,8 @@ func TestCancelOfStrangers(t *testing.T) {
 				cancel(mallory)
 				mallory.Expect("SIP/2.0 481 ")
 				cancel(mallory, ";rport", "")
-				// Over UDP the answer goes where the Via says, which is the caller (RFC 3261 §18.2.2): 481 to a CANCEL that it never sent.
+				// Over UDP the answer goes where the Via says, which is the caller (RFC 3261
+				// §18.2.2): 481 to a CANCEL that it never sent.
 				if mallory.Transport() == "UDP" && alice.Transport() == "UDP" {
 					alice.Expect("SIP/2.0 481 ")
 				} else if mallory.Transport() == "TCP" {

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// asker is one phone, or a whole office of them behind one socket, that registers its users again and again and sends OPTIONS. It repeats what is not
-// answered as RFC 3261 §17.1.2.2 says, and each request must be answered 200 in the end.
+// asker is one phone, or a whole office of them behind one socket, that registers its users again
+// and again and sends OPTIONS. It repeats what is not answered as RFC 3261 §17.1.2.2 says, and each
+// request must be answered 200 in the end.
 type asker struct {
 	t     *testing.T
 	name  string

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// locked is a server that lets only one user in. sipsak 0.9.8 and SIPp 3.6 look at the topmost challenge alone, and know only MD5.
+// locked is a server that lets only one user in. sipsak 0.9.8 and SIPp 3.6 look at the topmost
+// challenge alone, and know only MD5.
 const locked = `{
 	admin {admin}
 	persist_config off

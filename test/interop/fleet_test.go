@@ -81,7 +81,8 @@ func (g *gateway) register(u *user, more string) {
 		"To: <sip:%[3]s@%[1]s>\nCall-ID: %[3]s\nCSeq: %[4]d REGISTER\n%[5]sContent-Length: 0\n\n", g.to, g.LocalAddr(), u.name, u.cseq, more)
 }
 
-// load has the phones register, renew and unregister for a time, then ends the server in the middle of it, and returns when no answer comes any more.
+// load has the phones register, renew and unregister for a time, then ends the server in the middle
+// of it, and returns when no answer comes any more.
 func (f *fleet) load(t *testing.T, d time.Duration, end func(*testing.T) time.Time) {
 	t.Helper()
 	stop := make(chan struct{})
@@ -163,7 +164,8 @@ func (g *gateway) listen(stop chan struct{}) {
 	}
 }
 
-// check asks what everybody is registered as. What was acknowledged before a moment must be so, unless the phone has asked for something else since.
+// check asks what everybody is registered as. What was acknowledged before a moment must be so,
+// unless the phone has asked for something else since.
 func (f *fleet) check(t *testing.T, before time.Time) (sum tally) {
 	t.Helper()
 	for _, g := range f.phones {
@@ -236,8 +238,9 @@ func (g *gateway) ask(t *testing.T, u *user) (q int) {
 	return 0
 }
 
-// call calls some users, with INVITE and OPTIONS by turns: those who are registered are reached at the socket that they registered from, before the
-// server was started; of those who are not nothing arrives anywhere.
+// call calls some users, with INVITE and OPTIONS by turns: those who are registered are reached at
+// the socket that they registered from, before the server was started; of those who are not nothing
+// arrives anywhere.
 func (f *fleet) call(t *testing.T, n int) {
 	t.Helper()
 	caller := &gateway{UDPConn: dial(t, f.server.String()), to: f.server}

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// The fleet's size. A longer run: go test -tags interop -run TestFleet -v ./test/interop -fleet.phones 10000 -fleet.rate 5000
+// The fleet's size. A longer run: go test -tags interop -run TestFleet -v ./test/interop
+// -fleet.phones 10000 -fleet.rate 5000
 var (
 	fleetPhones = flag.Int("fleet.phones", 500, "how many phones there are")
 	fleetRate   = flag.Int("fleet.rate", 2000, "messages a second that set their keys")
@@ -25,7 +26,8 @@ var (
 
 const fleetKeys = 12
 
-// office is a hundred phones behind one socket: they register, take the messages that set their keys, and pick up when they are called.
+// office is a hundred phones behind one socket: they register, take the messages that set their
+// keys, and pick up when they are called.
 type office struct {
 	t     *testing.T
 	conn  net.Conn
@@ -135,7 +137,8 @@ func cpu(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// TestFleet has many phones register, each of which gets its twelve keys, while calls are made. When they refresh their registrations nothing is sent.
+// TestFleet has many phones register, each of which gets its twelve keys, while calls are made.
+// When they refresh their registrations nothing is sent.
 func TestFleet(t *testing.T) {
 	var profile strings.Builder
 	for k := range fleetKeys {

@@ -20,7 +20,8 @@ import (
 
 var rounds = flag.Int("rounds", 3, "how often TestKill kills the server")
 
-// keeping is what a phone may count on: what was acknowledged that long before the server is killed is not lost.
+// keeping is what a phone may count on: what was acknowledged that long before the server is killed
+// is not lost.
 const keeping = time.Second
 
 // victim is a server that is killed and started again with the same file.
@@ -56,8 +57,9 @@ func (v *victim) kill(t *testing.T) time.Time {
 	return now
 }
 
-// TestKill kills the server with SIGKILL again and again while thousands of phones a second register, renew and unregister. Whoever was told so a
-// second or more before is registered afterwards, and can be called; whoever has unregistered stays away.
+// TestKill kills the server with SIGKILL again and again while thousands of phones a second
+// register, renew and unregister. Whoever was told so a second or more before is registered
+// afterwards, and can be called; whoever has unregistered stays away.
 func TestKill(t *testing.T) {
 	v := newVictim(t)
 	f := newFleet(t, v.addr)
@@ -77,7 +79,8 @@ func TestKill(t *testing.T) {
 	v.stop(t)
 }
 
-// TestStopLosesNothing stops the server with SIGTERM in the middle of the same: what was acknowledged is kept, however short before.
+// TestStopLosesNothing stops the server with SIGTERM in the middle of the same: what was
+// acknowledged is kept, however short before.
 func TestStopLosesNothing(t *testing.T) {
 	v := newVictim(t)
 	f := newFleet(t, v.addr)

@@ -16,8 +16,10 @@ import (
 
 var floodTime = flag.Duration("flood.time", 4*time.Second, "how long the flood lasts")
 
-// TestOverload floods the server with calls to a phone that never answers. It goes on taking as many as it can, refuses the others, and what
-// belongs to calls that are there, phones that register and the admin API are answered meanwhile. When the flood ends a call gets through at once.
+// TestOverload floods the server with calls to a phone that never answers. It goes on taking as
+// many as it can, refuses the others, and what belongs to calls that are there, phones that
+// register and the admin API are answered meanwhile. When the flood ends a call gets through at
+// once.
 func TestOverload(t *testing.T) {
 	s := start(t, binary, strings.Replace(lamps, "\t\t\tlog\n", "", 1))
 	dead := freeAddr(t)
@@ -91,7 +93,8 @@ func TestOverload(t *testing.T) {
 		phone.answered, phone.repeated, slowest, normal)
 }
 
-// takesCalls waits until a call from anywhere is taken: each of the server's readers serves some of the ports.
+// takesCalls waits until a call from anywhere is taken: each of the server's readers serves some of
+// the ports.
 func (s *server) takesCalls(t *testing.T) {
 	t.Helper()
 	buf := make([]byte, 4096)

@@ -42,8 +42,8 @@ func shell(t *testing.T, line string) *process {
 }
 
 // TestNewcomer does what the README has somebody do who is new: it starts the server and a phone in
-// two terminals. The commands and the configuration are those of the README but for the ports, which
-// somebody else may have.
+// two terminals. The commands and the configuration are those of the README but for the ports,
+// which somebody else may have.
 func TestNewcomer(t *testing.T) {
 	const example = "example.Caddyfile"
 	text, err := os.ReadFile(filepath.Join(root, example))

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestReload puts another configuration in force, while calls are made: none is lost, and no registration.
+// TestReload puts another configuration in force, while calls are made: none is lost, and no
+// registration.
 func TestReload(t *testing.T) {
 	const calls = 200
 	for _, tr := range []transport{udp, tcp} {

@@ -56,7 +56,8 @@ type server struct {
 	file  string // the Caddyfile
 }
 
-// start runs a caddysip with a Caddyfile, in which {addr} and {admin} stand for free addresses, until the test ends.
+// start runs a caddysip with a Caddyfile, in which {addr} and {admin} stand for free addresses,
+// until the test ends.
 func start(t *testing.T, binary, text string) *server {
 	t.Helper()
 	s := &server{addr: shortAddr(t), admin: freeAddr(t), file: filepath.Join(t.TempDir(), "Caddyfile")}
@@ -113,7 +114,8 @@ func (s *server) metrics(t *testing.T) string {
 	return string(text)
 }
 
-// metric returns the value of a metric, whose name is given with its labels as Prometheus writes them.
+// metric returns the value of a metric, whose name is given with its labels as Prometheus writes
+// them.
 func (s *server) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	text := s.metrics(t)
@@ -170,7 +172,8 @@ type process struct {
 	grown chan struct{} // closed when there is more text
 }
 
-// run starts a program in a process group of its own, from which nothing is left when the test ends.
+// run starts a program in a process group of its own, from which nothing is left when the test
+// ends.
 func run(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, done: make(chan struct{}), grown: make(chan struct{})}

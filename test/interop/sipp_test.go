@@ -105,7 +105,8 @@ func (p *sipp) messages(t *testing.T, which string) []handlertest.Message {
 	}
 }
 
-// received returns those messages that SIPp has received which start with a text, without retransmissions.
+// received returns those messages that SIPp has received which start with a text, without
+// retransmissions.
 func (p *sipp) received(t *testing.T, start string) []handlertest.Message {
 	t.Helper()
 	var some []handlertest.Message

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// sipsak runs sipsak to its end and returns what it prints. It must succeed, which it does when the last answer is a 200.
+// sipsak runs sipsak to its end and returns what it prints. It must succeed, which it does when the
+// last answer is a 200.
 func (s *server) sipsak(t *testing.T, options ...string) string {
 	t.Helper()
 	p := run(t, exec.Command("sipsak", options...))
@@ -29,7 +30,8 @@ func (s *server) sipsakFails(t *testing.T, options ...string) string {
 	return string(out)
 }
 
-// TestSipsak registers, asks for the registration, takes it back, pings, floods, and sends a message to a registered user.
+// TestSipsak registers, asks for the registration, takes it back, pings, floods, and sends a
+// message to a registered user.
 func TestSipsak(t *testing.T) {
 	for _, tr := range []transport{udp, tcp} {
 		t.Run(tr.name, func(t *testing.T) {
@@ -60,7 +62,8 @@ func TestSipsak(t *testing.T) {
 	}
 }
 
-// TestSipsakMessage sends a MESSAGE to a registered SIPp, which sets its key: that has to be allowed.
+// TestSipsakMessage sends a MESSAGE to a registered SIPp, which sets its key: that has to be
+// allowed.
 func TestSipsakMessage(t *testing.T) {
 	s := start(t, binary, strings.Replace(lamps, "proxy\n", "proxy {\n\t\t\t\tallow_control\n\t\t\t}\n", 1))
 	callee := port(freeAddr(t))
@@ -86,7 +89,8 @@ func TestFlood(t *testing.T) {
 	const requests = 5000
 	s := start(t, binary, strings.Replace(lamps, "\t\t\tlog\n", "", 1))
 	s.sipsak(t, "-F", "-e", fmt.Sprint(requests), "-s", "sip:"+s.addr)
-	// It answers the next one as if nothing had been, has answered what the kernel did not drop, and keeps nothing of it.
+	// It answers the next one as if nothing had been, has answered what the kernel did not drop,
+	// and keeps nothing of it.
 	s.sipsak(t, "-s", "sip:"+s.addr)
 	poll(t, "an answer to each packet that was received", func() bool {
 		received := s.metric(t, `caddy_sip_packets_total{direction="received",transport="udp"}`)

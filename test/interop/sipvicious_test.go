@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// guarded is a server as it faces the Internet, with a password that is found in no time if anybody may try all. It offers MD5 alone, which is all that
-// SIPVicious can answer.
+// guarded is a server as it faces the Internet, with a password that is found in no time if anybody
+// may try all. It offers MD5 alone, which is all that SIPVicious can answer.
 const guarded = `{
 	admin {admin}
 	persist_config off
@@ -66,10 +66,12 @@ func (s *server) phone(t *testing.T, user, password string) {
 	}
 }
 
-// found is a line of svwar's or svcrack's table: extension and how it answered, or extension and password.
+// found is a line of svwar's or svcrack's table: extension and how it answered, or extension and
+// password.
 var found = regexp.MustCompile(`(?m)^\| *([0-9]+) *\| *(.*?) *\|`)
 
-// TestSvmap and its fellows attack the server with SIPVicious. What it learns is that there is a SIP server.
+// TestSvmap and its fellows attack the server with SIPVicious. What it learns is that there is a
+// SIP server.
 func TestSvmap(t *testing.T) {
 	s := start(t, binary, guardedBy(limited, ""))
 	out := s.vicious(t, "svmap")

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// The storm's size. A longer run: go test -tags interop -run TestStorm -timeout 30m ./test/interop -storm.reloads 200 -storm.rate 20000 …
+// The storm's size. A longer run: go test -tags interop -run TestStorm -timeout 30m ./test/interop
+// -storm.reloads 200 -storm.rate 20000 …
 var (
 	stormReloads = flag.Int("storm.reloads", 16, "how many reloads there are")
 	stormRate    = flag.Int("storm.rate", 3000, "REGISTER and OPTIONS a second")
@@ -23,7 +24,8 @@ var (
 	stormCalls   = flag.Int("storm.calls", 20, "calls a second, by UDP and by TCP each")
 )
 
-// storm is a configuration of the server in the storm: what is on its main address, and what is beside it.
+// storm is a configuration of the server in the storm: what is on its main address, and what is
+// beside it.
 func storm(address, directives, beside string) string {
 	return `{
 	admin {admin}
@@ -42,8 +44,9 @@ func storm(address, directives, beside string) string {
 `
 }
 
-// TestStorm reloads while requests, registrations and calls go on, by UDP and TCP, with listeners added, removed and moved in between. Each request is
-// answered, no connection ends, and no call is lost.
+// TestStorm reloads while requests, registrations and calls go on, by UDP and TCP, with listeners
+// added, removed and moved in between. Each request is answered, no connection ends, and no call is
+// lost.
 func TestStorm(t *testing.T) {
 	s := start(t, binary, storm("{addr}", "", ""))
 	main := port(s.addr)
@@ -74,7 +77,8 @@ func TestStorm(t *testing.T) {
 	var asking sync.WaitGroup
 	asking.Go(func() { keepAsking(askers, *stormRate, done) })
 
-	// With each configuration Caddy's admin endpoint begins anew, and ends the connections that are at rest.
+	// With each configuration Caddy's admin endpoint begins anew, and ends the connections that are
+	// at rest.
 	admin := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var took []time.Duration
 	load := func(text string) {

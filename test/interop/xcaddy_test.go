@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestXcaddy builds Caddy as xcaddy does, with this module and with the handler of docs/handler.md, and starts it.
+// TestXcaddy builds Caddy as xcaddy does, with this module and with the handler of docs/handler.md,
+// and starts it.
 func TestXcaddy(t *testing.T) {
 	dir := t.TempDir()
 	guide, err := os.ReadFile(filepath.Join(root, "docs/handler.md"))

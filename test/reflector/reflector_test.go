@@ -1,5 +1,6 @@
-// Package reflector has the tests that a server is of no use to who wants to flood others: what it sends because of one datagram, whose source may be
-// forged, is little, and goes nowhere but to that source.
+// Package reflector has the tests that a server is of no use to who wants to flood others: what it
+// sends because of one datagram, whose source may be forged, is little, and goes nowhere but to
+// that source.
 package reflector
 
 import (
@@ -58,8 +59,8 @@ func start(t *testing.T, directives string) *handlertest.Server {
 	return handlertest.Start(t, "test_hurry\n"+directives)
 }
 
-// request is about the shortest request that there can be, as somebody writes it who wants much for little. Further header lines replace its own of the
-// same name.
+// request is about the shortest request that there can be, as somebody writes it who wants much for
+// little. Further header lines replace its own of the same name.
 func request(method, uri string, extra ...string) string {
 	lines := []string{method + " " + uri + " SIP/2.0", "v:SIP/2.0/UDP {me};branch={branch}", "f:<sip:a@b>;tag=1", "t:<sip:a@b>", "i:1", "CSeq:1 " + method}
 	for _, x := range extra {
@@ -140,15 +141,16 @@ func kinds(all []handlertest.Message) string {
 	return strings.Join(list, ", ")
 }
 
-// most is how many bytes an answer may have more than its request: what the standard asks for, and what the request had in compact form.
+// most is how many bytes an answer may have more than its request: what the standard asks for, and
+// what the request had in compact form.
 const (
 	mostAnswer    = 200
 	mostChallenge = 400     // a 401 or 407 with two challenges
 	mostContacts  = 1 << 10 // the contacts in a 200 to REGISTER
 )
 
-// TestCost sends each kind of request once from a source that never says anything again, and counts all that comes back, in all the time that
-// there is. docs/security.md has this as a table.
+// TestCost sends each kind of request once from a source that never says anything again, and counts
+// all that comes back, in all the time that there is. docs/security.md has this as a table.
 func TestCost(t *testing.T) {
 	s := start(t, "snom_lrc\nregister\nproxy")
 	self, user := "sip:"+s.Addr.String(), s.URI
@@ -253,7 +255,8 @@ func TestCallAnswered(t *testing.T) {
 	}
 }
 
-// TestProven has a phone show that it receives what is sent to it: from then on it gets everything as often as RFC 3261 says.
+// TestProven has a phone show that it receives what is sent to it: from then on it gets everything
+// as often as RFC 3261 says.
 func TestProven(t *testing.T) {
 	s := start(t, "snom_lrc\nproxy\nregister")
 	invite := request("INVITE", s.URI("433"), "m:<sip:a@b>", "User-Agent:snom")

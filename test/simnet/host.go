@@ -58,8 +58,9 @@ func (h *Host) Remove(a netip.Addr) {
 	delete(h.n.hosts, a)
 }
 
-// Crash closes all of the host's sockets without a word to anybody, as a machine does that loses power. The host can go on
-// with new ones at once; connections that others still have with it are reset when something is sent on them.
+// Crash closes all of the host's sockets without a word to anybody, as a machine does that loses
+// power. The host can go on with new ones at once; connections that others still have with it are
+// reset when something is sent on them.
 func (h *Host) Crash() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -117,8 +118,8 @@ func (h *Host) bind(addr netip.AddrPort, used func(netip.AddrPort) bool) (netip.
 	}
 }
 
-// ListenPacket implements transport.Net. The address may be the wildcard; a socket that is bound to just the address that a
-// datagram is sent to has it before one that is bound to all of them.
+// ListenPacket implements transport.Net. The address may be the wildcard; a socket that is bound to
+// just the address that a datagram is sent to has it before one that is bound to all of them.
 func (h *Host) ListenPacket(addr netip.AddrPort) (transport.PacketConn, error) {
 	c, err := h.ListenUDP(addr)
 	if err != nil {
@@ -179,7 +180,8 @@ func (h *Host) tcpAt(a netip.AddrPort) *Listener {
 	return nil
 }
 
-// boundTo returns what sockets may be bound to that get what is sent to an address, the best one first.
+// boundTo returns what sockets may be bound to that get what is sent to an address, the best one
+// first.
 func boundTo(a netip.AddrPort) []netip.AddrPort {
 	list := []netip.AddrPort{a}
 	if a.Addr().Is4() {

@@ -1,11 +1,3 @@
-// Package simnet is a network in memory, for tests: hosts with addresses, UDP and TCP between them, and paths that delay,
-// lose, repeat and reorder what is sent, by chance that comes from a seed.
-//
-// It is made for a bubble of testing/synctest. Whoever waits for the network blocks durably there, so that time moves on,
-// and every packet arrives at an instant of its own: what it brings about is over before the next one arrives. So the same
-// seed gives the same run, as far as those who send are deterministic.
-//
-// A Host is a transport.Net: it can be the network of a server's transport.
 package simnet
 
 import (
@@ -18,7 +10,8 @@ import (
 	"time"
 )
 
-// Path is what happens to packets on the way from one address to another. In the zero value they arrive at once.
+// Path is what happens to packets on the way from one address to another. In the zero value they
+// arrive at once.
 type Path struct {
 	Delay     time.Duration // of every packet
 	Jitter    time.Duration // at most this is added, different for each packet: those in between are overtaken
@@ -65,7 +58,8 @@ func New(seed uint64) *Net {
 	}
 }
 
-// Host adds a host that has some addresses, such as "192.0.2.1". It panics if one is bad or another host's.
+// Host adds a host that has some addresses, such as "192.0.2.1". It panics if one is bad or another
+// host's.
 func (n *Net) Host(addrs ...string) *Host {
 	h := &Host{n: n, ports: 49152, udp: make(map[netip.AddrPort]*UDPConn), tcp: make(map[netip.AddrPort]*Listener), conns: make(map[[2]netip.AddrPort]*Conn)}
 	for _, a := range addrs {
@@ -119,15 +113,15 @@ func (n *Net) path(from, to netip.Addr) Path {
 	return p
 }
 
-// luck is what chance has decided for one packet. Each packet draws the same number of times, so that a path's luck doesn't
-// depend on how good it was before.
+// luck is what chance has decided for one packet. Each packet draws the same number of times, so
+// that a path's luck doesn't depend on how good it was before.
 type luck struct {
 	lost, duplicate, reorder float64
 	jitter, second           float64
 }
 
-// draw returns the luck of the next packet between two addresses. Each pair has its own sequence: who else sends at the
-// same time makes no difference.
+// draw returns the luck of the next packet between two addresses. Each pair has its own sequence:
+// who else sends at the same time makes no difference.
 func (n *Net) draw(from, to netip.AddrPort) luck {
 	key := [2]netip.AddrPort{from, to}
 	r, ok := n.chance[key]
@@ -145,7 +139,8 @@ func (p *Path) travel(jitter float64) time.Duration {
 	return p.Delay + time.Duration(jitter*float64(p.Jitter))
 }
 
-// after calls f, without the lock, when a delay is over, at an instant at which nothing else arrives.
+// after calls f, without the lock, when a delay is over, at an instant at which nothing else
+// arrives.
 func (n *Net) after(delay time.Duration, f func()) (at time.Time) {
 	now := time.Now()
 	at = now.Add(max(delay, time.Nanosecond))
@@ -166,7 +161,8 @@ func (n *Net) after(delay time.Duration, f func()) (at time.Time) {
 	return at
 }
 
-// Seeded returns numbers that come from the network's seed and a name, for those who use the network.
+// Seeded returns numbers that come from the network's seed and a name, for those who use the
+// network.
 func (n *Net) Seeded(name string) *rand.Rand {
 	h := fnv.New64a()
 	h.Write(binary.BigEndian.AppendUint64([]byte(name), n.seed))

@@ -46,7 +46,8 @@ func arrivals(t *testing.T, c *UDPConn) (got []string) {
 	}
 }
 
-// TestSeed sees that a seed decides what is lost, repeated and overtaken, whatever others send meanwhile.
+// TestSeed sees that a seed decides what is lost, repeated and overtaken, whatever others send
+// meanwhile.
 func TestSeed(t *testing.T) {
 	run := func(seed uint64, beside bool) (got []string) {
 		synctest.Test(t, func(t *testing.T) {
@@ -83,7 +84,8 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// TestAddresses sees which socket gets a datagram, and which address it is said to have been sent to.
+// TestAddresses sees which socket gets a datagram, and which address it is said to have been sent
+// to.
 func TestAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New(1)
@@ -151,7 +153,8 @@ func connect(t *testing.T, from, to *Host, at string) (client, server *Conn) {
 	return c.(*Conn), s.(*Conn)
 }
 
-// TestStream sees that a stream arrives whole and in order over a bad path, that writing waits for reading, and how it ends.
+// TestStream sees that a stream arrives whole and in order over a bad path, that writing waits for
+// reading, and how it ends.
 func TestStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New(1)

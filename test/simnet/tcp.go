@@ -176,8 +176,8 @@ func (h *Host) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.
 	return nil, fail(err)
 }
 
-// knock asks for a connection, again and again until somebody answers. The caller holds the lock, as it does when answer is
-// called: with nil if the connection is refused.
+// knock asks for a connection, again and again until somebody answers. The caller holds the lock,
+// as it does when answer is called: with nil if the connection is refused.
 func (n *Net) knock(c *Conn, again time.Duration, answer func(*Conn), abandoned *bool) {
 	from, to := c.local, c.remote
 	p, l := n.path(from.Addr(), to.Addr()), n.draw(from, to)
@@ -399,7 +399,8 @@ func (c *Conn) end() {
 	}
 }
 
-// Close implements net.Conn. With something unread it resets the connection, as the system does (RFC 2525 §2.17).
+// Close implements net.Conn. With something unread it resets the connection, as the system does
+// (RFC 2525 §2.17).
 func (c *Conn) Close() error {
 	c.h.n.mu.Lock()
 	defer c.h.n.mu.Unlock()

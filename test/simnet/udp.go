@@ -74,7 +74,8 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(remote), nil
 }
 
-// WriteDatagram implements transport.PacketConn. A local address without an IP is the one that the host would take.
+// WriteDatagram implements transport.PacketConn. A local address without an IP is the one that the
+// host would take.
 func (c *UDPConn) WriteDatagram(b []byte, remote, local netip.AddrPort) error {
 	n := c.h.n
 	n.mu.Lock()

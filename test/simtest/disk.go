@@ -26,9 +26,9 @@ type Faults struct {
 	Metas   bool          // meta pages take time too; bbolt lets nobody read meanwhile, by a mutex, so nobody may try to
 }
 
-// Disk is what a server's storage file is on. The file is real, and so is bbolt; what bbolt writes passes here. bbolt syncs before
-// and after it writes a meta page, which is the last thing it writes in a transaction: what a power cut can undo are
-// the writes since.
+// Disk is what a server's storage file is on. The file is real, and so is bbolt; what bbolt writes
+// passes here. bbolt syncs before and after it writes a meta page, which is the last thing it
+// writes in a transaction: what a power cut can undo are the writes since.
 type Disk struct {
 	path string
 
@@ -102,8 +102,8 @@ func (d *Disk) open(db *bolt.DB) {
 	*writeAt = func(b []byte, at int64) (int, error) { return d.write(p, file, b, at, at < metas) }
 }
 
-// write writes one page or several. Half of the time that it takes is before, half after, so that a power cut can come when it
-// has happened and is not synced yet.
+// write writes one page or several. Half of the time that it takes is before, half after, so that a
+// power cut can come when it has happened and is not synced yet.
 func (d *Disk) write(p *power, file func([]byte, int64) (int, error), b []byte, at int64, meta bool) (int, error) {
 	d.mu.Lock()
 	wait := time.Duration(d.chance.Float64() * float64(d.faults.Latency) / 2)
@@ -180,7 +180,8 @@ func (w *write) apply(file []byte, n int) []byte {
 	return file
 }
 
-// cut is the power cut: of what was not synced, chance decides what is there, and what only in part.
+// cut is the power cut: of what was not synced, chance decides what is there, and what only in
+// part.
 func (d *Disk) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -209,7 +210,8 @@ func (d *Disk) cut() {
 	p.image = file
 }
 
-// restore puts what is left after a cut in the place of the file. What still has that open keeps its own.
+// restore puts what is left after a cut in the place of the file. What still has that open keeps
+// its own.
 func (d *Disk) restore() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -28,8 +28,8 @@ func writeFor(t *testing.T, b *store.Bolt, from int) (acknowledged int, err erro
 	}
 }
 
-// TestPowerCuts cuts the power in the midst of writing, again and again: the file opens, each batch is there as a whole or not
-// at all, and those that were acknowledged are there.
+// TestPowerCuts cuts the power in the midst of writing, again and again: the file opens, each batch
+// is there as a whole or not at all, and those that were acknowledged are there.
 func TestPowerCuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
@@ -75,7 +75,8 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// TestFaults has a disk that is full or fails, and works again: nothing that was acknowledged is lost, and of what was not at most the latest is there.
+// TestFaults has a disk that is full or fails, and works again: nothing that was acknowledged is
+// lost, and of what was not at most the latest is there.
 func TestFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")
@@ -109,8 +110,8 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// TestStartOnBadDisk opens a file on a disk that is full, or fails: what is in it is there, though what has expired cannot be
-// deleted. So a server starts, and serves.
+// TestStartOnBadDisk opens a file on a disk that is full, or fails: what is in it is there, though
+// what has expired cannot be deleted. So a server starts, and serves.
 func TestStartOnBadDisk(t *testing.T) {
 	for _, failure := range []error{syscall.ENOSPC, syscall.EIO} {
 		synctest.Test(t, func(t *testing.T) {

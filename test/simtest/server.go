@@ -1,13 +1,3 @@
-// Package simtest runs a whole server in a bubble of testing/synctest: the app as Caddy loads it, on a network in memory and
-// on a disk that can fail. Time is the bubble's, so hours pass in no time; nothing reaches a real network.
-//
-//	synctest.Test(t, func(t *testing.T) {
-//		n := simnet.New(1)
-//		s := simtest.Start(t, n.Host("192.0.2.10"), "register\nproxy")
-//		…
-//	})
-//
-// There is one Caddy a process: one server runs at a time, and tests with one are not run in parallel.
 package simtest
 
 import (
@@ -48,15 +38,15 @@ type Server struct {
 	port *port // nil: it does not run
 }
 
-// Start runs a server with the directives of a server block on port 5060 of all of a host's addresses, until the test ends. It
-// keeps registrations and keys in a file.
+// Start runs a server with the directives of a server block on port 5060 of all of a host's
+// addresses, until the test ends. It keeps registrations and keys in a file.
 func Start(t testing.TB, host *simnet.Host, directives string) *Server {
 	t.Helper()
 	return StartCaddyfile(t, host, Caddyfile(host, "", directives))
 }
 
-// Caddyfile returns a Caddyfile with options of the app and the directives of one server, on port 5060 of all of a host's
-// addresses.
+// Caddyfile returns a Caddyfile with options of the app and the directives of one server, on port
+// 5060 of all of a host's addresses.
 func Caddyfile(host *simnet.Host, options, directives string) string {
 	var listen []string
 	for _, a := range host.Addrs() {
@@ -65,7 +55,8 @@ func Caddyfile(host *simnet.Host, options, directives string) string {
 	return "{\n\tsip {\n" + options + "\n\t\t" + strings.Join(listen, " ") + " {\n" + directives + "\n\t\t}\n\t}\n}\n"
 }
 
-// StartCaddyfile runs a whole Caddyfile, which has a server on port 5060 of the host's first address. Its admin endpoint is not opened: use Admin.
+// StartCaddyfile runs a whole Caddyfile, which has a server on port 5060 of the host's first
+// address. Its admin endpoint is not opened: use Admin.
 func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	t.Helper()
 	quiet()
@@ -151,8 +142,8 @@ func (s *Server) Stop() {
 	engine.Network = nil
 }
 
-// Kill ends the server as a power cut does: its sockets vanish, nothing of it sends or writes any more, and its file is what
-// the disk makes of what had not been synced.
+// Kill ends the server as a power cut does: its sockets vanish, nothing of it sends or writes any
+// more, and its file is what the disk makes of what had not been synced.
 func (s *Server) Kill() {
 	s.t.Helper()
 	if s.port == nil {
@@ -178,7 +169,8 @@ func (s *Server) App() *module.App {
 // Engine returns the server's engine: its transactions, registrations, keys and budget.
 func (s *Server) Engine() *engine.Engine { return inside.AppOf(s.App()).Engine }
 
-// Held returns how many bytes of state the server holds, but for the latest events, which it keeps in any case.
+// Held returns how many bytes of state the server holds, but for the latest events, which it keeps
+// in any case.
 func (s *Server) Held() int64 {
 	b := s.Engine().Budget
 	return b.Total() - b.Used(budget.Events)
@@ -242,7 +234,8 @@ func (p *port) Dial(ctx context.Context, remote netip.AddrPort) (net.Conn, error
 	return p.Host.Dial(ctx, remote)
 }
 
-// quiet sets up what is shared by the process and must not begin in a bubble, where it would end with it.
+// quiet sets up what is shared by the process and must not begin in a bubble, where it would end
+// with it.
 func quiet() {
 	net.DefaultResolver.PreferGo = true
 	net.DefaultResolver.Dial = func(context.Context, string, string) (net.Conn, error) {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// keyState is what the admin layer may say about a key: the label that was acknowledged last, and those that may have been written
-// since, whose requests failed or were cut off.
+// keyState is what the admin layer may say about a key: the label that was acknowledged last, and
+// those that may have been written since, whose requests failed or were cut off.
 type keyState struct {
 	user string
 	key  int
@@ -36,7 +36,8 @@ func (w *world) setKey(user string, key int, label string) {
 	k.busy = true
 	epoch := w.oracle.epoch
 	w.tasks.Go(func() {
-		// The server has those who change keys wait for each other, for a mutex: in a bubble time would stand still.
+		// The server has those who change keys wait for each other, for a mutex: in a bubble time
+		// would stand still.
 		w.changing <- struct{}{}
 		defer func() { <-w.changing }()
 		var status int
@@ -64,8 +65,8 @@ func (w *world) setKey(user string, key int, label string) {
 	})
 }
 
-// checkKeys sees that what was acknowledged of keys is there. After a restart it is what is stored, and nothing else can come
-// up any more.
+// checkKeys sees that what was acknowledged of keys is there. After a restart it is what is stored,
+// and nothing else can come up any more.
 func (w *world) checkKeys(restarted bool) {
 	for _, name := range w.keyNames {
 		k := w.oracle.keys[name]
@@ -92,8 +93,8 @@ func (w *world) keyLabel(name string) string {
 	return record.Label
 }
 
-// keysTold judges a MESSAGE that sets keys: one that says the same as the one before, which the phone has acknowledged, is one
-// too many, unless the phone or the server has begun anew.
+// keysTold judges a MESSAGE that sets keys: one that says the same as the one before, which the
+// phone has acknowledged, is one too many, unless the phone or the server has begun anew.
 func (o *oracle) keysTold(to netip.AddrPort, m *message) {
 	list, err := buttons.ParseDocument([]byte(m.body))
 	if err != nil || len(list) == 0 {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// message is a SIP message as those who send it here write it: no folded lines, no compact forms but those of the server's.
+// message is a SIP message as those who send it here write it: no folded lines, no compact forms
+// but those of the server's.
 type message struct {
 	start  string
 	fields [][2]string

@@ -14,7 +14,8 @@ import (
 // slack is how long something may take that happens "at once": packets are on their way.
 const slack = 2 * time.Second
 
-// oracle sees every packet and says what must not be. It has a lock of its own, since it is called while the network has its.
+// oracle sees every packet and says what must not be. It has a lock of its own, since it is called
+// while the network has its.
 type oracle struct {
 	w *world
 
@@ -131,7 +132,8 @@ func (o *oracle) calling(p *phone, id, number string) {
 	o.calls[id] = [2]string{p.user, number}
 }
 
-// wrong notes that something is wrong outside the server from now on, so that requests may be lost; right that it's over.
+// wrong notes that something is wrong outside the server from now on, so that requests may be lost;
+// right that it's over.
 func (o *oracle) wrong() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -158,8 +160,8 @@ func (o *oracle) disk(bad bool) {
 	}
 }
 
-// ended notes that the server has ended. What it had not written is not known any more: registrations of the last second, or since
-// the disk is bad (docs/performance.md).
+// ended notes that the server has ended. What it had not written is not known any more:
+// registrations of the last second, or since the disk is bad (docs/performance.md).
 func (o *oracle) ended(killed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,7 +17,8 @@ const (
 	expires = 180 * time.Second
 )
 
-// phone is a phone with one line. What it does is decided by chance; everything it does is done with the world's lock.
+// phone is a phone with one line. What it does is decided by chance; everything it does is done
+// with the world's lock.
 type phone struct {
 	w    *world
 	n    int

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// The race detector has goroutines run in another order each time, and so is the one case where a seed does not replay.
+// The race detector has goroutines run in another order each time, and so is the one case where a
+// seed does not replay.
 
 // TestReplay sees that a seed gives the same packets at the same instants each time.
 func TestReplay(t *testing.T) {

@@ -76,7 +76,8 @@ func (w *world) run(d time.Duration) {
 	w.end()
 }
 
-// settle lets everything calm down: every phone is registered and shows what it is to show, and nothing is left of the rest.
+// settle lets everything calm down: every phone is registered and shows what it is to show, and
+// nothing is left of the rest.
 func (w *world) settle() {
 	w.mu.Lock()
 	w.settling = true

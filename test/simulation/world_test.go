@@ -259,7 +259,8 @@ func (w *world) bad(f simtest.Faults) {
 	w.oracle.disk(!w.diskGood)
 }
 
-// manage starts, stops or reloads the server. The admin API is not asked meanwhile: Caddy has one lock for all that.
+// manage starts, stops or reloads the server. The admin API is not asked meanwhile: Caddy has one
+// lock for all that.
 func (w *world) manage(f func()) {
 	w.mu.Lock()
 	w.busy = true

@@ -1,5 +1,3 @@
-// Package command provides the command "snom": a simulated Snom phone in the
-// terminal.
 package command
 
 import (
@@ -39,7 +37,11 @@ when the output is no terminal or NO_COLOR is set.`,
 			flags := cmd.Flags()
 			flags.StringP("server", "s", "", "Host and port of the SIP server")
 			flags.StringP("user", "u", "", "The phone's user name")
-			flags.String("password", "", "The user's password (default: SIP_PASSWORD of the environment)")
+			flags.String(
+				"password",
+				"",
+				"The user's password (default: SIP_PASSWORD of the environment)",
+			)
 			flags.String("domain", "", "The user's domain (default: the server's host)")
 			flags.String("model", "370", "The model, such as 370 or D785")
 			flags.String("transport", "udp", "udp, tcp, tls, ws or wss")

@@ -193,7 +193,8 @@ func (s *session) interact(ctx context.Context, in io.Reader) error {
 			}
 			// What takes long must not keep the next line waiting.
 			wg.Go(func() {
-				if err := s.command(ctx, command, strings.TrimSpace(argument)); err != nil && ctx.Err() == nil {
+				if err := s.command(ctx, command, strings.TrimSpace(argument)); err != nil &&
+					ctx.Err() == nil {
 					s.out.say("%v", err)
 				}
 			})

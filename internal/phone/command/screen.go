@@ -28,7 +28,13 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, o options) *screen {
-	s := &screen{out: out, color: o.color, prompt: o.prompt && !o.exit, lampColor: "red", shown: make(map[*phone.Call]int)}
+	s := &screen{
+		out:       out,
+		color:     o.color,
+		prompt:    o.prompt && !o.exit,
+		lampColor: "red",
+		shown:     make(map[*phone.Call]int),
+	}
 	if m, _ := snom.Lookup(o.phone.Model); len(m.Colors) > 0 {
 		s.lampColor = m.Colors[0]
 	}
@@ -133,7 +139,14 @@ func (s *screen) describe(b buttons.Button, width int) string {
 		}
 		lamp = "\x1b[" + sgr + "m" + lamp + "\x1b[0m"
 	}
-	line := fmt.Sprintf("key %-*s  %s %-7s %-6s", width, clean(keyName(b.Key)), lamp, clean(b.Light), clean(color))
+	line := fmt.Sprintf(
+		"key %-*s  %s %-7s %-6s",
+		width,
+		clean(keyName(b.Key)),
+		lamp,
+		clean(b.Light),
+		clean(color),
+	)
 	if b.Label != "" {
 		line += "  " + strconv.Quote(b.Label)
 	}

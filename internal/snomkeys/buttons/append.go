@@ -17,7 +17,11 @@ import (
 // button's place if there are several), and dst comes back as it was.
 func AppendDocument(dst []byte, buttons ...Button) ([]byte, error) {
 	if len(buttons) == 0 || len(buttons) > MaxButtons {
-		return dst, fmt.Errorf("a document describes 1 to %d buttons, not %d", MaxButtons, len(buttons))
+		return dst, fmt.Errorf(
+			"a document describes 1 to %d buttons, not %d",
+			MaxButtons,
+			len(buttons),
+		)
 	}
 	start := len(dst)
 	out := dst
@@ -75,7 +79,10 @@ func (b *Button) check() error {
 	for _, p := range b.Extra {
 		// A known name would be read back into its field, or as a second one.
 		if !validName(p.Name) || (&Button{}).field(p.Name) != nil {
-			return &FieldError{"extra", fmt.Sprintf("%.40q is not the name of an extra property", p.Name)}
+			return &FieldError{
+				"extra",
+				fmt.Sprintf("%.40q is not the name of an extra property", p.Name),
+			}
 		}
 		if reason := checkValue(p.Value); reason != "" {
 			return &FieldError{"extra", "the value of " + p.Name + " " + reason}

@@ -27,7 +27,10 @@ func (e *ParseError) Error() string {
 // descriptions or breaks the format is refused whole with a *ParseError.
 func ParseDocument(doc []byte) ([]Button, error) {
 	if len(doc) > MaxDocument {
-		return nil, &ParseError{1, fmt.Sprintf("the document has %d bytes, more than %d", len(doc), MaxDocument)}
+		return nil, &ParseError{
+			1,
+			fmt.Sprintf("the document has %d bytes, more than %d", len(doc), MaxDocument),
+		}
 	}
 	if !utf8.Valid(doc) {
 		return nil, &ParseError{invalidLine(doc), "not UTF-8"}
@@ -51,7 +54,10 @@ func ParseDocument(doc []byte) ([]Button, error) {
 		}
 		if !inside {
 			if name != "k" {
-				return nil, &ParseError{line, fmt.Sprintf("a description begins with k=, not with %.40s=", name)}
+				return nil, &ParseError{
+					line,
+					fmt.Sprintf("a description begins with k=, not with %.40s=", name),
+				}
 			}
 			if len(buttons) == MaxButtons {
 				return nil, &ParseError{line, fmt.Sprintf("more than %d buttons", MaxButtons)}

@@ -24,14 +24,17 @@ type Change struct {
 	Volatile bool          // it is not stored, and goes with the process; only of the event layer: for what belongs to a call
 	TTL      time.Duration // after which it ends by itself, also while no server runs; 0: never
 
-	// Replace deletes everything that the layer says about the address-of-record before. Without a Record and a Key that is all.
+	// Replace deletes everything that the layer says about the address-of-record before. Without a
+	// Record and a Key that is all.
 	Replace bool
 
-	// Expect is the Revision that the address-of-record must have before the first of the changes, or else none is made; empty: any.
+	// Expect is the Revision that the address-of-record must have before the first of the changes,
+	// or else none is made; empty: any.
 	Expect string
 }
 
-// ChangeError says which of several changes is not possible, and why. Err is a *FieldError or ErrConflict.
+// ChangeError says which of several changes is not possible, and why. Err is a *FieldError or
+// ErrConflict.
 type ChangeError struct {
 	Index int // in what was given to Apply
 	AOR   string
@@ -42,14 +45,20 @@ func (e *ChangeError) Error() string { return fmt.Sprintf("%s: %v", e.AOR, e.Err
 
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// Check tells why the change is not possible, with a *FieldError.
+// Check returns a *FieldError if the change is not possible.
 func (c *Change) Check() error {
 	refuse := func(field, reason string) error { return &FieldError{Field: field, Reason: reason} }
 	switch {
 	case c.AOR == "" || len(c.AOR) > storage.MaxKey:
-		return refuse("aor", fmt.Sprintf("has %d bytes, 1 to %d are possible", len(c.AOR), storage.MaxKey))
+		return refuse(
+			"aor",
+			fmt.Sprintf("has %d bytes, 1 to %d are possible", len(c.AOR), storage.MaxKey),
+		)
 	case c.Layer != Admin && c.Layer != User && c.Layer != Event:
-		return refuse("layer", "must be one of admin user event: profiles are changed in the configuration")
+		return refuse(
+			"layer",
+			"must be one of admin user event: profiles are changed in the configuration",
+		)
 	case c.Locked && c.Layer != Admin:
 		return refuse("locked", "is possible in the admin layer alone")
 	case c.Volatile && c.Layer != Event:
@@ -66,15 +75,16 @@ func (c *Change) Check() error {
 	return Record{Key: c.Key}.Validate()
 }
 
-// writeTime is how long the storage may take.
+// writeTime is how long a write to the storage may take.
 const writeTime = 10 * time.Second
 
-// ErrHangs says that the storage has not answered in time.
+// ErrHangs means that the storage has not answered within 10 seconds.
 var ErrHangs = fmt.Errorf("it did not answer within %v", writeTime)
 
-// Apply makes all changes in their order, or none of them when it returns an error: a *ChangeError for one that is not possible, or the storage's
-// error. What it has made is in the storage, and survives the power going off. After ErrHangs the storage may still make the changes, and they are
-// seen after a restart.
+// Apply makes all changes in their order, or none of them if it returns an error: a *ChangeError
+// for a change that is not possible, or the storage's error. The changes are in the storage when it
+// returns, and survive a power cut. After ErrHangs the storage may still make the changes; then a
+// restart shows them.
 func (s *Store) Apply(ctx context.Context, changes []Change) error {
 	for i := range changes {
 		if err := changes[i].Check(); err != nil {
@@ -104,7 +114,8 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 		if same {
 			delete(after, p.aor)
 		}
-		if s.engine == nil || (same || pack(durable(p.records)) == pack(durable(p.before))) && !s.isUnsure(p.aor) {
+		if s.engine == nil ||
+			(same || pack(durable(p.records)) == pack(durable(p.before))) && !s.isUnsure(p.aor) {
 			continue
 		}
 		c, err := encode(p.aor, durable(p.records))
@@ -139,9 +150,9 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 	return slices.Collect(maps.Keys(after)), nil
 }
 
-// isUnsure reports whether the storage may have something else of an address-of-record than memory: a write has failed, or not
-// ended, and what it was to write may be there or come there. Then even what changes nothing is written before it is
-// acknowledged, since it is what a restart must find.
+// isUnsure reports whether the storage may hold something else about an address-of-record than
+// memory: a write has failed or not ended, and what it wrote may be there or get there. Then even a
+// change that changes nothing is written before it is acknowledged, since a restart must find it.
 func (s *Store) isUnsure(aor string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -149,7 +160,7 @@ func (s *Store) isUnsure(aor string) bool {
 	return unsure
 }
 
-// setUnsure notes whether that is so of what a batch was to write.
+// setUnsure records whether isUnsure holds for the addresses-of-record of a batch.
 func (s *Store) setUnsure(batch storage.Batch, unsure bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +173,8 @@ func (s *Store) setUnsure(batch storage.Batch, unsure bool) {
 	}
 }
 
-// write writes to the storage. It does not wait for ever for a disk that hangs, so that neither a reload nor a stop does.
+// write writes to the storage. It does not wait for ever for a disk that hangs, so that neither a
+// reload nor a stop does.
 func write(ctx context.Context, e storage.Engine, batch storage.Batch) error {
 	done := make(chan error, 1)
 	go func() {
@@ -179,13 +191,13 @@ func write(ctx context.Context, e storage.Engine, batch storage.Batch) error {
 	}
 }
 
-// plan is what becomes of an address-of-record.
+// plan is the outcome of the changes for one address-of-record.
 type plan struct {
 	aor             string
 	before, records []Stored // without what has expired
 }
 
-// plan works out what the changes come to.
+// plan computes the outcome of the changes.
 func (s *Store) plan(changes []Change, now time.Time) ([]*plan, error) {
 	var list []*plan
 	byAOR := make(map[string]*plan)
@@ -206,7 +218,7 @@ func (s *Store) plan(changes []Change, now time.Time) ([]*plan, error) {
 	return list, nil
 }
 
-// make makes a change.
+// make applies one change.
 func (p *plan) make(c *Change, now time.Time) {
 	if c.Replace {
 		p.records = slices.DeleteFunc(p.records, func(r Stored) bool { return r.Layer == c.Layer })
@@ -234,7 +246,7 @@ func (p *plan) make(c *Change, now time.Time) {
 	}
 }
 
-// durable returns the records that are stored.
+// durable returns the records that are to be stored.
 func durable(records []Stored) []Stored {
 	if !slices.ContainsFunc(records, func(r Stored) bool { return r.Volatile }) {
 		return records
@@ -242,7 +254,8 @@ func durable(records []Stored) []Stored {
 	return slices.DeleteFunc(slices.Clone(records), func(r Stored) bool { return r.Volatile })
 }
 
-// lock locks the stripes of all the addresses-of-record, always in the same order, and returns what unlocks them.
+// lock locks the stripes of all the addresses-of-record, always in the same order, and returns a
+// function that unlocks them.
 func (s *Store) lock(changes []Change) (unlock func()) {
 	var wanted [len(s.stripes)]bool
 	for i := range changes {

@@ -9,7 +9,8 @@ import (
 	"github.com/caddysip/caddysip/internal/budget"
 )
 
-// TestBudget sets keys until there is no memory for more: what is there can be changed and deleted, and in the end nothing is taken.
+// TestBudget sets keys until there is no memory for more: what is there can be changed and deleted,
+// and in the end nothing is taken.
 func TestBudget(t *testing.T) {
 	var used budget.Budget
 	used.SetCeiling(40_000)

@@ -19,7 +19,8 @@ type Effective struct {
 	Warnings []string  `json:"warnings,omitempty"` // why the phone may not show it
 }
 
-// Effective returns what the keys of a user's phone should show, by key. It reads nothing but memory.
+// Effective returns what the keys of a user's phone should show, by key. It reads nothing but
+// memory.
 func (s *Store) Effective(aor string, phone Phone) []Effective {
 	profiles := s.profiles.Load()
 	records := s.get(aor).live(time.Now())
@@ -47,24 +48,29 @@ func (s *Store) Effective(aor string, phone Phone) []Effective {
 	return list
 }
 
-// warnings tells why a phone of a model may not show a record.
+// warnings returns why a phone of a model may not show a record.
 func warnings(r *Record, model *snom.Model) (list []string) {
 	if r.Key > model.Keys {
 		list = append(list, fmt.Sprintf("the %s has %d keys", model.Name, model.Keys))
 	}
-	if r.Color != "" && r.Color != "local" && r.Color != "remote" && len(model.Colors) > 0 && !slices.Contains(model.Colors, r.Color) {
-		list = append(list, fmt.Sprintf("the lamps of the %s are %s", model.Name, strings.Join(model.Colors, ", ")))
+	if r.Color != "" && r.Color != "local" && r.Color != "remote" && len(model.Colors) > 0 &&
+		!slices.Contains(model.Colors, r.Color) {
+		list = append(
+			list,
+			fmt.Sprintf("the lamps of the %s are %s", model.Name, strings.Join(model.Colors, ", ")),
+		)
 	}
 	return list
 }
 
-// profiles are those of the configuration in force.
+// profiles are the profiles and models of the configuration in force.
 type profiles struct {
 	list   []ProfileConfig
 	models snom.Models
 }
 
-// each calls f with what the profiles say about the keys of a user's phone. Of several that say something about a key the first counts.
+// each calls f with what the profiles say about the keys of a user's phone. If several say
+// something about a key, the first counts.
 func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 	var said [MaxKey/64 + 1]uint64
 	for i := range p.list {
@@ -83,8 +89,9 @@ func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 	}
 }
 
-// SetProfiles makes these the profiles, and the models of phones known beside the usual ones. OnChange is called for the registered
-// addresses-of-record that a change may touch. What is given must be valid and must not change any more.
+// SetProfiles replaces the profiles, and the models of phones known besides the built-in ones.
+// OnChange is called for the registered addresses-of-record that the difference may touch. The
+// arguments must be valid and must not be changed afterwards.
 func (s *Store) SetProfiles(list []ProfileConfig, models snom.Models) {
 	before := s.profiles.Swap(&profiles{list, models})
 	changed := difference(before.list, list)
@@ -101,7 +108,8 @@ func (s *Store) SetProfiles(list []ProfileConfig, models snom.Models) {
 	})
 }
 
-// difference returns profiles of which each user for whom the lists differ is one. What both lists begin or end with does not count.
+// difference returns profiles that together apply to every user for whom the lists differ. Equal
+// profiles at the beginning and at the end of both lists do not count.
 func difference(before, after []ProfileConfig) (list []*ProfileConfig) {
 	for len(before) > 0 && len(after) > 0 && before[0].equal(&after[0]) {
 		before, after = before[1:], after[1:]
@@ -110,7 +118,9 @@ func difference(before, after []ProfileConfig) (list []*ProfileConfig) {
 		before, after = before[:len(before)-1], after[:len(after)-1]
 	}
 	if len(before) == 1 && len(after) == 1 && before[0].equalButMembers(&after[0]) {
-		return []*ProfileConfig{{HasMembers: true, Members: movedMembers(before[0].Members, after[0].Members)}}
+		return []*ProfileConfig{
+			{HasMembers: true, Members: movedMembers(before[0].Members, after[0].Members)},
+		}
 	}
 	for _, profiles := range [][]ProfileConfig{before, after} {
 		for i := range profiles {
@@ -120,7 +130,7 @@ func difference(before, after []ProfileConfig) (list []*ProfileConfig) {
 	return list
 }
 
-// movedMembers returns those who are in one of two sets alone.
+// movedMembers returns the members that only one of two sets has.
 func movedMembers(before, after map[string]struct{}) map[string]struct{} {
 	moved := make(map[string]struct{})
 	for _, sets := range [][2]map[string]struct{}{{before, after}, {after, before}} {

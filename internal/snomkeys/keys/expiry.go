@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// clockCheck is how long the timer waits at most: the clock may have been set, or the machine have slept.
+// clockCheck is how long the timer waits at most: the clock may be set, or the machine may sleep.
 const clockCheck = time.Minute
 
-// expiry knows which address-of-record has a record that ends, and when the first of them does. One timer serves all.
+// expiry knows which addresses-of-record have a record that ends, and when the first of them does.
+// One timer serves all.
 type expiry struct {
 	queue  deadlines
 	byAOR  map[string]*deadline
@@ -33,7 +34,7 @@ func (e *expiry) close() {
 	e.timer.Stop()
 }
 
-// set notes when the first of an address-of-record's records ends.
+// set records when the first of an address-of-record's records ends.
 func (e *expiry) set(aor string, p packed) {
 	var at time.Time
 	for r := range p.all() {
@@ -68,7 +69,7 @@ func (e *expiry) arm() {
 	e.timer.Reset(min(time.Until(e.queue[0].at), clockCheck))
 }
 
-// due returns the first address-of-record that has a record which has ended.
+// due returns the first address-of-record with a record that has ended.
 func (e *expiry) due(now time.Time) (aor string, ok bool) {
 	if len(e.queue) == 0 || e.queue[0].at.After(now) {
 		return "", false
@@ -76,7 +77,7 @@ func (e *expiry) due(now time.Time) (aor string, ok bool) {
 	return e.queue[0].aor, true
 }
 
-// expire forgets what has ended. The storage needs no change: what it has ended there as well.
+// expire drops what has ended. The storage needs no change: it has ended there as well.
 func (s *Store) expire() {
 	var changed []string
 	s.mu.Lock()

@@ -2,7 +2,8 @@ package keys
 
 import "testing"
 
-// FuzzDecode: what can be read from a storage is valid, and is the same after it was packed, stored and read again.
+// FuzzDecode: what can be read from a storage is valid, and is the same after it was packed, stored
+// and read again.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"version":1,"keys":[{"layer":"admin","key":2,"light":"on","color":"red","label":"Front desk","number":"9","action":"invite","locked":true}]}`,

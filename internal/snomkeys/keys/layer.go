@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// Layer is who says what a key should show.
+// Layer says who set what a key should show.
 type Layer uint8
 
-// The layers, from the bottom up. A locked record of the admin or profile layer is above the user layer.
+// The layers, from the bottom up. A locked record of the admin or profile layer is above the user
+// layer.
 const (
 	Profile Layer = iota // the configuration
 	Admin                // the admin API
@@ -54,7 +55,8 @@ type Stored struct {
 	Expires  time.Time `json:"expires,omitzero"`   // when it ends by itself; the zero time: never
 }
 
-// rank orders what layers say about one key: the highest shows. Among what is locked the admin API is above the configuration, as otherwise.
+// rank orders what the layers say about one key: the highest shows. Of two locked records that of
+// the admin API is above that of the configuration, as without a lock.
 func (s *Stored) rank() int {
 	switch {
 	case s.Layer == Event:
@@ -68,5 +70,5 @@ func (s *Stored) rank() int {
 	}
 }
 
-// expired tells whether it has ended.
+// expired reports whether the record has ended.
 func (s *Stored) expired(now time.Time) bool { return !s.Expires.IsZero() && !s.Expires.After(now) }

@@ -9,11 +9,13 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// packed is what the layers of an address-of-record say, sorted by key and layer, in one piece of memory: a server holds a million records and more.
-// It never changes, so that texts which are read from it are part of it.
+// packed is what the layers of an address-of-record say, sorted by key and layer, in one block of
+// memory: a server holds a million records and more. It never changes, so texts read from it are
+// slices of it.
 //
-// A record is: flags, the key in two bytes, light and colour as the halves of a byte, label and number behind their lengths, and if the flags say
-// so the time when it expires, in milliseconds since 1970.
+// A record is: flags, the key in two bytes, light and colour as the halves of a byte, label and
+// number each after its length, and, if the flags say so, the time when it expires, in milliseconds
+// since 1970.
 type packed string
 
 const (
@@ -24,7 +26,8 @@ const (
 	actionShift  = 5
 )
 
-// The words that are packed as numbers. They are of this process, not of what is stored.
+// The words that are packed as numbers. The numbers are this process's, not those of what is
+// stored.
 var (
 	lightWords  = append([]string{""}, buttons.Lights()...)
 	colorWords  = append([]string{""}, buttons.Colors()...)
@@ -53,7 +56,13 @@ func pack(records []Stored) packed {
 		if !r.Expires.IsZero() {
 			flags |= flagExpires
 		}
-		b = append(b, flags, byte(r.Key>>8), byte(r.Key), byte(slices.Index(lightWords, r.Light))<<4|byte(slices.Index(colorWords, r.Color)))
+		b = append(
+			b,
+			flags,
+			byte(r.Key>>8),
+			byte(r.Key),
+			byte(slices.Index(lightWords, r.Light))<<4|byte(slices.Index(colorWords, r.Color)),
+		)
 		b = append(append(b, byte(len(r.Label))), r.Label...)
 		b = append(append(b, byte(len(r.Number))), r.Number...)
 		if flags&flagExpires != 0 {
@@ -68,7 +77,11 @@ func (p packed) all() iter.Seq[Stored] {
 	return func(yield func(Stored) bool) {
 		for len(p) > 0 {
 			flags := p[0]
-			s := Stored{Layer: Layer(flags & flagLayer), Locked: flags&flagLocked != 0, Volatile: flags&flagVolatile != 0}
+			s := Stored{
+				Layer:    Layer(flags & flagLayer),
+				Locked:   flags&flagLocked != 0,
+				Volatile: flags&flagVolatile != 0,
+			}
 			s.Key = int(p[1])<<8 | int(p[2])
 			s.Light, s.Color, s.Action = lightWords[p[3]>>4], colorWords[p[3]&15], actionWords[flags>>actionShift]
 			s.Label, p = p[4:].text()

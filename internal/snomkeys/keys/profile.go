@@ -9,13 +9,14 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
-// ProfileConfig is a profile: the keys that the configuration gives to users and phones. All that it says about them must be true; one that says nothing is
-// everybody's.
+// ProfileConfig is a profile: keys that the configuration gives to users and phones. It applies to
+// a phone that meets all its conditions; one without conditions applies to everybody.
 type ProfileConfig struct {
 	Name string
 
-	// Users are globs on the user part of an address-of-record, Members are users, or addresses-of-record if they have an @ in them. One of both must
-	// match, if there are any. HasMembers tells that there are members, even if they are none at the moment.
+	// Users are globs on the user part of an address-of-record; Members are users, or
+	// addresses-of-record if they contain an @. If there are any of either, one must match.
+	// HasMembers says that the profile has a list of members, even if it is empty at the moment.
 	Users      []string
 	Members    map[string]struct{}
 	HasMembers bool
@@ -32,19 +33,19 @@ type ProfileKey struct {
 	Locked bool // users can't change it
 }
 
-// Phone is what profiles know of a phone.
+// Phone is what profiles can be matched against of a phone.
 type Phone struct {
 	UserAgent string
 	Model     string // empty: no Snom, or it does not say
 }
 
-// PhoneOf returns what profiles know of a phone with a User-Agent.
+// PhoneOf returns the Phone with a User-Agent.
 func PhoneOf(userAgent string) Phone {
 	agent, _ := snom.ParseUserAgent(userAgent)
 	return Phone{UserAgent: userAgent, Model: agent.Model}
 }
 
-// matchesUser tells whether the profile may be a user's, whatever the phone.
+// matchesUser reports whether the profile may apply to a user, whatever his phone.
 func (p *ProfileConfig) matchesUser(aor string) bool {
 	if len(p.Users) == 0 && !p.HasMembers {
 		return true
@@ -59,7 +60,7 @@ func (p *ProfileConfig) matchesUser(aor string) bool {
 	return matchesGlob(p.Users, user, false)
 }
 
-// matches tells whether the profile is one of a user's phone.
+// matches reports whether the profile applies to a user's phone.
 func (p *ProfileConfig) matches(aor string, phone *Phone) bool {
 	return p.matchesUser(aor) &&
 		(len(p.UserAgents) == 0 || matchesGlob(p.UserAgents, phone.UserAgent, true)) &&
@@ -84,12 +85,13 @@ func matchesGlob(patterns []string, text string, fold bool) bool {
 	return false
 }
 
-// equal tells whether two profiles say the same, whatever their names.
+// equal reports whether two profiles say the same, whatever their names.
 func (p *ProfileConfig) equal(q *ProfileConfig) bool {
 	return p.equalButMembers(q) && maps.Equal(p.Members, q.Members)
 }
 
 func (p *ProfileConfig) equalButMembers(q *ProfileConfig) bool {
 	return p.HasMembers == q.HasMembers && slices.Equal(p.Users, q.Users) && slices.Equal(p.UserAgents, q.UserAgents) &&
-		slices.Equal(p.Models, q.Models) && slices.Equal(p.Keys, q.Keys)
+		slices.Equal(p.Models, q.Models) &&
+		slices.Equal(p.Keys, q.Keys)
 }

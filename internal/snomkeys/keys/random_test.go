@@ -101,7 +101,8 @@ func (m *model) effective(aor string) []Effective {
 	return list
 }
 
-// TestRandom does what comes to its mind, and compares with the model: what is shown, and that whoever looks only when told sees all.
+// TestRandom does what comes to its mind, and compares with the model: what is shown, and that
+// whoever looks only when told sees all.
 func TestRandom(t *testing.T) {
 	for name, open := range engines {
 		seeds := uint64(10)

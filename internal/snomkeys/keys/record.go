@@ -1,5 +1,3 @@
-// Package keys knows what the function keys of a user's phones should show. Several layers may say something about a key; the top-most that
-// does so wins, and when it lets go, what lies below shows again.
 package keys
 
 import (
@@ -15,7 +13,7 @@ const (
 	MaxText = 255 // bytes of a label, and of a number
 )
 
-// Record is what a key shows and does. It is a whole: phones know no changes of a part.
+// Record is what a key shows and does. It is a whole: phones know no partial changes.
 type Record struct {
 	Key    int    `json:"key"`              // 1 to MaxKey
 	Light  string `json:"light,omitempty"`  // one of buttons.Lights; empty: off
@@ -28,14 +26,20 @@ type Record struct {
 // FieldError says which field of a record is wrong, by its name in JSON, and why.
 type FieldError = buttons.FieldError
 
-// Validate tells what is wrong with the record, if anything is. The error is a *FieldError.
+// Validate returns a *FieldError if the record is wrong.
 func (r Record) Validate() error {
 	if r.Key < 1 || r.Key > MaxKey {
-		return &FieldError{Field: "key", Reason: fmt.Sprintf("must be 1 to %d, not %d", MaxKey, r.Key)}
+		return &FieldError{
+			Field:  "key",
+			Reason: fmt.Sprintf("must be 1 to %d, not %d", MaxKey, r.Key),
+		}
 	}
 	for _, f := range [...]struct{ name, value string }{{"label", r.Label}, {"number", r.Number}} {
 		if len(f.value) > MaxText {
-			return &FieldError{Field: f.name, Reason: fmt.Sprintf("has %d bytes, %d are possible", len(f.value), MaxText)}
+			return &FieldError{
+				Field:  f.name,
+				Reason: fmt.Sprintf("has %d bytes, %d are possible", len(f.value), MaxText),
+			}
 		}
 	}
 	b := r.Button()
@@ -44,5 +48,12 @@ func (r Record) Validate() error {
 
 // Button returns the record as it is written to a phone.
 func (r Record) Button() buttons.Button {
-	return buttons.Button{Key: strconv.Itoa(r.Key), Light: r.Light, Color: r.Color, Number: r.Number, Action: r.Action, Label: r.Label}
+	return buttons.Button{
+		Key:    strconv.Itoa(r.Key),
+		Light:  r.Light,
+		Color:  r.Color,
+		Number: r.Number,
+		Action: r.Action,
+		Label:  r.Label,
+	}
 }

@@ -16,13 +16,16 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// ErrConflict says that the keys of an address-of-record have another revision than a change expects. Nothing was changed.
+// ErrConflict means that the keys of an address-of-record have another revision than a change
+// expects. Nothing was changed.
 var ErrConflict = errors.New("the keys were changed meanwhile: read them again")
 
-// ErrFull says that there is no memory for more keys. Nothing was changed.
-var ErrFull = errors.New("keys take as much of the memory as they may: raise memory in limits, or delete some")
+// ErrFull means that there is no memory for more keys. Nothing was changed.
+var ErrFull = errors.New(
+	"keys take as much of the memory as they may: raise memory in limits, or delete some",
+)
 
-// userCost is what an address-of-record takes beside its records.
+// userCost is how many bytes an address-of-record takes besides its records.
 const userCost = 160
 
 func costOf(aor string, p packed) int {
@@ -37,25 +40,28 @@ type Options struct {
 	// Budget is where the memory is taken from.
 	Budget *budget.Budget
 
-	// OnChange is called with an address-of-record after what its keys should show may have changed. It is called without a lock held, on the goroutine that
-	// made the change, must not block, and says what to look up, not what to find.
+	// OnChange is called with an address-of-record after what its keys should show may have
+	// changed. It is called without a lock held, on the goroutine that made the change, and must
+	// not block. It says what to look up, not what will be found.
 	OnChange func(aor string)
 
-	// Registered calls f with each address-of-record that has a binding. When profiles change, OnChange is called for those alone: the others have no phone to
-	// tell.
+	// Registered calls f with each address-of-record that has a binding. When profiles change,
+	// OnChange is called only for those: the others have no phone to update.
 	Registered func(f func(aor string))
 
-	// Logger returns where to report what is lost.
+	// Logger returns the logger in force.
 	Logger func() *zap.Logger
 }
 
-// Store holds what all layers say. It is safe for concurrent use. What it is told is in the storage first, and then in memory; reading is from memory
-// alone. An address-of-record is written as wire.URI.AppendAOR writes it.
+// Store holds what all layers say. It is safe for concurrent use. A change is written to the
+// storage first and then to memory; reads are from memory alone. An address-of-record is written as
+// wire.URI.AppendAOR writes it.
 type Store struct {
 	options  Options
 	profiles atomic.Pointer[profiles]
 
-	// Whoever changes an address-of-record holds its stripe from reading what there is until the change is in the storage and in memory.
+	// A change of an address-of-record holds its stripe from reading the present state until the
+	// change is in the storage and in memory.
 	stripes [64]sync.Mutex
 	seed    maphash.Seed
 	engine  storage.Engine // where to write, nil: nowhere; guarded by each of the stripes, changed with all of them
@@ -66,29 +72,35 @@ type Store struct {
 	expiry expiry
 }
 
-// New returns an empty store, which keeps everything in memory alone until Use is called. It must be closed.
+// New returns an empty store, which keeps everything in memory only until SwitchTo is called. It
+// must be closed.
 func New(o Options) *Store {
-	s := &Store{options: o, seed: maphash.MakeSeed(), aors: make(map[string]packed), unsure: make(map[string]struct{})}
+	s := &Store{
+		options: o,
+		seed:    maphash.MakeSeed(),
+		aors:    make(map[string]packed),
+		unsure:  make(map[string]struct{}),
+	}
 	s.profiles.Store(new(profiles))
 	s.expiry.init(s.expire)
 	return s
 }
 
-// Close ends the timer. Nothing expires any more; what has expired is not seen in any case.
+// Close stops the timer. What expires after that is hidden but stays in memory.
 func (s *Store) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expiry.close()
 }
 
-// get returns what is known of an address-of-record.
+// get returns the records of an address-of-record.
 func (s *Store) get(aor string) packed {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.aors[aor]
 }
 
-// set makes p what is known of an address-of-record. The caller holds mu.
+// set replaces the records of an address-of-record. The caller holds mu.
 func (s *Store) set(aor string, p packed) {
 	s.options.Budget.Force(budget.Keys, costOf(aor, p)-costOf(aor, s.aors[aor]))
 	if p == "" {
@@ -115,8 +127,8 @@ func (s *Store) logger() *zap.Logger {
 	return s.options.Logger()
 }
 
-// Layer returns what one layer says about the keys of an address-of-record, by key. Of the profile layer that is what profiles say that match
-// whatever the phone is.
+// Layer returns what one layer says about the keys of an address-of-record, by key. For the profile
+// layer that is what those profiles say that match whatever the phone.
 func (s *Store) Layer(aor string, l Layer) []Stored {
 	var list []Stored
 	if l == Profile {
@@ -132,7 +144,8 @@ func (s *Store) Layer(aor string, l Layer) []Stored {
 	return list
 }
 
-// Revision returns a text that is another one after the admin, user or event layer of an address-of-record has changed. It survives a restart.
+// Revision returns a text that changes whenever the admin, user or event layer of an
+// address-of-record changes. It survives a restart.
 func (s *Store) Revision(aor string) string { return revision(s.get(aor).live(time.Now())) }
 
 func revision(records []Stored) string {
@@ -140,8 +153,8 @@ func revision(records []Stored) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// AORs returns up to limit addresses-of-record after the given one, sorted, about which the admin, user or event layer says something. A limit of 0
-// means all.
+// AORs returns, sorted, up to limit addresses-of-record after the given one about which the admin,
+// user or event layer says something. A limit of 0 means all.
 func (s *Store) AORs(after string, limit int) []string {
 	var list []string
 	s.mu.RLock()
@@ -158,7 +171,7 @@ func (s *Store) AORs(after string, limit int) []string {
 	return list
 }
 
-// Len returns about how many addresses-of-record AORs knows.
+// Len returns how many addresses-of-record AORs would return, or a few more that have just expired.
 func (s *Store) Len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

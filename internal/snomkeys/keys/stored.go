@@ -15,16 +15,18 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
-// bucket has an entry for each address-of-record about which a layer says something: a document in JSON.
+// bucket holds an entry for each address-of-record about which a layer says something: a JSON
+// document.
 const bucket = "keys"
 
-// version is that of the documents. Whoever changes their form raises it, and appends to upgrades what makes the new form of the one before.
+// version is the version of the documents. Whoever changes their form raises it, and appends to
+// upgrades a function that turns the previous form into the new one.
 var version = 1
 
-// upgrade makes, of the document of a version, that of the next.
+// upgrade turns a document of one version into one of the next.
 type upgrade func(json.RawMessage) (json.RawMessage, error)
 
-// upgrades are those of the versions that there were; the first is for version 1.
+// upgrades are the upgrades in order; the first is from version 1.
 var upgrades []upgrade
 
 // document is what is stored.
@@ -40,7 +42,7 @@ type storedEntry struct {
 	Expires int64 `json:"expires,omitempty"` // in milliseconds since 1970
 }
 
-// encode returns the change of the storage that stores the records of an address-of-record.
+// encode returns the change that stores the records of an address-of-record.
 func encode(aor string, records []Stored) (storage.Change, error) {
 	c := storage.Change{Bucket: bucket, Key: aor}
 	if len(records) == 0 {
@@ -75,11 +77,14 @@ func encode(aor string, records []Stored) (storage.Change, error) {
 type versionError struct{ version int }
 
 func (e *versionError) Error() string {
-	return fmt.Sprintf("it has version %d, which this version of caddysip does not know: %d is the latest that it does; use a newer caddysip, or another storage",
-		e.version, version)
+	return fmt.Sprintf(
+		"it has version %d, which this version of caddysip does not know: %d is the latest that it does; use a newer caddysip, or another storage",
+		e.version,
+		version,
+	)
 }
 
-// decode reads a document.
+// decode parses a document of this version or an older one.
 func decode(value []byte) ([]Stored, error) {
 	var d document
 	if err := json.Unmarshal(value, &d); err != nil || d.Version != version {
@@ -110,7 +115,7 @@ func decode(value []byte) ([]Stored, error) {
 	return slices.CompactFunc(records, func(a, b Stored) bool { return order(a, b) == 0 }), nil
 }
 
-// current returns a document as this version writes it.
+// current returns a document upgraded to this version.
 func current(value json.RawMessage) (json.RawMessage, error) {
 	var v struct {
 		Version int `json:"version"`
@@ -134,8 +139,9 @@ func current(value json.RawMessage) (json.RawMessage, error) {
 	return value, nil
 }
 
-// Use makes e what is written to from now on, and what is in there what the store knows; nil: nothing is written, and the store knows what it knew.
-// What is volatile stays. After an error nothing has changed.
+// SwitchTo directs writing to e, and replaces what the store holds with what is stored there; nil
+// turns writing off and keeps what the store holds. Volatile records stay. After an error nothing
+// has changed.
 func (s *Store) SwitchTo(e storage.Engine) error {
 	use, err := s.Load(e)
 	if err != nil {
@@ -145,7 +151,8 @@ func (s *Store) SwitchTo(e storage.Engine) error {
 	return nil
 }
 
-// Load reads what Use needs of e, and returns what does the rest. In between nothing else may write to e.
+// Load does the part of SwitchTo that can fail, reading e, and returns a function that does the
+// rest. In between nothing else may write to e.
 func (s *Store) Load(e storage.Engine) (use func(), err error) {
 	s.stripes[0].Lock()
 	same := s.engine == e
@@ -164,7 +171,11 @@ func (s *Store) Load(e storage.Engine) (use func(), err error) {
 			return fmt.Errorf("the keys of %s: %w", entry.Key, err)
 		}
 		if err != nil {
-			s.logger().Error("stored keys can't be read: they are lost when others are set", zap.String("aor", entry.Key), zap.Error(err))
+			s.logger().Error(
+				"stored keys can't be read: they are lost when others are set",
+				zap.String("aor", entry.Key),
+				zap.Error(err),
+			)
 			return nil // the others are not
 		}
 		if p := pack(slices.DeleteFunc(records, func(r Stored) bool { return r.expired(now) })); p != "" {
@@ -178,7 +189,7 @@ func (s *Store) Load(e storage.Engine) (use func(), err error) {
 	return func() { s.use(e, aors) }, nil
 }
 
-// use makes e the engine, and aors what is known; nil: what was known before.
+// use makes e the engine, and aors the records held; nil keeps the records.
 func (s *Store) use(e storage.Engine, aors map[string]packed) {
 	for i := range s.stripes {
 		s.stripes[i].Lock()
@@ -197,7 +208,8 @@ func (s *Store) use(e storage.Engine, aors map[string]packed) {
 	s.changed(changed...)
 }
 
-// replace makes aors what is known, beside what is volatile, and returns what has changed. The caller holds all stripes.
+// replace makes aors the records held, plus those that are volatile, and returns the
+// addresses-of-record whose records have changed. The caller holds all stripes.
 func (s *Store) replace(aors map[string]packed) (changed []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -132,7 +132,8 @@ func TestStorageError(t *testing.T) {
 	shows(t, s, bob, map[int]string{1: "new"})
 }
 
-// All three layers of all keys, with the longest texts, are more than an entry of the storage may have.
+// All three layers of all keys, with the longest texts, are more than an entry of the storage may
+// have.
 func TestTooMuch(t *testing.T) {
 	s, _ := start(t, closing(t, store.NewMemory()))
 	var changes []Change
@@ -212,7 +213,8 @@ func TestVersions(t *testing.T) {
 }
 
 func TestUpgrade(t *testing.T) {
-	// As if two versions had been before this one: one whose keys were called buttons, one whose labels were called text.
+	// As if two versions had been before this one: one whose keys were called buttons, one whose
+	// labels were called text.
 	defer func(before []upgrade, v int) { upgrades, version = before, v }(upgrades, version)
 	version = 3
 	rename := func(from, to string) upgrade {
@@ -250,8 +252,8 @@ func TestDamage(t *testing.T) {
 	shows(t, s, alice, map[int]string{1: "a", 3: "c"})
 }
 
-// TestUnsure has a storage that makes a change and says that it has not. What is acknowledged after that is what a restart
-// finds, though it changes nothing of what is in memory.
+// TestUnsure has a storage that makes a change and says that it has not. What is acknowledged after
+// that is what a restart finds, though it changes nothing of what is in memory.
 func TestUnsure(t *testing.T) {
 	for what, change := range map[string]Change{
 		"the same again":  {AOR: alice, Layer: Admin, Record: label(2, "first")},

@@ -5,7 +5,7 @@ import "strings"
 // Models are models of phones that the built-in table lacks, or has wrong.
 type Models []Model
 
-// Lookup is as the function of the same name, and looks here first.
+// Lookup does what the function of the same name does, but looks here first.
 func (list Models) Lookup(name string) (Model, bool) {
 	for _, m := range list {
 		if SameModel(m.Name, name) {
@@ -16,7 +16,7 @@ func (list Models) Lookup(name string) (Model, bool) {
 	return Lookup(name)
 }
 
-// SameModel tells whether two names are of one model: case and a leading D don't matter.
+// SameModel reports whether two names are of one model: case and a leading D do not matter.
 func SameModel(a, b string) bool { return strings.EqualFold(short(a), short(b)) }
 
 // short returns a model's name without the D that not every firmware writes.

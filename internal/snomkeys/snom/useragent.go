@@ -1,5 +1,3 @@
-// Package snom knows Snom's phones: how they name themselves in User-Agent
-// headers, and how many function keys each model has.
 package snom
 
 import (

@@ -1,0 +1,7 @@
+// Package simtest runs a whole server in a bubble of testing/synctest: the app as Caddy loads it,
+// on a network in memory and on a disk that can fail. Time is the bubble's, so hours pass in no
+// time; nothing reaches a real network.
+//
+// There is one Caddy a process: one server runs at a time, and tests with one are not run in
+// parallel.
+package simtest
