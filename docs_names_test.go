@@ -277,7 +277,8 @@ func TestLockOrder(t *testing.T) {
 	}
 }
 
-// TestPackageComments sees that every package says what it is.
+// TestPackageComments sees that every package says what it is, in a doc.go where others import it
+// or read it.
 func TestPackageComments(t *testing.T) {
 	for dir, files := range goFiles(t, ".") {
 		var comments []string
@@ -300,6 +301,13 @@ func TestPackageComments(t *testing.T) {
 		}
 		if len(comments) != 1 {
 			t.Errorf("package %s has comments in %v, and should have one", dir, comments)
+			continue
+		}
+		switch top, _, _ := strings.Cut(filepath.ToSlash(dir), "/"); top {
+		case "caddyfile", "handler", "internal", "module", "storage", "wire":
+			if filepath.Base(comments[0]) != "doc.go" {
+				t.Errorf("%s: the comment of package %s belongs in doc.go", comments[0], dir)
+			}
 		}
 	}
 }

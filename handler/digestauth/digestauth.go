@@ -1,4 +1,3 @@
-// Package digestauth has the handler that lets only users with a password pass.
 package digestauth
 
 import (

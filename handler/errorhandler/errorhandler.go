@@ -1,4 +1,3 @@
-// Package errorhandler has the handler "error", which makes an error.
 package errorhandler
 
 import (

@@ -1,4 +1,3 @@
-// Package header has the handler that changes header fields of requests.
 package header
 
 import (

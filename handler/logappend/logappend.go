@@ -1,4 +1,3 @@
-// Package logappend has the handler that adds fields to the access log.
 package logappend
 
 import (

@@ -1,4 +1,3 @@
-// Package ratelimit has the handler that gives floods nothing.
 package ratelimit
 
 import (

@@ -1,4 +1,3 @@
-// Package redirect has the handler that sends callers elsewhere.
 package redirect
 
 import (

@@ -1,4 +1,3 @@
-// Package register is the registrar.
 package register
 
 import (

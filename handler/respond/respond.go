@@ -1,4 +1,3 @@
-// Package respond has the handler that answers requests.
 package respond
 
 import (

@@ -1,4 +1,3 @@
-// Package rewrite has the handler that changes the Request-URI.
 package rewrite
 
 import (

@@ -1,4 +1,3 @@
-// Package vars has the handler that sets variables.
 package vars
 
 import (

@@ -1,4 +1,3 @@
-// Package moduletest helps to test handlers and matchers without a network.
 package moduletest
 
 import (

@@ -1,0 +1,2 @@
+// Package errorhandler has the handler "error", which makes an error.
+package errorhandler

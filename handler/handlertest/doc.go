@@ -1,0 +1,3 @@
+// Package handlertest runs a whole server for tests: a configuration goes in, real sockets come
+// out.
+package handlertest

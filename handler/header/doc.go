@@ -1,0 +1,2 @@
+// Package header has the handler that changes header fields of requests.
+package header

@@ -1,0 +1,2 @@
+// Package logappend has the handler that adds fields to the access log.
+package logappend

@@ -1,0 +1,2 @@
+// Package ratelimit has the handler that gives floods nothing.
+package ratelimit

@@ -1,0 +1,2 @@
+// Package redirect has the handler that sends callers elsewhere.
+package redirect

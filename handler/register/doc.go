@@ -1,0 +1,2 @@
+// Package register is the registrar.
+package register

@@ -1,0 +1,2 @@
+// Package respond has the handler that answers requests.
+package respond

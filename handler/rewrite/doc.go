@@ -1,0 +1,2 @@
+// Package rewrite has the handler that changes the Request-URI.
+package rewrite

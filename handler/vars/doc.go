@@ -1,0 +1,2 @@
+// Package vars has the handler that sets variables.
+package vars
