@@ -3,6 +3,17 @@
 //
 // In JSON, a profile that gives two keys to the users whose names begin with 1:
 //
+//	{
+//		"profiles": [{
+//			"name": "reception",
+//			"users": ["1*"],
+//			"keys": [
+//				{"key": 1, "label": "Front desk", "number": "9", "light": "on", "color": "green"},
+//				{"key": 2, "label": "Emergency", "number": "112", "locked": true}
+//			]
+//		}]
+//	}
+//
 // docs/keys.md has the same as a Caddyfile, and explains how a profile and what the admin API or a
 // handler says about the same key go together.
 //

@@ -1,3 +1,10 @@
-// Package storagetest tests that a storage engine does what the server wants of it. Whoever writes
-// a storage module runs it in a test of his own:
+// Package storagetest tests that a storage engine does what the server wants of it. Whoever writes a
+// storage module runs it in a test:
+//
+//	func TestStorage(t *testing.T) {
+//		storagetest.Run(t, storagetest.Suite{
+//			New:     func(t *testing.T) storage.Storage { return &MyStorage{Path: t.TempDir()} },
+//			Durable: true,
+//		})
+//	}
 package storagetest
