@@ -48,6 +48,7 @@ func (*hurry) Provision(ctx caddy.Context) error {
 	e := inside.AppOf(app).Engine
 	e.Transactions.Close()
 	e.Transactions = transaction.NewTable(transaction.Options{T1: t1, T2: 8 * t1, T4: 10 * t1, Validated: e.Validated, MarkValidated: e.MarkValidated})
+	e.UAC.Transactions = e.Transactions
 	return nil
 }
 
