@@ -3,6 +3,7 @@ package handlertest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -174,11 +175,13 @@ func FreeAddr(t testing.TB) netip.AddrPort {
 func FreeAddrOf(t testing.TB, host string) netip.AddrPort {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		// Below the ports that the system gives to whoever asks for any: another test's client could
+		// have this one otherwise by the time that the server wants it.
+		addr := netip.AddrPortFrom(netip.MustParseAddr(host), uint16(10240+rand.IntN(32768-10240)))
+		l, err := net.Listen("tcp", addr.String())
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		addr := netip.MustParseAddrPort(l.Addr().String())
 		c, err := net.ListenPacket("udp", addr.String())
 		l.Close()
 		if err == nil {

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -227,6 +228,27 @@ func TestListenTaken(t *testing.T) {
 	}
 }
 
+// freePort returns a port that nobody uses on any address, and that the system gives to nobody who
+// asks for any.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	for range 100 {
+		port := 10240 + rand.IntN(32768-10240)
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			continue
+		}
+		c, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
+		l.Close()
+		if err == nil {
+			c.Close()
+			return uint16(port)
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
 func TestListenOverlap(t *testing.T) {
 	for _, tc := range []struct {
 		first, second string
@@ -243,7 +265,7 @@ func TestListenOverlap(t *testing.T) {
 	} {
 		for _, n := range []Network{UDP, TCP} {
 			m := start(t, funcs{}, Options{})
-			first := listen(t, m, n, netip.AddrPortFrom(netip.MustParseAddr(tc.first), 0).String())
+			first := listen(t, m, n, netip.AddrPortFrom(netip.MustParseAddr(tc.first), freePort(t)).String())
 			second := netip.AddrPortFrom(netip.MustParseAddr(tc.second), first.Addr().Port())
 			_, err := m.Listen(n, second)
 			if tc.ok {
