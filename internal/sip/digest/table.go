@@ -67,7 +67,8 @@ func (t *table) use(id, made uint64, count uint32, request, now uint64) Use {
 		*old = u
 		return Accepted
 	}
-	if old.count == count && old.request == request && u.at-old.at <= retransmission {
+	// Of two that come at once, the later may have looked at the clock earlier: then it is negative.
+	if old.count == count && old.request == request && int32(u.at-old.at) <= retransmission {
 		return Accepted
 	}
 	return Replayed
