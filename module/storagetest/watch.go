@@ -91,7 +91,7 @@ func watchFromRange(e *env) {
 	}
 	end := errors.New("the end")
 	last := r
-	err = engine.Watch(e.ctx, bucket, r, func(ev storage.Event) error {
+	follow := func(ev storage.Event) error {
 		if ev.Revision <= last {
 			return fmt.Errorf("revision %d comes after %d", ev.Revision, last)
 		}
@@ -104,8 +104,13 @@ func watchFromRange(e *env) {
 			return end
 		}
 		return nil
-	})
-	if err != end && copied["end"] == "" {
+	}
+	if copied["end"] != "" {
+		err = end // all was written before the range: there is nothing to wait for
+	} else {
+		err = engine.Watch(e.ctx, bucket, r, follow)
+	}
+	if err != end {
 		e.Fatalf("watching: %v", err)
 	}
 	if err := <-written; err != nil {
