@@ -84,7 +84,7 @@ type actor struct {
 	host   *simnet.Host
 	udp    net.PacketConn
 	stream net.Conn // nil until it is used
-	unread int      // bytes sent down the stream that the server has not yet read as messages: their work comes later
+	unread int      // bytes sent down the stream since the server last answered on it: the work for them may come with a later message
 	count  int      // makes CSeq, Call-IDs and branches
 
 	challenge string // the latest one

@@ -99,11 +99,20 @@ func (r *run) send(a *actor, tcp bool, data []byte, authenticated string) {
 	after, _ := Work()
 	if counted {
 		r.worked(c, after-before)
-		if after-before > r.refresh/2 {
-			a.unread = 0
-		}
+	}
+	if tcp && r.answers(c.from) {
+		a.unread = 0
 	}
 	r.collect()
+}
+
+// answers reports whether the server has just answered what came down a stream.
+func (r *run) answers(to netip.AddrPort) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.left, func(p simnet.Packet) bool {
+		return p.TCP && p.To == to && (bytes.HasPrefix(p.Data, []byte("SIP/2.0 ")) || string(p.Data) == "\r\n")
+	})
 }
 
 // worked checks what a message has cost to compute.
