@@ -23,7 +23,7 @@ type OutOfDialog struct {
 var (
 	ErrNoAnswer    = errors.New("no answer")
 	ErrUnreachable = errors.New("its connection has gone: it is reached when it registers again")
-	ErrTooLarge    = errors.New("the request is larger than the 1300 bytes that UDP takes")
+	ErrTooLarge    = errors.New("the body is larger than what fits into the 1300 bytes of a request over UDP")
 )
 
 // Answer is what became of a request to a phone: its final status, or an error.
@@ -77,7 +77,10 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 		r.Header = wire.AppendHeader(r.Header, "Subscription-State", "terminated")
 		r.Contact = true
 	}
-	return sendError(a.engine.UAC.Send(&s.exchange, r, s, nil))
+	if len(o.Body) > r.BodyRoom() {
+		return ErrTooLarge // RFC 3428 §8
+	}
+	return a.engine.UAC.Send(&s.exchange, r, s, nil)
 }
 
 // sending waits for the answer to a request.
@@ -92,19 +95,13 @@ type sending struct {
 
 // Done implements uac.Handler.
 func (s *sending) Done(final *wire.Message, err error) {
-	if s.err = sendError(err); err == nil {
+	switch {
+	case err == nil:
 		s.status, s.reason = final.Status, string(final.Reason())
+	case errors.Is(err, transaction.ErrTimeout):
+		s.err = ErrNoAnswer
+	default:
+		s.err = err
 	}
 	s.came <- s
-}
-
-// sendError returns the error of an Answer for one of the user agent client.
-func sendError(err error) error {
-	switch {
-	case errors.Is(err, transaction.ErrTimeout):
-		return ErrNoAnswer
-	case errors.Is(err, uac.ErrTooLarge):
-		return ErrTooLarge
-	}
-	return err
 }

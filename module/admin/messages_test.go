@@ -75,7 +75,7 @@ func TestMessages(t *testing.T) {
 	}
 	// What doesn't fit into a datagram is not sent, down a connection it is.
 	result = s.send("", `{"aor": "101", "body": "`+strings.Repeat("x", 1300)+`"}`)
-	if got := <-result; got.Phones[0].Error != "the request is larger than the 1300 bytes that UDP takes" {
+	if got := <-result; got.Phones[0].Error != "the body is larger than what fits into the 1300 bytes of a request over UDP" {
 		t.Errorf("the answer is %+v", got)
 	}
 	udp.Nothing()

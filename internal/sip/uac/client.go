@@ -1,7 +1,6 @@
 package uac
 
 import (
-	"errors"
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/sip/transaction"
@@ -9,13 +8,9 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// MaxDatagram is how many bytes a request has at most over UDP, where nothing is known of the way
-// (RFC 3261 §18.1.1, RFC 3428 §8).
+// MaxDatagram is how many bytes a request over UDP may have for it to arrive in one piece, where
+// nothing is known of the way (RFC 3261 §18.1.1, RFC 3428 §8). A larger one is sent nonetheless.
 const MaxDatagram = 1300
-
-// ErrTooLarge is the outcome of a request, or of one with the answer to a challenge, that is larger
-// than MaxDatagram and would go over UDP. It was not sent.
-var ErrTooLarge = errors.New("the request is larger than the 1300 bytes that UDP takes")
 
 // Transactions makes client transactions. A *transaction.Table is one.
 type Transactions interface {
@@ -35,8 +30,8 @@ type Client struct {
 // Handler is told what became of a request.
 type Handler interface {
 	// Done is called once: with the final response, which is valid during the call only; or with
-	// nil and the reason why there is none, which is transaction.ErrTimeout, transaction.ErrClosed,
-	// ErrTooLarge or an error of the transport. It must not block.
+	// nil and the reason why there is none, which is transaction.ErrTimeout, transaction.ErrClosed
+	// or an error of the transport. It must not block.
 	Done(final *wire.Message, err error)
 }
 
@@ -79,9 +74,6 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 var cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnvalidatedRetransmits}}
 
 func (x *Exchange) send(message []byte, out *transport.Outbox) error {
-	if x.flow.Network == transport.UDP && len(message) > MaxDatagram {
-		return ErrTooLarge
-	}
 	var options []transaction.ClientOptions
 	if !x.validated && !x.client.Validated(x.flow) {
 		options = cautious

@@ -206,7 +206,6 @@ func TestSignedFails(t *testing.T) {
 		then  func(w *world)
 		want  string
 	}{
-		"too large":  {strings.Repeat("n", MaxDatagram), func(*world) {}, ErrTooLarge.Error()},
 		"no answer":  {"n", func(w *world) { w.phone.Close() }, "the transaction timed out"},
 		"not wanted": {"n", func(w *world) { w.answer(w.receive(), "403 Forbidden") }, "403 Forbidden"},
 	} {

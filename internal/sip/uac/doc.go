@@ -26,9 +26,10 @@
 //
 // Three things are decided here, once for all requests:
 //
-// Size. Over UDP a request has at most MaxDatagram bytes (RFC 3261 §18.1.1). There is no other way
-// to a phone behind a NAT than the one it registered over, so what is larger isn't sent:
-// ErrTooLarge.
+// Size. A request goes the way its phone registered over, whatever its size: RFC 3261 §18.1.1 would
+// have one of more than MaxDatagram bytes go over TCP, where few phones listen, and none behind a
+// NAT. IP takes it there in pieces. Request.BodyRoom tells who can say it in fewer words, or would
+// rather not, how much fits.
 //
 // Retransmissions. Where nobody has shown that he receives what is sent there, the request is
 // repeated a few times only, so that a forged address gets little from us

@@ -56,8 +56,9 @@ func splitAOR(aor string) (user, domain string) {
 	return "", aor
 }
 
-// BodyRoom returns how long Body may be for the request to be sent, and a challenge of a usual
-// length to be answered. There is no limit but over UDP, where it may even be negative.
+// BodyRoom returns how long Body may be for the request to fit into MaxDatagram, and with it the
+// answer to a challenge of a usual length. There is no limit but over UDP, where it may even be
+// negative.
 func (r *Request) BodyRoom() int {
 	if r.Flow.Network != transport.UDP {
 		return math.MaxInt

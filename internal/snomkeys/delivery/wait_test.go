@@ -30,6 +30,18 @@ func TestBatch(t *testing.T) {
 	})
 }
 
+// TestLargeKey sets keys that each fill more than a datagram should have: they go one by one.
+func TestLargeKey(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.d.Configure(Settings{Batch: true})
+		label := strings.Repeat("x", uac.MaxDatagram)
+		w.set(alice, label, 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l="+label, "k=2 c=on l="+label)
+		w.state(alice, StateCurrent)
+	})
+}
+
 func TestWait(t *testing.T) {
 	inWorld(t, func(w *world) {
 		if got := w.d.Wait(context.Background(), alice, 1); len(got) != 0 {
