@@ -98,6 +98,36 @@ func TestDocumentedCaddyfiles(t *testing.T) {
 	}
 }
 
+// TestPackageExamples loads the Caddyfiles in the comments of the packages that provide directives
+// and storages, as TestDocumentedCaddyfiles does those in documents.
+func TestPackageExamples(t *testing.T) {
+	files, err := filepath.Glob("handler/*/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "caddyfile/doc.go", "module/match/doc.go", "module/storage/doc.go") {
+		if strings.Contains(file, "handlertest") {
+			continue // Go
+		}
+		t.Run(file, func(t *testing.T) {
+			var example strings.Builder
+			for line := range strings.Lines(read(t, file)) {
+				if code, ok := strings.CutPrefix(line, "//\t"); ok {
+					example.WriteString(code)
+				}
+			}
+			switch text := example.String(); {
+			case text == "":
+				t.Error("there is no example")
+			case strings.HasPrefix(text, "{\n"):
+				load(t, text)
+			default:
+				load(t, "{\nsip {\n:5060 {\n"+text+"}\n}\n}\n")
+			}
+		})
+	}
+}
+
 // TestDocumentedJSON loads every configuration in JSON that is shown somewhere.
 func TestDocumentedJSON(t *testing.T) {
 	for _, file := range documents(t) {

@@ -1,6 +1,27 @@
-// Package match has the request matchers of the SIP app.
+// Package match provides the request matchers of the SIP app, the modules sip.matchers.*: method,
+// uri_user, uri_host, uri_regexp, from_user, from_host, to_user, to_host, user_agent, header,
+// header_regexp, remote_ip, transport, in_dialog, registered, authenticated, key_pressed, vars,
+// expression and not.
 //
-// Where a matcher compares with patterns, * stands for any text and ? for one character; a
-// backslash before them, or before a backslash, takes their meaning away. Values may have
-// placeholders; what a placeholder brings in is compared as it is.
+//	@internal {
+//		method INVITE
+//		remote_ip private_ranges
+//		from_user 1??
+//	}
+//	proxy @internal
+//
+//	@night expression `{sip.uri.user} == "100" && {sip.transport} == "udp"`
+//	respond @night 480
+//
+//	respond 403
+//
+// All matchers of a set must match; a set that is given again under the same name is an
+// alternative.
+//
+// In patterns * stands for any text and ? for one character; a backslash before one of these, or
+// before a backslash, makes it literal. Users are compared in case, with escapes decoded (RFC 3261
+// §19.1.4); hosts and User-Agent without. Values take placeholders; what a placeholder brings in is
+// compared literally. An error of a matcher, such as that of an expression, is answered 500.
+//
+// docs/caddyfile.md has a table of what each one matches, docs/matcher.md shows how to write one.
 package match
