@@ -208,6 +208,9 @@ func (a *App) Cleanup() error {
 	return err
 }
 
+// Secret returns a key that only this server knows, or the servers that share its storage.
+func (a *App) Secret() []byte { return a.secret }
+
 // Interface guards
 var (
 	_ caddy.App          = (*App)(nil)

@@ -34,8 +34,10 @@ type Answer struct {
 	Err     error
 }
 
-// Send sends a request to each of the phones and returns their answers in the same order, when the
-// last of them has answered, or when ctx ends: those that have not by then have ErrNoAnswer.
+// Send sends a request to each of the phones, as Bindings has returned them, and returns their
+// answers in the same order, when the last of them has answered, or when ctx ends: those that have
+// not by then have ErrNoAnswer. A Binding that somebody made himself has ErrUnreachable: what is
+// sent goes to where a phone has registered, and nowhere else.
 func (a *App) Send(ctx context.Context, phones []Binding, o *OutOfDialog) []Answer {
 	answers := make([]Answer, len(phones))
 	came := make(chan *sending, len(phones))
@@ -61,6 +63,9 @@ func (a *App) Send(ctx context.Context, phones []Binding, o *OutOfDialog) []Answ
 
 // send sends a request to a phone, and has s told what becomes of it.
 func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
+	if b == nil {
+		return ErrUnreachable
+	}
 	f, sentBy, ok := a.engine.FlowToPhone(b)
 	if !ok {
 		return ErrUnreachable

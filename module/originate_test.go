@@ -40,6 +40,12 @@ func TestSendAnswersChallenge(t *testing.T) {
 		p.Expect("SIP/2.0 200")
 	}
 	app := s.App()
+	invented := module.Binding{AOR: "101@example.com", Contact: "sip:101@127.0.0.1", Transport: "udp"}
+	for _, a := range app.Send(t.Context(), []module.Binding{invented}, &module.OutOfDialog{Method: "NOTIFY"}) {
+		if a.Err != module.ErrUnreachable {
+			t.Errorf("a binding that nobody has registered: %v", a.Err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	answers := make(chan []module.Answer)

@@ -33,6 +33,3 @@ func loadSecret(storage certmagic.Storage) ([]byte, error) {
 	}
 	return secret, nil
 }
-
-// Secret returns a key that only this server knows, or the servers that share its storage.
-func (a *App) Secret() []byte { return a.secret }
