@@ -105,19 +105,23 @@ func unhex(c byte) (byte, bool) {
 // AppendUnescaped appends b with its %HH escapes decoded (RFC 3261 §19.1.2). The result may have
 // any byte, control characters among them. A percent sign that starts no escape stays as it is.
 func AppendUnescaped(dst, b []byte) []byte {
-	for i := 0; i < len(b); i++ {
-		if b[i] == '%' && i+2 < len(b) {
-			hi, ok1 := unhex(b[i+1])
-			lo, ok2 := unhex(b[i+2])
-			if ok1 && ok2 {
-				dst = append(dst, hi<<4|lo)
-				i += 2
-				continue
-			}
-		}
-		dst = append(dst, b[i])
+	for len(b) > 0 {
+		c, n := unescape(b)
+		dst, b = append(dst, c), b[n:]
 	}
 	return dst
+}
+
+// unescape returns the first character of b, decoded, and how many bytes of b it takes.
+func unescape[T ~string | ~[]byte](b T) (byte, int) {
+	if b[0] == '%' && len(b) > 2 {
+		hi, ok1 := unhex(b[1])
+		lo, ok2 := unhex(b[2])
+		if ok1 && ok2 {
+			return hi<<4 | lo, 3
+		}
+	}
+	return b[0], 1
 }
 
 // AppendEscapedUser appends the user part of a URI that stands for a text, which may have any bytes:

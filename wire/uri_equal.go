@@ -231,15 +231,3 @@ func equalUnescaped[T ~string | ~[]byte](a []byte, b T, fold bool) bool {
 	}
 	return i == len(a) && j == len(b)
 }
-
-// unescape returns the first character of b, decoded, and how many bytes of b it takes.
-func unescape[T ~string | ~[]byte](b T) (byte, int) {
-	if b[0] == '%' && len(b) > 2 {
-		hi, ok1 := unhex(b[1])
-		lo, ok2 := unhex(b[2])
-		if ok1 && ok2 {
-			return hi<<4 | lo, 3
-		}
-	}
-	return b[0], 1
-}

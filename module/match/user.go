@@ -69,8 +69,8 @@ func (m *MatchRegistered) Match(r *module.Request) (bool, error) {
 		_, u = r.From()
 	}
 	var buf [128]byte
-	aor, ours := m.app.AppendAOR(buf[:0], &u)
-	return ours && m.app.Registered(aor), nil
+	aor, _ := m.app.AppendAOR(buf[:0], &u) // what is not ours has no binding
+	return m.app.Registered(aor), nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.

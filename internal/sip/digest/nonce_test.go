@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -151,6 +152,34 @@ func TestForgotten(t *testing.T) {
 			t.Errorf("one from the beginning that was not used: %s", got)
 		}
 	})
+}
+
+// TestOrder uses many nonces of one set, in any order, several of them made in the same
+// millisecond: whatever is dropped for what, none is accepted a second time.
+func TestOrder(t *testing.T) {
+	type nonce struct{ id, made uint64 }
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var used table
+		used.init()
+		var accepted []nonce
+		for request := range uint64(300) {
+			n := nonce{id: r.Uint64() / tableSets * tableSets, made: 1 + request/4 + r.Uint64N(20)}
+			if len(accepted) > 0 && r.IntN(3) == 0 {
+				n = accepted[r.IntN(len(accepted))]
+			}
+			if used.use(n.id, n.made, 1, request, request) != Accepted {
+				continue
+			}
+			if slices.Contains(accepted, n) {
+				t.Fatalf("the nonce %v is accepted twice", n)
+			}
+			accepted = append(accepted, n)
+		}
+		if len(accepted) < 2*tableWays {
+			t.Fatalf("only %d were accepted", len(accepted))
+		}
+	}
 }
 
 // TestConcurrent uses each count from several goroutines: one gets it.

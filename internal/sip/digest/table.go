@@ -28,7 +28,6 @@ type table struct {
 
 type set struct {
 	mu      sync.Mutex
-	horizon uint64 // when the youngest nonce was made that may have been forgotten
 	windows [tableWays]window
 }
 
@@ -84,7 +83,9 @@ func (s *set) find(id, made uint64) *window {
 	return nil
 }
 
-// room returns a window for a nonce that is not known, or nil if it may have been known before.
+// room returns a window for a nonce that is not known, or nil if it may have been known before: the
+// oldest nonce is only ever dropped for a younger one, so no nonce that was dropped is younger than
+// the oldest that is left.
 func (s *set) room(made uint64) *window {
 	oldest := &s.windows[0]
 	for i := range s.windows {
@@ -92,10 +93,9 @@ func (s *set) room(made uint64) *window {
 			oldest = w
 		}
 	}
-	if made <= s.horizon || made <= oldest.made {
+	if made <= oldest.made {
 		return nil
 	}
-	s.horizon = max(s.horizon, oldest.made)
 	return oldest
 }
 
