@@ -11,10 +11,10 @@ const (
 	// connSize is the number of bytes that an idle connection takes: its buffer, the stack of its
 	// goroutine, its entries in tables.
 	connSize = 6 << 10
-	// usual is how many bytes a connection may hold for reading, and again for writing, whatever
-	// its source holds already: a message of usual size, so that an attacker in an office doesn't
-	// silence the office.
-	usual = 4 << 10
+	// connAllowance is how many bytes a connection may hold for reading, and again for writing,
+	// whatever its source holds already: enough for an ordinary message, so that one attacker in an
+	// office does not silence the others there.
+	connAllowance = 4 << 10
 	// maxPerSource is how many bytes the connections of one source may hold beyond that.
 	maxPerSource = 16 << 20
 )
@@ -22,11 +22,11 @@ const (
 // account counts what all connections of one source hold.
 type account struct {
 	conns int          // guarded by the lock of conns
-	bytes atomic.Int64 // beyond what is usual
+	bytes atomic.Int64 // beyond each connection's connAllowance
 }
 
-// open counts a connection in the account of its source.
-func (t *conns) open(from netip.Addr) *account {
+// openAccount counts a connection in the account of its source.
+func (t *conns) openAccount(from netip.Addr) *account {
 	a := t.accounts[from]
 	if a == nil {
 		a = new(account)
@@ -36,8 +36,8 @@ func (t *conns) open(from netip.Addr) *account {
 	return a
 }
 
-// close undoes open.
-func (t *conns) close(from netip.Addr) {
+// closeAccount undoes openAccount.
+func (t *conns) closeAccount(from netip.Addr) {
 	a := t.accounts[from]
 	if a.conns--; a.conns == 0 {
 		delete(t.accounts, from)
@@ -56,7 +56,7 @@ func (m *Manager) perSource() int64 {
 // changes nothing, if there is no room for more.
 func (c *Conn) resize(k budget.Kind, before, now int) bool {
 	b := c.m.opts.Budget
-	more := int64(max(0, now-usual) - max(0, before-usual))
+	more := int64(max(0, now-connAllowance) - max(0, before-connAllowance))
 	if more <= 0 {
 		c.account.bytes.Add(more)
 		b.Force(k, now-before)

@@ -17,7 +17,7 @@ type Conn struct {
 	nc   net.Conn
 	flow Flow
 	done chan struct{}
-	who  string // the user it was dialed for; see DialFor
+	user string // the user it was dialed for; see DialFor
 
 	account *account
 
@@ -25,7 +25,7 @@ type Conn struct {
 	own     lane          // what the peer's own messages cause
 	others  lane          // what others send to it
 	held    int           // bytes that the lanes hold
-	eased   chan struct{} // closed when the reader may go on; nil: it doesn't wait
+	resume  chan struct{} // closed when the reader may go on; nil: it doesn't wait
 	writing bool          // a writer goroutine exists
 	used    bool          // something was written since quiet was called
 	closing bool          // nothing more is queued, because of err
@@ -45,7 +45,7 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // Close closes the connection once what is queued has been written, or could not be within the
 // write timeout. It does not wait for that.
-func (c *Conn) Close() { c.shut(ErrClosed, true) }
+func (c *Conn) Close() { c.shutdown(ErrClosed, true) }
 
 func (c *Conn) isClosing() bool {
 	c.mu.Lock()
@@ -78,7 +78,7 @@ func (c *Conn) queue(b []byte, from netip.Addr) error {
 	switch {
 	case c.closing:
 		return ErrClosed
-	case !c.others.admits(b, from, room(b)):
+	case !c.others.admits(b, from, queueLimit(b)):
 		c.m.opts.Dropped(DropQueueFull)
 		return ErrQueueFull
 	}
@@ -165,10 +165,10 @@ func (c *Conn) write() {
 		for l.written != nil {
 			c.drop(l)
 		}
-		if err != nil && c.give(err) {
+		if err != nil && c.disconnect(err) {
 			c.m.opts.Dropped(DropWriteError)
 		}
-		c.ease()
+		c.resumeReader()
 	}
 }
 
@@ -191,48 +191,48 @@ func (c *Conn) writeAll(data *net.Buffers) error {
 
 // drop removes the first chunk of a lane. The lock is held.
 func (c *Conn) drop(l *lane) {
-	gone := l.drop()
-	if gone == l.written {
+	done := l.drop()
+	if done == l.written {
 		l.written = nil
 	}
-	now := c.held - cap(gone.data)
+	now := c.held - cap(done.data)
 	c.resize(budget.Queues, c.held, now)
 	c.held = now
-	recycle(gone)
+	recycle(done)
 }
 
-// crowded reports whether the peer leaves so much of its own unread that it is not read from any
+// congested reports whether the peer leaves so much of its own unread that it is not read from any
 // more.
-func (c *Conn) crowded() bool {
+func (c *Conn) congested() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.own.bytes > ownMark && !c.closing
+	return c.own.bytes > ownHighWater && !c.closing
 }
 
-// wait waits until the peer has read enough to be read from again, or is disconnected.
-func (c *Conn) wait() {
+// waitUncongested waits until the peer has read enough to be read from again, or is disconnected.
+func (c *Conn) waitUncongested() {
 	c.mu.Lock()
-	if c.own.bytes <= ownMark || c.closing {
+	if c.own.bytes <= ownHighWater || c.closing {
 		c.mu.Unlock()
 		return
 	}
-	eased := make(chan struct{})
-	c.eased = eased
+	resume := make(chan struct{})
+	c.resume = resume
 	c.mu.Unlock()
-	<-eased
+	<-resume
 }
 
-// ease lets the reader go on if it may. The lock is held.
-func (c *Conn) ease() {
-	if c.eased != nil && (c.own.bytes <= ownMark || c.closing) {
-		close(c.eased)
-		c.eased = nil
+// resumeReader lets the reader go on if it may. The lock is held.
+func (c *Conn) resumeReader() {
+	if c.resume != nil && (c.own.bytes <= ownHighWater || c.closing) {
+		close(c.resume)
+		c.resume = nil
 	}
 }
 
-// shut stops queueing, and lets what is queued be written. Then it closes the socket, which ends
-// the reader, unless that has ended by itself.
-func (c *Conn) shut(err error, reading bool) {
+// shutdown stops queueing, and lets what is queued be written. Then it closes the socket, which
+// ends the reader, unless that has ended by itself.
+func (c *Conn) shutdown(err error, reading bool) {
 	c.mu.Lock()
 	if !c.closing {
 		c.closing, c.err = true, err
@@ -251,18 +251,18 @@ func (c *Conn) shut(err error, reading bool) {
 func (c *Conn) abort(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.give(err)
+	return c.disconnect(err)
 }
 
-// give disconnects the peer and drops what is queued for it. It reports whether the connection was
-// open. The lock is held, but released meanwhile.
-func (c *Conn) give(err error) bool {
+// disconnect closes the socket and drops what is queued for the peer. It reports whether the
+// connection was open. The lock is held, but released meanwhile.
+func (c *Conn) disconnect(err error) bool {
 	first := !c.closing
 	if first {
 		c.closing, c.err = true, err
 	}
 	c.startWriter() // it cannot write, and drops what is queued
-	c.ease()
+	c.resumeReader()
 	c.mu.Unlock()
 	c.m.conns.unindex(c)
 	c.nc.Close()
@@ -274,7 +274,7 @@ func (c *Conn) give(err error) bool {
 // than was read gets a moment to read our answer before the socket closes: closing with unread data
 // would reset the connection and lose the answer.
 func (c *Conn) finish(err error, unread bool) {
-	c.shut(err, false)
+	c.shutdown(err, false)
 	c.writer.Wait()
 	if unread {
 		c.linger()

@@ -43,10 +43,10 @@ func source(remote netip.AddrPort) netip.Addr {
 // address.
 func SourceOf(remote netip.AddrPort) netip.Addr { return source(remote) }
 
-// adopt makes a Conn of nc and reads from it, unless there are too many. A dialed one has been
-// counted for who already.
-func (m *Manager) adopt(nc net.Conn, flow Flow, who string) (*Conn, error) {
-	c := &Conn{m: m, who: who, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
+// adopt makes a Conn of nc and starts its reader. It returns ErrLimit or ErrRefused instead if
+// there may not be another. A dialed connection is counted for its user by the caller.
+func (m *Manager) adopt(nc net.Conn, flow Flow, user string) (*Conn, error) {
+	c := &Conn{m: m, user: user, nc: nc, flow: flow, done: make(chan struct{}), reading: true}
 	c.flow.Conn = c
 	t := &m.conns
 	t.mu.Lock()
@@ -59,29 +59,29 @@ func (m *Manager) adopt(nc net.Conn, flow Flow, who string) (*Conn, error) {
 		return nil, err
 	}
 	if flow.Listener != nil {
-		t.enter(flow.Listener, source(flow.Remote))
+		t.countAccepted(flow.Listener, source(flow.Remote))
 	}
-	shorten(nc)
-	c.account = t.open(source(flow.Remote))
+	limitSendQueue(nc)
+	c.account = t.openAccount(source(flow.Remote))
 	t.all[c] = struct{}{}
 	t.byPeer[connKey{flow.Network, flow.Remote}] = c
 	t.readers.Go(c.read)
 	return c, nil
 }
 
-// refusal returns why there cannot be another connection, with its Drop reason. If there can, its
-// memory is taken.
+// refusal returns the error and the Drop reason if c must be refused. Otherwise it takes the
+// memory for it from the budget.
 func (t *conns) refusal(c *Conn) (reason string, err error) {
 	m, l := c.m, c.flow.Listener
 	if l != nil {
 		if m.opts.Refuse(c.flow.Remote.Addr()) {
 			return DropBanned, ErrRefused
 		}
-		reason = t.room(l, source(c.flow.Remote))
+		reason = t.overLimit(l, source(c.flow.Remote))
 	}
 	switch {
 	case reason != "":
-	case scarce(c.nc, l == nil):
+	case reservedDescriptor(c.nc, l == nil):
 		reason = DropDescriptors
 	case !m.opts.Budget.Take(budget.Connections, connSize):
 		reason = DropMemory
@@ -91,7 +91,7 @@ func (t *conns) refusal(c *Conn) (reason string, err error) {
 	return reason, ErrLimit
 }
 
-// unindex makes a closing connection unfindable.
+// unindex removes a closing connection from byPeer, so that nothing new is sent on it.
 func (t *conns) unindex(c *Conn) {
 	key := connKey{c.flow.Network, c.flow.Remote}
 	t.mu.Lock()
@@ -106,12 +106,12 @@ func (t *conns) release(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, c)
-	t.close(source(c.flow.Remote))
+	t.closeAccount(source(c.flow.Remote))
 	c.m.opts.Budget.Give(budget.Connections, connSize)
 	if l := c.flow.Listener; l != nil {
-		t.leave(l, source(c.flow.Remote))
+		t.uncountAccepted(l, source(c.flow.Remote))
 	} else {
-		t.dialed.Give(c.who)
+		t.dialed.Give(c.user)
 	}
 }
 

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastReserve is how many descriptors, at least, connections leave to everything else: Caddy's
-// admin endpoint, storage, look-ups.
-const leastReserve = 32
+// minReserve is the smallest reserve: descriptors for Caddy's admin endpoint, storage, look-ups.
+const minReserve = 32
 
-// scarce reports whether a new connection has a descriptor that is reserved for something else: the
-// highest eighth of what the process may have. The system gives the lowest free one, so all below
-// it are in use. A dialed connection may still have one of the lower half of the reserved ones.
-func scarce(nc net.Conn, dialed bool) bool {
+// reservedDescriptor reports whether a new connection has got one of the descriptors that are
+// reserved for everything but connections: the highest eighth of the process's limit. The system
+// hands out the lowest free one, so all below it are in use. A dialed connection may take one from
+// the lower half of the reserve.
+func reservedDescriptor(nc net.Conn, dialed bool) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return false
@@ -24,7 +24,7 @@ func scarce(nc net.Conn, dialed bool) bool {
 	if err != nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return false
 	}
-	reserve := min(max(leastReserve, limit.Cur/8), limit.Cur/2)
+	reserve := min(max(minReserve, limit.Cur/8), limit.Cur/2)
 	if dialed {
 		reserve /= 2
 	}

@@ -4,4 +4,4 @@ package transport
 
 import "net"
 
-func scarce(net.Conn, bool) bool { return false }
+func reservedDescriptor(net.Conn, bool) bool { return false }

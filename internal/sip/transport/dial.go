@@ -60,12 +60,12 @@ func (m *Manager) Dial(ctx context.Context, n Network, remote netip.AddrPort) (F
 	}
 }
 
-// DialFor is Dial for a request of some user, or from some source; "" is the server itself. It does
-// not wait: if now is false, done is called from another goroutine when the connection is there or
-// cannot be made; done must not block. A dial belongs to nobody: a caller that gives up waiting
-// doesn't end it for the others. A destination to which connecting has just failed is not tried
-// again for some seconds.
-func (m *Manager) DialFor(who string, n Network, remote netip.AddrPort, done func(Flow, error)) (f Flow, err error, now bool) {
+// DialFor is Dial on behalf of a user or source, whose share of dials and connections it counts
+// against; "" is the server itself, which has no share. It does not wait: if now is false, done is
+// called from another goroutine once the connection is made or has failed; done must not block. A
+// dial is shared: a caller that gives up waiting doesn't cancel it for the others. A destination to
+// which connecting has just failed is not tried again for some seconds.
+func (m *Manager) DialFor(user string, n Network, remote netip.AddrPort, done func(Flow, error)) (f Flow, err error, now bool) {
 	remote = canonical(remote)
 	switch n {
 	case UDP:
@@ -84,7 +84,7 @@ func (m *Manager) DialFor(who string, n Network, remote netip.AddrPort, done fun
 		return Flow{}, dialError(n, remote, ErrClosed), true
 	}
 	key := connKey{n, remote}
-	_, err, now = m.dials.Do(key, who, who, func() (*Conn, error) { return m.connect(key, who) }, func(c *Conn, err error) {
+	_, err, now = m.dials.Do(key, user, user, func() (*Conn, error) { return m.connect(key, user) }, func(c *Conn, err error) {
 		if err != nil {
 			done(Flow{}, dialError(n, remote, err))
 			return
@@ -101,12 +101,12 @@ func dialError(n Network, remote netip.AddrPort, err error) error {
 	return fmt.Errorf("connecting to %s %s: %w", n, remote, err)
 }
 
-func (m *Manager) connect(key connKey, who string) (*Conn, error) {
+func (m *Manager) connect(key connKey, user string) (*Conn, error) {
 	// Another dial may have ended since the caller looked. Its connection was in the table before.
 	if c, ok := m.Conn(key.network, key.remote); ok {
 		return c, nil
 	}
-	if !m.conns.dialed.Take(who) {
+	if !m.conns.dialed.Take(user) {
 		m.opts.Dropped(DropConnLimit)
 		return nil, ErrLimit
 	}
@@ -114,14 +114,14 @@ func (m *Manager) connect(key connKey, who string) (*Conn, error) {
 	defer cancel()
 	nc, err := m.dialTCP(ctx, key.remote)
 	if err != nil {
-		m.conns.dialed.Give(who)
+		m.conns.dialed.Give(user)
 		return nil, err
 	}
 	flow := tcpFlow(nc)
 	flow.Remote = key.remote
-	c, err := m.adopt(nc, flow, who)
+	c, err := m.adopt(nc, flow, user)
 	if err != nil {
-		m.conns.dialed.Give(who)
+		m.conns.dialed.Give(user)
 		nc.Close()
 	}
 	return c, err

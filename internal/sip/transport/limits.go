@@ -84,9 +84,9 @@ type accepted struct {
 	sources map[netip.Addr]int
 }
 
-// room returns what keeps a listener from accepting another connection from a source: a Drop
-// reason, or "".
-func (t *conns) room(l *Listener, from netip.Addr) (reason string) {
+// overLimit returns the limit that keeps a listener from accepting another connection from a
+// source, as a Drop reason, or "".
+func (t *conns) overLimit(l *Listener, from netip.Addr) (reason string) {
 	limits := l.Limits()
 	var conns, fromSource int
 	for other, a := range t.accepted {
@@ -114,8 +114,8 @@ func (t *conns) connected(from netip.Addr) bool {
 	return false
 }
 
-// enter counts an accepted connection.
-func (t *conns) enter(l *Listener, from netip.Addr) {
+// countAccepted counts an accepted connection.
+func (t *conns) countAccepted(l *Listener, from netip.Addr) {
 	a := t.accepted[l]
 	if a == nil {
 		a = &accepted{sources: make(map[netip.Addr]int)}
@@ -125,8 +125,8 @@ func (t *conns) enter(l *Listener, from netip.Addr) {
 	a.sources[from]++
 }
 
-// leave undoes enter.
-func (t *conns) leave(l *Listener, from netip.Addr) {
+// uncountAccepted undoes countAccepted.
+func (t *conns) uncountAccepted(l *Listener, from netip.Addr) {
 	a := t.accepted[l]
 	if a.conns--; a.conns == 0 {
 		delete(t.accepted, l)

@@ -17,7 +17,7 @@ type Listener struct {
 	routes   routes
 	limits   atomic.Pointer[Limits]
 
-	shared bool // the port is another listener's as well, which is leaving
+	shared bool // it shares the port with a listener that is being drained
 
 	udp    []*udpSocket
 	packet *packetSocket // instead of udp, on Options.Net

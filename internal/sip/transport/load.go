@@ -5,13 +5,13 @@ import "time"
 const (
 	// lateAfter is the age from which on a datagram counts as late when it is read.
 	lateAfter = 50 * time.Millisecond
-	// standing is how long the reader must have been behind before anything is refused: a burst is
-	// no overload.
-	standing = 100 * time.Millisecond
+	// sustained is how long the reader must have been behind before anything is refused: a burst is
+	// not an overload.
+	sustained = 100 * time.Millisecond
 	// loadStep is how often the part that is admitted changes.
 	loadStep = 20 * time.Millisecond
-	// leastAdmitted is the part that is admitted however far the reader is behind.
-	leastAdmitted = 1.0 / 16
+	// minAdmitted is the fraction that is admitted however far the reader is behind.
+	minAdmitted = 1.0 / 16
 )
 
 // load decides how many new requests a reader accepts, so that it keeps up with the rest. When
@@ -22,7 +22,7 @@ type load struct {
 	behind  time.Time // since when the reader is behind; zero: it is not
 	step    time.Time // when the part was last changed
 	refused float64   // the part that is not admitted, 0 to 1
-	silent  float64   // the part of the refused that is not even answered
+	dropped float64   // the part of the refused that is not even answered
 	credit  [2]float64
 }
 
@@ -57,12 +57,12 @@ func (o *load) observe(now time.Time, waited time.Duration, lost bool) {
 	switch {
 	case !late:
 		o.refused = max(0, o.refused-steps/20)
-		o.silent = max(0, o.silent-steps/10)
-	case now.Sub(o.behind) < standing:
-	case o.refused < 1-leastAdmitted:
-		o.refused = min(1-(1-o.refused)*0.85, 1-leastAdmitted)
+		o.dropped = max(0, o.dropped-steps/10)
+	case now.Sub(o.behind) < sustained:
+	case o.refused < 1-minAdmitted:
+		o.refused = min(1-(1-o.refused)*0.85, 1-minAdmitted)
 	default:
-		o.silent = min(1, o.silent+0.1)
+		o.dropped = min(1, o.dropped+0.1)
 	}
 	o.step = now
 }
@@ -72,7 +72,7 @@ func (o *load) admit() Admission {
 	switch {
 	case o.refused == 0 || !o.draw(0, o.refused):
 		return Admit
-	case o.draw(1, o.silent):
+	case o.draw(1, o.dropped):
 		return Drop
 	}
 	return Refuse

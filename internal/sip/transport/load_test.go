@@ -39,10 +39,10 @@ func TestLoad(t *testing.T) {
 		t.Error("a reader that keeps up is watched")
 	}
 	// A burst is no overload.
-	run(standing-time.Millisecond, time.Second, false)
+	run(sustained-time.Millisecond, time.Second, false)
 	refuses(0, 0, 0)
 	run(time.Millisecond, 0, false)
-	run(standing-time.Millisecond, 0, true)
+	run(sustained-time.Millisecond, 0, true)
 	refuses(0, 0, 0)
 	run(time.Millisecond, 0, false)
 	// What goes on is, whether datagrams wait or are lost.
@@ -51,7 +51,7 @@ func TestLoad(t *testing.T) {
 		if lost {
 			waited = 0
 		}
-		run(standing+loadStep, waited, lost)
+		run(sustained+loadStep, waited, lost)
 		refuses(140, 350, 0)
 		if !o.watched() {
 			t.Error("a reader that is behind is not watched")

@@ -54,10 +54,10 @@ func NewManager(h Handler, opts Options) *Manager {
 
 // Listen opens an address and reads from it. [::] accepts IPv4 as well; port 0 is any free port.
 // The error names the address, and the listener that already has it or an address that includes it.
-// Only with listeners in leaving, which are about to be closed, may it overlap, where the system
-// allows that (Linux): packets for an address go to the listener that is bound to it rather than to
-// a wildcard.
-func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (*Listener, error) {
+// An overlap is allowed only with the listeners in draining, which are about to be closed, and only
+// on Linux: there, packets for an address go to the listener that is bound to it rather than to a
+// wildcard.
+func (m *Manager) Listen(n Network, addr netip.AddrPort, draining ...*Listener) (*Listener, error) {
 	if !addr.IsValid() {
 		return nil, fmt.Errorf("listening on %s: the address is missing", n)
 	}
@@ -71,7 +71,7 @@ func (m *Manager) Listen(n Network, addr netip.AddrPort, leaving ...*Listener) (
 	for _, other := range m.listeners {
 		switch {
 		case !Overlap(n, addr, other.network, other.addr):
-		case addr == other.addr || !slices.Contains(leaving, other) || other.share() != nil:
+		case addr == other.addr || !slices.Contains(draining, other) || other.share() != nil:
 			return nil, listenError(n, addr, fmt.Errorf("it overlaps with %s %s, which is listened on already", other.network, other.addr))
 		default:
 			l.shared = true

@@ -7,10 +7,10 @@ import (
 
 const (
 	batchSize = 64
-	// bufferRoom is the size of a Buffer: nearly every message fits, and a longer one moves to
+	// bufferSize is the size of a Buffer: nearly every message fits, and a longer one moves to
 	// memory of its own.
-	bufferRoom = 4 << 10
-	arenaSize  = batchSize * bufferRoom
+	bufferSize = 4 << 10
+	arenaSize  = batchSize * bufferSize
 )
 
 // arenas are lent to the outboxes of streams while what one read has brought is handled. A UDP
@@ -40,15 +40,15 @@ type Outbox struct {
 func (o *Outbox) Buffer() []byte {
 	if o.arena == nil {
 		if o.conn == nil {
-			return make([]byte, 0, bufferRoom)
+			return make([]byte, 0, bufferSize)
 		}
 		o.arena = arenas.Get().(*[arenaSize]byte)
 	}
-	if o.used+bufferRoom > arenaSize {
-		return make([]byte, 0, bufferRoom)
+	if o.used+bufferSize > arenaSize {
+		return make([]byte, 0, bufferSize)
 	}
 	o.last = o.used
-	o.used += bufferRoom
+	o.used += bufferSize
 	return o.arena[o.last:o.last:o.used]
 }
 
@@ -75,7 +75,7 @@ func (o *Outbox) Send(f Flow, b []byte) error {
 		return f.Send(b)
 	}
 	// The next buffer gets the room that this one didn't need.
-	if o.used == o.last+bufferRoom && len(b) <= bufferRoom && &b[0] == &o.arena[o.last] {
+	if o.used == o.last+bufferSize && len(b) <= bufferSize && &b[0] == &o.arena[o.last] {
 		o.used = o.last + (len(b)+63)&^63
 	}
 	o.batch.add(f.Remote, f.Local, b)

@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// What waits for a peer that reads too slowly is in two lanes: what the peer's own messages cause,
-// for which reading from it stops until it has read some, and what others send to it, which is
-// refused when it is too much. So a peer cannot make us hold more than it reads, and nobody can
-// keep it from being answered.
+// What is queued for a peer that reads too slowly is in two lanes: responses to its own messages,
+// for which we stop reading from it until it has caught up, and what others send to it, which is
+// refused above a limit. So a peer cannot make us hold more than it reads, and nobody else can keep
+// it from being answered.
 const (
-	// ownMark is how many bytes of its own a peer may leave unread and still be read from.
-	ownMark = 32 << 10
-	// maxOwn limits what is caused by messages that were read before reading stopped, in bytes.
+	// ownHighWater is how many bytes of its own a peer may leave unread and still be read from.
+	ownHighWater = 32 << 10
+	// maxOwn is the limit of the peer's own lane in bytes. It is reached only by what was read
+	// before reading stopped.
 	maxOwn = 1 << 20
 	// maxRequests is how many bytes may be queued before a request from another source is refused:
 	// a phone that reads 20 kB/s has read them before the request times out.
@@ -96,15 +97,15 @@ func (l *lane) add(b []byte, from netip.Addr) {
 var gathers = sync.Pool{New: func() any { return new(gather) }}
 
 type gather struct {
-	room [maxWrite / chunkSize][]byte
-	data net.Buffers
+	array [maxWrite / chunkSize][]byte
+	data  net.Buffers
 }
 
 // begin gathers what is written next.
 func (l *lane) begin(g *gather) {
-	g.data = g.room[:0]
+	g.data = g.array[:0]
 	bytes := 0
-	for c := l.first; c != nil && len(g.data) < len(g.room); c = c.next {
+	for c := l.first; c != nil && len(g.data) < len(g.array); c = c.next {
 		if bytes += len(c.data); bytes > maxWrite && c != l.first {
 			break
 		}
@@ -136,11 +137,11 @@ func (l *lane) from(sender netip.Addr) (n int) {
 	return n
 }
 
-// admits reports whether a message from a sender may be queued where room bytes may be. A sender
-// may have no more queued than is still free afterwards, so that there is room for the next one,
-// however many have used up theirs.
-func (l *lane) admits(b []byte, from netip.Addr, room int) bool {
-	free := room - l.bytes - len(b)
+// admits reports whether a message from a sender may be queued under a limit in bytes. A
+// sender may have no more queued than stays free afterwards, so that there is always room for
+// another sender.
+func (l *lane) admits(b []byte, from netip.Addr, limit int) bool {
+	free := limit - l.bytes - len(b)
 	if free < 0 {
 		return false
 	}
@@ -148,8 +149,8 @@ func (l *lane) admits(b []byte, from netip.Addr, room int) bool {
 	return l.bytes+len(b) <= free || l.from(from)+len(b) <= free
 }
 
-// room returns how many bytes may be queued for a peer when a message of another source is added.
-func room(b []byte) int {
+// queueLimit returns how many bytes may be queued for a peer when b, from another source, is added.
+func queueLimit(b []byte) int {
 	for _, start := range [...]string{"SIP/", "ACK ", "BYE ", "CANCEL "} {
 		if len(b) >= len(start) && string(b[:len(start)]) == start {
 			return maxOthers

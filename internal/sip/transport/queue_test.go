@@ -28,10 +28,10 @@ func TestUnreadAnswersStopReading(t *testing.T) {
 			const n = 500
 			go io.WriteString(peer, strings.Repeat(one, n))
 			synctest.Wait()
-			if most := (ownMark+chunkSize)/len(one) + 2; handled > most {
+			if most := (ownHighWater+chunkSize)/len(one) + 2; handled > most {
 				t.Errorf("%d messages of %d bytes were handled, their answers unread, want %d at most", handled, len(one), most)
 			}
-			if used := b.Used(budget.Queues); used > ownMark+64<<10+chunkSize {
+			if used := b.Used(budget.Queues); used > ownHighWater+64<<10+chunkSize {
 				t.Errorf("%d bytes are queued", used)
 			}
 			// Slowly, but it reads.
@@ -243,7 +243,7 @@ func TestOneSource(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if held := b.Total() - n*connSize; held > maxPerSource+2*n*usual {
+		if held := b.Total() - n*connSize; held > maxPerSource+2*n*connAllowance {
 			t.Errorf("%d bytes are held", held)
 		}
 		if d.of(DropMemory) == 0 {

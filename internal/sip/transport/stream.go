@@ -64,10 +64,10 @@ func (r *reader) run() error {
 				r.unread = true
 				return bad
 			}
-			if !r.makeRoom(limit) {
+			if !r.compact(limit) {
 				return errMemory
 			}
-			r.wait()
+			r.throttle()
 		}
 		switch {
 		case err == nil:
@@ -130,7 +130,7 @@ func (r *reader) messages(limit int) (n int, bad *FrameError) {
 		if size == 0 {
 			return n, nil
 		}
-		r.wait()
+		r.throttle()
 		if r.c.isClosing() {
 			return n, nil // the next read returns the error
 		}
@@ -143,12 +143,12 @@ func (r *reader) messages(limit int) (n int, bad *FrameError) {
 	}
 }
 
-// wait waits while the peer doesn't read what its messages cause: otherwise it could make us hold
-// more and more.
-func (r *reader) wait() {
-	if r.c.crowded() {
+// throttle waits while the peer doesn't read what its messages cause: otherwise it could make us
+// hold more and more.
+func (r *reader) throttle() {
+	if r.c.congested() {
 		r.outbox.flush()
-		r.c.wait()
+		r.c.waitUncongested()
 		r.timed = false // what comes next has been waiting for us to read
 	}
 }
@@ -183,9 +183,9 @@ func (r *reader) keepAlive() {
 	}
 }
 
-// makeRoom moves an incomplete message to the front of the buffer, and enlarges the buffer if
+// compact moves an incomplete message to the front of the buffer, and enlarges the buffer if
 // needed. At rest the buffer is small again. It returns false if there is no memory.
-func (r *reader) makeRoom(limit int) bool {
+func (r *reader) compact(limit int) bool {
 	rest := r.buf[r.start:r.end]
 	size := minRead
 	for size <= len(rest) {

@@ -12,8 +12,8 @@ import (
 // new, and it would take minutes to notice that it doesn't read at all.
 const unsent = 32 << 10
 
-// shorten limits what the kernel queues for a peer.
-func shorten(nc net.Conn) {
+// limitSendQueue limits what the kernel queues for a peer.
+func limitSendQueue(nc net.Conn) {
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			_ = control(raw, func(fd int) error {

@@ -9,8 +9,8 @@ import "net"
 // notice that it doesn't read at all.
 const sendBuffer = 64 << 10
 
-// shorten limits what the kernel queues for a peer.
-func shorten(nc net.Conn) {
+// limitSendQueue limits what the kernel queues for a peer.
+func limitSendQueue(nc net.Conn) {
 	if c, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = c.SetWriteBuffer(sendBuffer)
 	}

@@ -292,19 +292,19 @@ func TestReadBufferShrinks(t *testing.T) {
 	for r.end = len(r.buf); len(r.buf) < 64<<10; r.end = len(r.buf) {
 		r.buf[0] = 'x'
 		before := len(r.buf)
-		r.makeRoom(64 << 10)
+		r.compact(64 << 10)
 		if len(r.buf) != 2*before || r.buf[0] != 'x' || r.end != before {
 			t.Fatalf("from %d to %d", before, len(r.buf))
 		}
 	}
 	// What is left of what came has no more room than it needs.
 	r.start = r.end - 5000
-	r.makeRoom(64 << 10)
+	r.compact(64 << 10)
 	if len(r.buf) != 8<<10 || r.start != 0 || r.end != 5000 {
 		t.Errorf("for 5000 bytes the buffer has %d", len(r.buf))
 	}
 	r.start = r.end
-	r.makeRoom(64 << 10)
+	r.compact(64 << 10)
 	if len(r.buf) != minRead || r.start != 0 || r.end != 0 {
 		t.Errorf("at rest the buffer has %d bytes", len(r.buf))
 	}

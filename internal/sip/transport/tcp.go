@@ -25,7 +25,7 @@ func (l *Listener) accept() {
 		nc, err := l.tcp.Accept()
 		if err == nil {
 			wait = 0
-			l.welcome(nc)
+			l.handleAccepted(nc)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) || l.isClosed() {
@@ -44,7 +44,7 @@ func (l *Listener) accept() {
 	}
 }
 
-func (l *Listener) welcome(nc net.Conn) {
+func (l *Listener) handleAccepted(nc net.Conn) {
 	flow := tcpFlow(nc)
 	flow.Listener = l
 	if _, err := l.m.adopt(nc, flow, ""); err != nil {

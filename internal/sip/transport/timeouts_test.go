@@ -108,7 +108,7 @@ func TestMessageTimeCrowded(t *testing.T) {
 		whole := msg("a", 0)
 		io.WriteString(peer, whole[:1])
 		<-time.After(25 * time.Second)
-		for !c.crowded() {
+		for !c.congested() {
 			if err := c.queueOwn([]byte(msg("b", 1000))); err != nil {
 				t.Fatal(err)
 			}

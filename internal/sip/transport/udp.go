@@ -13,8 +13,8 @@ const (
 	maxDatagram = 64 << 10
 	// minDatagram is shorter than any SIP message: "A B SIP/2.0" and a line end.
 	minDatagram = 13
-	// sendPatience is how long the replies to a batch may wait for room in the send buffer.
-	sendPatience = 50 * time.Millisecond
+	// sendTimeout is how long the replies to a batch may wait for room in the send buffer.
+	sendTimeout = 50 * time.Millisecond
 )
 
 // newInbound returns the Inbound that a reader of l reuses for each datagram.

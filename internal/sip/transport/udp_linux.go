@@ -244,7 +244,7 @@ func (b *udpBatch) writeSlots(fd uintptr) bool {
 		case errno == unix.EAGAIN:
 			if !b.waiting {
 				b.waiting = true
-				_ = b.s.conn.SetWriteDeadline(time.Now().Add(sendPatience))
+				_ = b.s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 			}
 			return false
 		case pending(errno) && b.retried != b.done+1:
