@@ -9,18 +9,19 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Authenticator is implemented by handlers that let only requests pass whose sender has proved who
-// they are, as digest_auth does.
+// Authenticator is implemented by handlers that let a request pass only if its sender has
+// authenticated, as digest_auth does.
 type Authenticator interface {
 	// Authenticates reports whether the handler, as it is configured, does that.
 	Authenticates() bool
 }
 
-// Guarded is implemented by handlers that do for a sender what only a user may have done, as
-// register does: who reaches them unasked is told to the operator when the configuration is loaded.
+// Guarded is implemented by handlers that should be reached only by authenticated senders, as
+// register should: loading a configuration in which requests reach them without authentication logs
+// a warning.
 type Guarded interface {
-	// GuardedMethod returns the method of the requests whose sender should have been authenticated
-	// before they come to the handler; empty when there is none.
+	// GuardedMethod returns the method whose senders should have been authenticated before the
+	// handler; empty if there is none.
 	GuardedMethod() string
 }
 

@@ -348,10 +348,11 @@ func TestAuthenticated(t *testing.T) {
 	counts(t, s, func() { p.ask(p.request("MESSAGE", uri("x")), "480") })
 }
 
-// TestProven has who is known to receive what is sent to it.
-func TestProven(t *testing.T) {
+// TestValidated checks when the address of a client counts as validated: it has answered from there
+// with a nonce that was sent there.
+func TestValidated(t *testing.T) {
 	s := start(t, "")
-	proven := func(p *phone) bool {
+	validated := func(p *phone) bool {
 		return inside.AppOf(s.App()).Engine.Validated(transport.Flow{Remote: p.Addr, Local: s.Addr})
 	}
 	p, other := newPhone(t, s, "udp", "alice"), newPhone(t, s, "udp", "alice")
@@ -360,11 +361,11 @@ func TestProven(t *testing.T) {
 	counts(t, s, func() {
 		other.ask(other.register(other.answers(c, "REGISTER", "sip:127.0.0.1", 2)), "200")
 	}, "accepted")
-	same(t, "who has not received the nonce is proven", proven(other), false)
+	same(t, "an address that has not received the nonce is validated", validated(other), false)
 	p.password = "wrong"
 	p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", 3)), "401")
-	same(t, "who is no user is proven", proven(p), false)
+	same(t, "an address with a wrong user is validated", validated(p), false)
 	p.password = "secret-alice"
 	p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", 4)), "200")
-	same(t, "who has authenticated is proven", proven(p), true)
+	same(t, "an address that has authenticated is validated", validated(p), true)
 }

@@ -184,7 +184,10 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	case err != nil:
 		return err
 	}
-	s.response = module.Response{Status: 200, Header: h.header(s.response.Header[:0], s.update.Path, s.result.Bindings, h.room(r))}
+	s.response = module.Response{
+		Status: 200,
+		Header: h.header(s.response.Header[:0], s.update.Path, s.result.Bindings, h.maxContactBytes(r)),
+	}
 	if flow && supports(m, outboundTag) {
 		s.response.AddHeader("Require", outboundTag) // RFC 5626 §6
 	}
@@ -211,18 +214,19 @@ func (h *Register) limit(contacts []location.ContactUpdate) bool {
 	return true
 }
 
-// unprovenRoom is how many bytes of contacts a UDP source gets to read that may be forged.
-const unprovenRoom = 1 << 10
+// unvalidatedContacts is how many bytes of contacts a 200 has over UDP to a source that may be
+// forged.
+const unvalidatedContacts = 1 << 10
 
-// room returns how many bytes of contacts the answer may have. Step 8 wants all of them; but a
-// short query from a forged source, for a user whose contacts are many and long, would send
-// somebody else all that. Whoever registers sends a contact of his own, and gets to read as much as
-// that.
-func (h *Register) room(r *module.Request) int {
+// maxContactBytes returns how many bytes of contacts the response may list. Step 8 wants all of
+// them, but then a short query with a forged source, for a user with many long contacts, would
+// flood a third party. A source that may be forged gets at least as much as it sent, so a phone
+// sees the contact that it has registered.
+func (h *Register) maxContactBytes(r *module.Request) int {
 	if h.in.Engine.Validated(inside.RequestOf(r).Flow) {
 		return math.MaxInt
 	}
-	return max(unprovenRoom, len(r.Message().Raw))
+	return max(unvalidatedContacts, len(r.Message().Raw))
 }
 
 // header appends what the answer tells: all bindings for which there is room and how long they

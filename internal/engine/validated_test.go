@@ -27,50 +27,50 @@ func TestValidated(t *testing.T) {
 		e := newEngineForValidation()
 		f := udpFlow(1)
 		if e.Validated(f) {
-			t.Error("a source is proven before it has shown anything")
+			t.Error("a source is validated before anything was received from it")
 		}
 		e.MarkValidated(f)
 		other := f
 		other.Remote = netip.AddrPortFrom(f.Remote.Addr(), 5061)
 		if !e.Validated(f) || e.Validated(other) || e.Validated(udpFlow(2)) {
-			t.Error("not the address and port that were proven are")
+			t.Error("validated is not exactly the address and port that were marked")
 		}
 		tcp := udpFlow(3)
 		tcp.Network = transport.TCP
 		e.MarkValidated(tcp)
 		if !e.Validated(tcp) || e.Validated(udpFlow(3)) {
-			t.Error("a stream proves a datagram's source")
+			t.Error("marking a stream validates the source of datagrams")
 		}
 
 		time.Sleep(validatedTime - 2*time.Minute)
 		e.MarkValidated(udpFlow(2))
 		if !e.Validated(f) {
-			t.Error("proven for less than an hour")
+			t.Error("validated for less than an hour")
 		}
 		time.Sleep(2*time.Minute - 1)
 		if !e.Validated(f) {
-			t.Error("proven for less than an hour")
+			t.Error("validated for less than an hour")
 		}
 		time.Sleep(time.Nanosecond)
 		if e.Validated(f) || !e.Validated(udpFlow(2)) {
-			t.Error("not the source whose hour is over is forgotten")
+			t.Error("after an hour not exactly the first source is forgotten")
 		}
 		e.MarkValidated(f)
 		if !e.Validated(f) {
-			t.Error("a source cannot be proven anew")
+			t.Error("a source cannot be validated again")
 		}
 	})
 }
 
-// TestValidatedFull proves many more than there is room for: the memory stays what it is, and
-// nobody is proven who has not shown it.
+// TestValidatedFull marks many more sources than there is room for: the memory stays the same, and
+// no source is validated that was not marked.
 func TestValidatedFull(t *testing.T) {
 	e := newEngineForValidation()
 	const n = 4 * validatedSets * validatedWays
 	for i := range n {
 		e.MarkValidated(udpFlow(i))
 		if !e.Validated(udpFlow(i)) {
-			t.Fatalf("%d is not proven", i)
+			t.Fatalf("%d is not validated", i)
 		}
 	}
 	known := 0
@@ -84,7 +84,7 @@ func TestValidatedFull(t *testing.T) {
 	}
 	for i := range 100_000 {
 		if e.Validated(udpFlow(n + i)) {
-			t.Fatal("a source is proven that has shown nothing")
+			t.Fatal("a source is validated that was never marked")
 		}
 	}
 }

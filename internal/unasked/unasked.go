@@ -17,7 +17,7 @@ type Step struct {
 
 	Name          string // of the handler
 	Place         string // where it stands, as "Caddyfile:7"
-	Authenticates bool   // it lets only requests pass whose sender has proved who they are
+	Authenticates bool   // it lets a request pass only if its sender has authenticated
 	Method        string // of the requests that should be asked before they come to it
 }
 
@@ -44,8 +44,8 @@ type Finding struct {
 // Check returns what is wrong with the order of steps. A REGISTER that nobody asked lets its sender
 // be any user, which is a warning; calls from strangers are what many servers are for.
 //
-// Nothing is said of what comes from addresses that the configuration names: a matcher remote_ip, or
-// not remote_ip in front of the handler that asks, shows that it is meant.
+// Nothing is said of what comes from addresses that the configuration names: a matcher remote_ip,
+// or not remote_ip in front of the handler that asks, shows that it is meant.
 //
 // named returns what a named route consists of.
 func Check(steps []Step, named func(name string) []Step) []Finding {

@@ -12,13 +12,13 @@ import (
 // model knows from the messages alone who may be sent what: who has registered from where, what is
 // configured, whom an authenticated user has named, and who is at the two ends of which call.
 type model struct {
-	config configuration
-	causes []*cause
-	places map[netip.AddrPort]map[string]time.Time // where somebody has registered, as whom, and until when
-	calls  map[string]*call                        // by Call-ID and the caller's tag
-	groups map[string]*group                       // by transaction
-	asked  map[string]netip.AddrPort               // where the server's requests went, by branch
-	proven map[netip.AddrPort]bool                 // who receives what is sent there
+	config    configuration
+	causes    []*cause
+	places    map[netip.AddrPort]map[string]time.Time // where somebody has registered, as whom, and until when
+	calls     map[string]*call                        // by Call-ID and the caller's tag
+	groups    map[string]*group                       // by transaction
+	asked     map[string]netip.AddrPort               // where the server's requests went, by branch
+	validated map[netip.AddrPort]bool                 // who receives what is sent there
 }
 
 // cause is a message that was sent to the server.
@@ -64,7 +64,7 @@ const (
 
 func newModel(c configuration) *model {
 	return &model{config: c, places: make(map[netip.AddrPort]map[string]time.Time), calls: make(map[string]*call), groups: make(map[string]*group),
-		asked: make(map[string]netip.AddrPort), proven: make(map[netip.AddrPort]bool)}
+		asked: make(map[string]netip.AddrPort), validated: make(map[netip.AddrPort]bool)}
 }
 
 func (o *model) group(key string) *group {
@@ -83,14 +83,14 @@ func (o *model) in(c *cause) {
 	switch {
 	case c.user != "":
 		c.sender = authenticated
-		o.proven[c.from] = true
+		o.validated[c.from] = true
 	case o.config.trusts(c.from.Addr()):
 		c.sender = trusted
 	case o.registered(c.from):
 		c.sender = registered
 	}
 	if c.m.response() && o.asked[c.m.branch()] == c.from {
-		o.proven[c.from] = true
+		o.validated[c.from] = true
 	}
 	c.group = o.group(c.m.transaction())
 	if c.m.response() {
@@ -195,7 +195,7 @@ func (o *model) longest(c *cause, m *message) int {
 	case m.status() == 401 || m.status() == 407:
 		return c.size + 200 + 400
 	case m.method() == "REGISTER" && m.status()/100 == 2:
-		if c.tcp || o.proven[c.from] {
+		if c.tcp || o.validated[c.from] {
 			return 1 << 20
 		}
 		return c.size + 200 + max(1<<10, c.size)

@@ -37,17 +37,17 @@ type row struct {
 
 // Packets that RFC 3261 has sent when nobody answers, at T1 = 500 ms.
 const (
-	invites        = 7  // an INVITE, in 32 s (§17.1.1.2)
-	requests       = 11 // any other request (§17.1.2.2)
-	finals         = 11 // a final response to an INVITE (§17.2.1)
-	finalsUnproven = 4  // and to a source that may be forged
-	pushesUnproven = 4  // a request of the server's own to such a source
+	invites           = 7  // an INVITE, in 32 s (§17.1.1.2)
+	requests          = 11 // any other request (§17.1.2.2)
+	finals            = 11 // a final response to an INVITE (§17.2.1)
+	finalsUnvalidated = 4  // and to a source that may be forged
+	pushesUnvalidated = 4  // a request of the server's own to such a source
 )
 
 var rows = [senders]row{
 	stranger: {
 		who: "**stranger**", what: "from nowhere that is known",
-		invite: 1 + finalsUnproven, request: 2,
+		invite: 1 + finalsUnvalidated, request: 2,
 		whom: "registered phones and configured servers, where the routes let strangers call",
 		held: 2, work: 20,
 	},
@@ -100,18 +100,18 @@ func (c *cause) allowed(requests int) int {
 func (o *model) most(g *group, p simnet.Packet, m *message) (n int, why string) {
 	method := m.method()
 	if len(g.causes) == 0 {
-		if p.TCP || o.proven[p.To] {
+		if p.TCP || o.validated[p.To] {
 			return requests, "a request of the server's own"
 		}
-		return pushesUnproven, "a request of the server's own to a source that may be forged"
+		return pushesUnvalidated, "a request of the server's own to a source that may be forged"
 	}
 	for _, c := range g.causes {
 		r := rows[c.sender]
 		switch {
-		case m.response() && method == "INVITE" && (c.tcp || o.proven[c.from]):
+		case m.response() && method == "INVITE" && (c.tcp || o.validated[c.from]):
 			n += max(r.invite, 1+finals)
 		case m.response() && method == "INVITE":
-			n += 1 + finalsUnproven
+			n += 1 + finalsUnvalidated
 		case m.response():
 			n += r.request
 		case method == "INVITE":

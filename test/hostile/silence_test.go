@@ -62,7 +62,7 @@ func TestSnomIsSilent(t *testing.T) {
 		nothingLeft(t, s)
 		eventually(t, "the timeout to be counted", func() bool { return counted() == before+1 })
 		p.request("OPTIONS", "sip:127.0.0.1")
-		most := 4 // it has proven nothing
+		most := 4 // its address is not validated
 		if p.Transport() == "TCP" {
 			most = 1
 		}

@@ -256,9 +256,9 @@ func TestCallAnswered(t *testing.T) {
 	}
 }
 
-// TestProven has a phone show that it receives what is sent to it: from then on it gets everything
-// as often as RFC 3261 says.
-func TestProven(t *testing.T) {
+// TestValidated has a phone show that it receives what is sent to it: from then on it gets
+// everything as often as RFC 3261 says.
+func TestValidated(t *testing.T) {
 	s := start(t, "snom_lrc\nproxy\nregister")
 	invite := request("INVITE", s.URI("433"), "m:<sip:a@b>", "User-Agent:snom")
 	again := func(branch string, callID string) string {
@@ -299,7 +299,7 @@ func TestProven(t *testing.T) {
 		t.Errorf("one who says he is somebody registered gets %d", n)
 	}
 
-	// What is long goes to those who are proven, too.
+	// Long messages go to a validated address, too.
 	registerMany(s, "many")
 	query := request("REGISTER", "sip:"+s.Addr.String(), "t:<"+s.URI("many")+">")
 	for _, test := range []struct {
