@@ -7,7 +7,10 @@ import (
 	"net"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/module"
 )
 
 // TestCancel passes the caller's CANCEL on to every phone, and the phones' 487 back.
@@ -146,4 +149,63 @@ func setResolver(t *testing.T, dial func(ctx context.Context, network, address s
 	before := lookups
 	lookups = newNames(&net.Resolver{PreferGo: true, Dial: dial})
 	t.Cleanup(func() { lookups = before })
+}
+
+// teller is a handler that has itself told of the transaction before the request is relayed; with
+// X-Late, only after it was cancelled.
+type teller struct{ trust }
+
+func init() { caddy.RegisterModule(new(teller)) }
+
+func (*teller) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.test_teller", New: func() caddy.Module { return new(teller) }}
+}
+
+func (*teller) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
+	if !r.Is("INVITE") {
+		return next(w, r)
+	}
+	cancelled := make(cancelled)
+	if err := r.Transaction(cancelled); err != nil {
+		return err
+	}
+	if r.Header("X-Late") == nil {
+		return next(w, r)
+	}
+	if err := w.WriteResponse(&module.Response{Status: 100}); err != nil {
+		return err
+	}
+	r.Go(w, "test", func() error {
+		<-cancelled
+		return next(w, r)
+	})
+	return nil
+}
+
+// cancelled is closed by a CANCEL.
+type cancelled chan struct{}
+
+func (c cancelled) OnCancel() { close(c) }
+
+func (cancelled) OnTerminated(error) {}
+
+// TestCancelTold cancels what another handler has made the transaction of, as respond does for a
+// provisional response: both are told.
+func TestCancelTold(t *testing.T) {
+	s, alice, phones := house(t, "register\ntest_teller\nproxy", "1")
+	bob := phones[0]
+	branch := alice.invite(s.URI("bob"))
+	invite := bob.Expect("INVITE")
+	bob.Answer(invite, "180 Ringing", "b")
+	alice.Expect("SIP/2.0 180")
+	alice.cancel(branch, s.URI("bob"))
+	bob.Answer(bob.Expect("CANCEL"), "200 OK", "")
+	bob.Answer(invite, "487 Request Terminated", "b")
+	bob.Expect("ACK")
+	alice.ack(branch, s.URI("bob"), alice.Expect("SIP/2.0 487"))
+
+	branch = alice.invite(s.URI("bob"), "X-Late: yes")
+	alice.cancel(branch, s.URI("bob"))
+	alice.Expect("SIP/2.0 487")
+	bob.Nothing()
 }

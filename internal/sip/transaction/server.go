@@ -33,7 +33,7 @@ type Server struct {
 	requestSize int            // bytes of the request: a proxy keeps it until it is answered
 	status      int16
 	invite      bool
-	cancelled   bool // cancelled
+	cancelled   bool // by the client
 }
 
 // UnvalidatedRetransmits is how often, at most, a message is sent again to a UDP address that is
@@ -84,6 +84,35 @@ func (t *Table) NewServer(
 	}
 	s.arm()
 	return s, nil
+}
+
+// Tell has h told too, after those who are told already. It returns false, and h is not told, when
+// the client has cancelled the request or the transaction has ended.
+func (s *Server) Tell(h ServerHandler) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancelled || s.state == terminated {
+		return false
+	}
+	if s.handler == nil {
+		s.handler = h
+	} else {
+		s.handler = handlers{s.handler, h}
+	}
+	return true
+}
+
+// handlers are two of which one is told after the other, though the first panics.
+type handlers struct{ first, second ServerHandler }
+
+func (h handlers) OnCancel(s *Server, out *transport.Outbox) {
+	defer h.second.OnCancel(s, out)
+	h.first.OnCancel(s, out)
+}
+
+func (h handlers) OnTerminated(s *Server, err error) {
+	defer h.second.OnTerminated(s, err)
+	h.first.OnTerminated(s, err)
 }
 
 // Status returns the status of the last response that was sent, 0 before the first.
