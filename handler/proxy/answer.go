@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -22,7 +23,7 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	case m.Status < 200:
 		b.hear(m)
 		b.provisional(m, out)
-	case !relayable(m):
+	case !b.relayable(m):
 		b.failed(nil, 502, out)
 	case m.Status < 300:
 		b.success(m, out)
@@ -31,21 +32,23 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	}
 }
 
-// relayable reports whether there is a Via below ours (RFC 3261 §16.7 step 3).
-func relayable(m *wire.Message) bool {
+// relayable reports whether the caller's Via is below ours (RFC 3261 §16.7 step 3). With another one
+// there the response would be nobody's.
+func (b *branch) relayable(m *wire.Message) bool {
 	v := m.Values(wire.Via)
-	n := 0
-	for n < 2 && v.Next() {
-		n++
+	if !v.Next() || !v.Next() {
+		return false
 	}
-	return n == 2
+	below, err := wire.ParseVia(v.Value())
+	r := b.c.r
+	return err == nil && (r == nil || bytes.Equal(below.Branch, r.Message().Via.Branch))
 }
 
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC
 // 4320 §4.1).
 func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 	b.heard = true
-	if m.Status == 100 || b.c.method != wire.INVITE || !relayable(m) {
+	if m.Status == 100 || b.c.method != wire.INVITE || !b.relayable(m) {
 		return
 	}
 	if !b.done && !b.expired {

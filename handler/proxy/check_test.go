@@ -128,19 +128,29 @@ func TestLoopOfUsers(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestBareResponse drops a response whose only Via is ours: it is for nobody further on (RFC 3261
-// §16.7 step 3).
-func TestBareResponse(t *testing.T) {
-	s := start(t, "register\nproxy")
-	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
-	alice.invite(s.URI("bob"))
-	invite := bob.Expect("INVITE")
-	answer := func(status string) {
-		bob.Send("SIP/2.0 " + status + "\nVia: " + invite.Header("Via") + "\nFrom: " + invite.Header("From") + "\nTo: " + invite.Header("To") +
-			";tag=b\nCall-ID: " + invite.Header("Call-ID") + "\nCSeq: 1 INVITE\n\n")
+// TestForNobody drops a response that has not the caller's Via below ours: it is for nobody further
+// on (RFC 3261 §16.7 step 3).
+func TestForNobody(t *testing.T) {
+	for name, below := range map[string]func(own, caller string) string{
+		"nothing":         func(own, caller string) string { return "" },
+		"ours again":      func(own, caller string) string { return "\nVia: " + own + "\nVia: " + caller },
+		"another one":     func(own, caller string) string { return ", " + strings.Replace(caller, "branch=", "branch=x", 1) },
+		"ours, same line": func(own, caller string) string { return "," + own },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, "register\nproxy")
+			alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
+			alice.invite(s.URI("bob"))
+			invite := bob.Expect("INVITE")
+			answer := func(status string) {
+				vias := invite.Headers("Via")
+				bob.Send("SIP/2.0 " + status + "\nVia: " + vias[0] + below(vias[0], vias[1]) + "\nFrom: " + invite.Header("From") +
+					"\nTo: " + invite.Header("To") + ";tag=b\nCall-ID: " + invite.Header("Call-ID") + "\nCSeq: 1 INVITE\n\n")
+			}
+			answer("180 Ringing")
+			alice.Nothing()
+			answer("486 Busy Here")
+			alice.Expect("SIP/2.0 502 Bad Gateway")
+		})
 	}
-	answer("180 Ringing")
-	alice.Nothing()
-	answer("486 Busy Here")
-	alice.Expect("SIP/2.0 502 Bad Gateway")
 }
