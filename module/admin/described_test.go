@@ -3,9 +3,14 @@ package admin
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/events"
 )
 
 // TestOpenAPI checks that the description has every resource and method that is served, and no others.
@@ -47,4 +52,17 @@ func TestUnexpectedError(t *testing.T) {
 	if w.Code != 500 || w.Body.String() != want {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+}
+
+// TestHeartbeat has something come by a stream on which nothing happens.
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sub := events.New(new(budget.Budget)).Subscribe(0)
+		defer sub.Close()
+		w := httptest.NewRecorder()
+		s := &stream{w: w, control: http.NewResponseController(w)}
+		if !s.next(t.Context(), sub) || w.Body.String() != ":\n\n" || !w.Flushed {
+			t.Errorf("%q, flushed: %v", w.Body, w.Flushed)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/module"
 )
 
 // userKeys is what the API tells of a user's keys.
@@ -98,6 +99,10 @@ func TestKeys(t *testing.T) {
 
 	s.do("DELETE", "/sip/keys/101/3?layer=user", "", 204)
 	s.refused("DELETE", "/sip/keys/101/3?layer=user", "", 404, "the user layer says nothing about key 3 of 101@example.com")
+	s.refused("DELETE", "/sip/keys/101/3?ttl=5m", "", 400, "ttl: what is deleted has none")
+	for _, ttl := range []string{"999ms", "-1s", "366.1d", "8785h", "5", ""} {
+		s.refused("PUT", "/sip/keys/101/3?ttl="+ttl, "{}", 400, "is no time such as 30s")
+	}
 	s.refused("GET", "/sip/keys/101/3?layer=user", "", 404, "the user layer says nothing")
 
 	// PUT of all replaces a layer, and leaves the others.
@@ -180,6 +185,17 @@ func TestPatchKey(t *testing.T) {
 		`{"key":2,"light":"on","color":"red","label":"x","number":"1","action":"invite"}` {
 		t.Errorf("together they made %s", got)
 	}
+	// What goes with the process still does.
+	err = s.App().SetKeys(t.Context(), module.KeyChange{
+		AOR: "101@example.com", Set: &module.Key{Key: 9, Label: "call"}, Volatile: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.do("PATCH", "/sip/keys/101/9?layer=event", `{"light": "on"}`, 200)
+	s.Restart()
+	s.refused("GET", "/sip/keys/101/9", "", 404, "nothing is said about key 9")
+	s.do("GET", "/sip/keys/101/2", "", 200)
 }
 
 func TestKeyETags(t *testing.T) {
@@ -249,6 +265,10 @@ func TestManyKeys(t *testing.T) {
 		t.Errorf("%+v", answer.Errors[0])
 	}
 	s.shows("101", `[{"key":1,"layer":"admin","light":"off"},{"key":2,"label":"x","layer":"user"}]`)
+	_, body = s.do("POST", "/sip/keys", "["+strings.Repeat("7, ", 1200)+"7]", 400)
+	if n := strings.Count(body, `"index":`); n != 1000 {
+		t.Errorf("of 1201 elements that are wrong %d are listed, want 1000", n)
+	}
 	s.refused("POST", "/sip/keys", "", 400, "it must be an array")
 	s.refused("POST", "/sip/keys", "{}", 400, "it must be something else than a JSON object")
 	var list strings.Builder
@@ -257,6 +277,15 @@ func TestManyKeys(t *testing.T) {
 	}
 	s.do("POST", "/sip/keys", "["+list.String()[1:]+"]", 200)
 	s.shows("3999", fmt.Sprintf(`[{"key":1,"label":"%60d","layer":"admin"}]`, 2999))
+	// Of many changes to one key the last counts.
+	list.Reset()
+	for i := range 300 {
+		fmt.Fprintf(&list, `,{"aor":"%d","key":1,"label":"%d"}`, 500+i*7%11, i)
+	}
+	s.do("POST", "/sip/keys", "["+list.String()[1:]+"]", 200)
+	for i := 289; i < 300; i++ {
+		s.shows(fmt.Sprint(500+i*7%11), fmt.Sprintf(`[{"key":1,"label":"%d","layer":"admin"}]`, i))
+	}
 	s.refused("POST", "/sip/keys", `["`+strings.Repeat("x", 16<<20)+`"]`, 413, "the body is larger than 16777216 bytes")
 }
 
