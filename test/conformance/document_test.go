@@ -15,15 +15,22 @@ const document = "../../docs/conformance.md"
 
 const introduction = `# Conformance
 
-RFC 4475 and RFC 5118 publish messages that torture a SIP implementation: some are valid in every strange way that the grammar allows, some are broken,
-and each comes with what should become of it. The tests of ` + "`test/conformance`" + ` send each of them, byte for byte, to a running server, over UDP
-and over TCP, and look at what comes back. This page is written by those tests, which fail when it is out of date:
-` + "`go test ./test/conformance -update`" + ` writes it anew.
+RFC 4475 and RFC 5118 publish messages that torture a SIP implementation: some are valid in every
+strange way that the grammar allows, some are broken, and each comes with the behaviour that the RFC
+expects. The tests of ` + "`test/conformance`" + ` send each of them, byte for byte, to a running server
+over UDP and over TCP, and check what comes back. They also write this page, and fail if it is
+out of date: ` + "`go test ./test/conformance -update`" + ` rewrites it.
 
-The server has the handlers ` + "`register` and `proxy`" + ` and serves the domains that the messages name; the user that one is for has a phone registered,
-which answers 200. *Forwarded* means that the phone gets the message with nothing changed but what a proxy has to change, and that its answer arrives
-where the Via of the message says. *Refused* and *answered* are the server's own answers, and *dropped* means that there is none and that
-` + "`caddy_sip_dropped_total`" + ` counts the message under the reason given. Where the RFC leaves a choice, the last column is the choice.
+The server runs ` + "`register` and `proxy`" + ` for the domains in the messages, and the user that a message
+is for has registered a phone that answers 200.
+
+- *Forwarded*: the phone gets the message, changed only as a proxy must change it, and its response
+  arrives at the address in the message's Via.
+- *Answered* and *refused*: the server responds itself.
+- *Dropped*: there is no response, and ` + "`caddy_sip_dropped_total`" + ` counts the message under the
+  reason given.
+
+Where the RFC leaves a choice, the last column is what we chose.
 `
 
 func TestDocument(t *testing.T) {
