@@ -11,7 +11,7 @@ package module
 //
 // A handler that wants the outcome of what follows passes a wrapped w to next and sees every
 // response on its way out. A handler that would answer leaves a request alone that has been
-// answered (w.Status() >= 200).
+// answered (w.Status() != 0).
 //
 // An error that is returned reaches the handle_errors routes, and else is answered with its status
 // (see Error).

@@ -13,7 +13,7 @@ type Response struct {
 	Status int
 	Reason string // empty: the status's usual phrase
 
-	Header      []byte // further header lines, each ending in CRLF; compose them with AppendHeader
+	Header      []byte // further header lines with their CRLF: see AddHeader, wire.AppendHeader
 	ContentType string
 	Body        []byte
 

@@ -7,7 +7,9 @@ import (
 )
 
 // NewRequest makes a request of a message that came by UDP from one address to another, and to a
-// server, which may be nil. It is for tests of handlers and matchers.
+// server. That may be nil for what only looks at the request: without a server there are no
+// transactions, and Go and Background panic. It is for tests of handlers and matchers; package
+// moduletest makes it easier.
 func NewRequest(raw []byte, source, local netip.AddrPort, s *Server) (*Request, error) {
 	r := &Request{msg: new(wire.Message), server: s}
 	r.in.Flow.Remote, r.in.Flow.Local = source, local

@@ -33,8 +33,10 @@ func (r *Request) Payer() string {
 	return transport.SourceOf(r.in.Flow.Remote).String()
 }
 
-// Hold keeps the request while it waits for something, and takes the memory for that. It returns
-// what gives the memory back, to be called once; false means that there is none.
+// Hold keeps the request while it waits for a callback, and takes the memory for that from what the
+// server may hold. release gives it back and must be called once. When ok is false there is no
+// memory to be had: release is nil, and the request is answered with Busy. Go and Background do all
+// of this.
 func (r *Request) Hold() (release func(), ok bool) {
 	r.Keep()
 	b, n := r.server.app.engine.Budget, len(r.msg.Raw)+waitingSize

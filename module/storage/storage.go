@@ -16,8 +16,8 @@ func init() {
 	caddy.RegisterModule(&Memory{})
 }
 
-// Memory keeps registrations and key records over a reload, but not over a restart: phones can be called again when they have renewed their
-// registration.
+// Memory keeps registrations and key records over a reload, but not over a restart: phones can be
+// called again when they have renewed their registration.
 type Memory struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -31,10 +31,12 @@ func (*Memory) Identity() string { return "memory" }
 // Open implements storage.Storage.
 func (*Memory) Open(context.Context) (storage.Engine, error) { return store.NewMemory(), nil }
 
-// Bolt keeps registrations and key records in one file, a bbolt database, so that they survive a restart, a crash and a power cut. What a phone
-// registers is in the file within a second, while the disk keeps up; nothing waits for that. The file belongs to one process at a time.
+// Bolt keeps registrations and key records in one file, a bbolt database, so that they survive a
+// restart, a crash and a power cut. What a phone registers is in the file within a second, while
+// the disk keeps up; nothing waits for that. The file belongs to one process at a time.
 type Bolt struct {
-	// The file. It is made when there is none, as is its directory. Default: `sip/sip.db` in Caddy's data directory.
+	// The file. It is made when there is none, as is its directory. Default: `sip/sip.db` in
+	// Caddy's data directory.
 	Path string `json:"path,omitempty"`
 }
 
