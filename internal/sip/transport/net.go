@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 )
@@ -73,27 +72,11 @@ type packetSocket struct {
 // serve reads until the socket is closed. As on the system's sockets, what is sent while a datagram
 // is handled leaves after it.
 func (s *packetSocket) serve() {
-	l := s.l
-	buf := make([]byte, maxDatagram)
-	outbox := &Outbox{arena: new([arenaSize]byte), packets: &packetBatch{s: s}, listener: l}
-	in := l.newInbound(outbox)
-	for failures := 0; ; {
-		n, remote, local, err := s.conn.ReadDatagram(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			failures++
-			if !l.backoff(failures, err) {
-				return
-			}
-			continue
-		}
-		failures = 0
-		l.receive(in, buf[:n], canonical(remote), canonical(local).Addr())
-		l.m.opts.Traffic(UDP, true, 1, n)
-		outbox.flush()
-	}
+	outbox := &Outbox{arena: new([arenaSize]byte), packets: &packetBatch{s: s}, listener: s.l}
+	s.l.receiveFrom(outbox, func(b []byte) (int, netip.AddrPort, netip.Addr, error) {
+		n, remote, local, err := s.conn.ReadDatagram(b)
+		return n, remote, canonical(local).Addr(), err
+	})
 }
 
 // packetBatch is what an Outbox has collected for a packetSocket.

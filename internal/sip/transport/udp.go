@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -52,6 +53,33 @@ func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, loca
 	}
 	in.Data = data[:len(data):len(data)]
 	l.m.handler.HandleMessage(in)
+}
+
+// receiveFrom passes datagrams to the handler as read returns them, until the socket is closed.
+// What is sent while a datagram is handled leaves after it. local is as for receive.
+func (l *Listener) receiveFrom(
+	outbox *Outbox,
+	read func(b []byte) (n int, remote netip.AddrPort, local netip.Addr, err error),
+) {
+	buf := make([]byte, maxDatagram)
+	in := l.newInbound(outbox)
+	for failures := 0; ; {
+		n, remote, local, err := read(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			failures++
+			if !l.backoff(failures, err) {
+				return
+			}
+			continue
+		}
+		failures = 0
+		l.receive(in, buf[:n], canonical(remote), local)
+		l.m.opts.Traffic(UDP, true, 1, n)
+		outbox.flush()
+	}
 }
 
 // send sends one datagram at once.

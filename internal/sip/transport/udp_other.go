@@ -4,7 +4,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 )
@@ -50,29 +49,13 @@ func (b *udpBatch) flush() {}
 
 // serve reads until the socket is closed.
 func (s *udpSocket) serve() {
-	l := s.l
-	buf := make([]byte, maxDatagram)
-	outbox := &Outbox{arena: new([arenaSize]byte), batch: &udpBatch{s}, listener: l}
-	in := l.newInbound(outbox)
-	for failures := 0; ; {
-		n, remote, err := s.conn.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			failures++
-			if !l.backoff(failures, err) {
-				return
-			}
-			continue
-		}
-		failures = 0
-		local := l.addr.Addr()
-		if l.wildcard {
-			local = netip.Addr{}
-		}
-		l.receive(in, buf[:n], canonical(remote), local)
-		l.m.opts.Traffic(UDP, true, 1, n)
-		outbox.flush()
+	local := s.l.addr.Addr()
+	if s.l.wildcard {
+		local = netip.Addr{}
 	}
+	outbox := &Outbox{arena: new([arenaSize]byte), batch: &udpBatch{s}, listener: s.l}
+	s.l.receiveFrom(outbox, func(b []byte) (int, netip.AddrPort, netip.Addr, error) {
+		n, remote, err := s.conn.ReadFromUDPAddrPort(b)
+		return n, remote, local, err
+	})
 }
