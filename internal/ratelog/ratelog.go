@@ -1,6 +1,7 @@
 package ratelog
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -8,9 +9,12 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Gate opens once a second. Each kind of log entry has its own. The zero value is ready, and safe
+// Gate opens once an interval. Each kind of log entry has its own. The zero value is ready, and safe
 // for concurrent use.
 type Gate struct {
+	// Interval is the time between two entries. Default: a second.
+	Interval time.Duration
+
 	next       atomic.Int64 // Unix time in nanoseconds
 	suppressed atomic.Uint64
 }
@@ -19,7 +23,7 @@ type Gate struct {
 func (g *Gate) Open() (suppressed uint64, ok bool) {
 	now := time.Now().UnixNano()
 	next := g.next.Load()
-	if now < next || !g.next.CompareAndSwap(next, now+int64(time.Second)) {
+	if now < next || !g.next.CompareAndSwap(next, now+int64(cmp.Or(g.Interval, time.Second))) {
 		g.suppressed.Add(1)
 		return 0, false
 	}

@@ -10,6 +10,25 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
+// TestInterval has a gate that opens once a minute.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := Gate{Interval: time.Minute}
+		for _, step := range []struct {
+			after      time.Duration
+			suppressed uint64
+			open       bool
+		}{
+			{0, 0, true}, {time.Second, 0, false}, {59*time.Second - 1, 0, false}, {1, 2, true},
+		} {
+			time.Sleep(step.after)
+			if n, ok := g.Open(); n != step.suppressed || ok != step.open {
+				t.Errorf("%v later it is open: %v, with %d suppressed", step.after, ok, n)
+			}
+		}
+	})
+}
+
 // TestGate logs a flood: one entry a second, which says how many are not there.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/storage"
 )
 
@@ -66,8 +67,7 @@ type WriteBehind struct {
 	mu     sync.Mutex
 	writer *writer // nil when there is no engine
 
-	logging sync.Mutex
-	logged  time.Time // when an error was last logged; guarded by logging
+	errors ratelog.Gate // to the log
 }
 
 type behindShard struct {
@@ -79,7 +79,12 @@ type behindShard struct {
 
 // NewWriteBehind returns a WriteBehind that writes nowhere yet. After SwitchTo it must be closed.
 func NewWriteBehind(source Source) *WriteBehind {
-	return &WriteBehind{source: source, seed: maphash.MakeSeed(), wake: make(chan struct{}, 1)}
+	return &WriteBehind{
+		source: source,
+		seed:   maphash.MakeSeed(),
+		wake:   make(chan struct{}, 1),
+		errors: ratelog.Gate{Interval: errorInterval},
+	}
 }
 
 // Mark records that a key has changed. It is cheap enough for the path of packets.
@@ -158,10 +163,6 @@ func (b *WriteBehind) Close() { b.SwitchTo(nil, true) }
 // failed counts an error and logs it, but at most one a minute.
 func (b *WriteBehind) failed(message string, err error) {
 	b.source.Failed()
-	b.logging.Lock()
-	defer b.logging.Unlock()
-	if now := time.Now(); now.Sub(b.logged) >= errorInterval {
-		b.logged = now
-		b.source.Logger().Error(message, zap.String("bucket", b.source.Bucket), zap.Error(err))
-	}
+	b.errors.Log(b.source.Logger(), zap.ErrorLevel, message,
+		zap.String("bucket", b.source.Bucket), zap.Error(err))
 }
