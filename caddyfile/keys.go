@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/internal/directive"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/module/keyprofile"
 )
 
@@ -148,10 +148,7 @@ func parseKey(d *caddyfile.Dispenser) (*keyprofile.Key, error) {
 	}
 	k := new(keyprofile.Key)
 	var err error
-	if k.Key, err = strconv.Atoi(d.Val()); err != nil {
-		return nil, d.Errf("the key '%s' is no number", d.Val())
-	}
-	if err := k.Validate(); err != nil {
+	if k.Key, err = keys.ParseKey(d.Val()); err != nil {
 		return nil, d.WrapErr(err)
 	}
 	if d.NextArg() {

@@ -77,17 +77,7 @@ func profileConfig(p *keyprofile.Profile) keys.ProfileConfig {
 		HasMembers: p.MembersFile != "",
 	}
 	for _, k := range p.Keys {
-		c.Keys = append(c.Keys, keys.ProfileKey{
-			Record: keys.Record{
-				Key:    k.Key,
-				Light:  k.Light,
-				Color:  k.Color,
-				Label:  k.Label,
-				Number: k.Number,
-				Action: k.Action,
-			},
-			Locked: k.Locked,
-		})
+		c.Keys = append(c.Keys, keys.ProfileKey(*k))
 	}
 	return c
 }

@@ -92,7 +92,7 @@ func TestKeys(t *testing.T) {
 	}
 	fails(t, "nothing is said about key 4 of 101@example.com", keysGetCommand(), at, "101", "4")
 	fails(t, "light: must be one of", keysSetCommand(), at, "101", "2", "--light=pink")
-	fails(t, "key: must be a number", keysSetCommand(), at, "101", "x")
+	fails(t, `key: must be 1 to 999, not "x"`, keysSetCommand(), at, "101", "x")
 	fails(t, "layer: ", keysSetCommand(), at, "101", "2", "--layer=profile")
 	fails(t, "a user and a key must be given, or --from", keysSetCommand(), at, "101")
 	fails(t, "either a user and a key are given, or --from", keysSetCommand(), at, "101", "2", "--from=x")

@@ -43,7 +43,7 @@ func wantKeys(t testing.TB, e *Engine, want map[int]string) {
 }
 
 func profile(label string) []keys.ProfileConfig {
-	return []keys.ProfileConfig{{Keys: []keys.ProfileKey{{Record: keys.Record{Key: 9, Label: label}}}}}
+	return []keys.ProfileConfig{{Keys: []keys.ProfileKey{{Key: 9, Label: label}}}}
 }
 
 func TestKeysSurviveAStop(t *testing.T) {

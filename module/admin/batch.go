@@ -79,7 +79,7 @@ func (a *api) readManyKey(element json.RawMessage) (c keys.Change, aor string, e
 	if err := decode(element, &body); err != nil {
 		return c, "", err
 	}
-	c = keys.Change{Record: body.record(), Locked: body.Locked}
+	c = keys.Change{Record: &body.Record, Locked: body.Locked}
 	if c.AOR, err = a.ownAOR(body.AOR); err != nil {
 		return c, body.AOR, err
 	}

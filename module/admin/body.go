@@ -2,10 +2,12 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // The largest bodies in bytes: of a list of keys for many users, and of everything else.
@@ -55,12 +57,10 @@ func decode(body []byte, v any) error {
 		err = errors.New("something follows the value")
 	}
 	var other *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &other) && other.Field == "":
-		return badRequest("reading the body: it must be something else than a JSON %s", other.Value)
-	case errors.As(err, &other):
-		return badRequest("reading the body: %s must be something else than a JSON %s",
-			other.Field, other.Value)
+	if !errors.As(err, &other) {
+		return badRequest("reading the body: %w", err)
 	}
-	return badRequest("reading the body: %w", err)
+	name := other.Field[strings.LastIndexByte(other.Field, '.')+1:] // without embedded structs
+	return badRequest("reading the body: %s must be something else than a JSON %s",
+		cmp.Or(name, "it"), other.Value)
 }

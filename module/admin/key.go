@@ -16,9 +16,9 @@ func getKey(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := parseKey(r.PathValue("key"))
+	key, err := keys.ParseKey(r.PathValue("key"))
 	if err != nil {
-		return err
+		return badRequest("%w", err)
 	}
 	if !query.Has("layer") {
 		if len(a.describeKeys(aor, key).Layers) == 0 {
@@ -55,7 +55,7 @@ func putKey(a *api, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body := keyBody{Key: k.key}
+	body := keyBody{Record: keys.Record{Key: k.key}}
 	if err := readJSON(w, r, &body); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func putKey(a *api, w http.ResponseWriter, r *http.Request) error {
 	err = a.applyKeys(r, keys.Change{
 		AOR:    k.aor,
 		Layer:  k.layer,
-		Record: body.record(),
+		Record: &body.Record,
 		Locked: body.Locked,
 		TTL:    k.ttl,
 		Expect: k.expect,

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -10,26 +9,10 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-// keyBody is a record in a body, flat: errors name its fields.
+// keyBody is a record in a body.
 type keyBody struct {
-	Key    int    `json:"key"`
-	Light  string `json:"light"`
-	Color  string `json:"color"`
-	Label  string `json:"label"`
-	Number string `json:"number"`
-	Action string `json:"action"`
-	Locked bool   `json:"locked"`
-}
-
-func (b *keyBody) record() *keys.Record {
-	return &keys.Record{
-		Key:    b.Key,
-		Light:  b.Light,
-		Color:  b.Color,
-		Label:  b.Label,
-		Number: b.Number,
-		Action: b.Action,
-	}
+	keys.Record
+	Locked bool `json:"locked"`
 }
 
 // keyOptions are the parameters of a request that changes keys.
@@ -73,19 +56,11 @@ func (a *api) readKeyRequest(r *http.Request) (k keyRequest, err error) {
 	if k.aor, err = a.ownAOR(r.PathValue("aor")); err != nil {
 		return k, err
 	}
-	if k.key, err = parseKey(r.PathValue("key")); err != nil {
-		return k, err
+	if k.key, err = keys.ParseKey(r.PathValue("key")); err != nil {
+		return k, badRequest("%w", err)
 	}
 	k.expect, err = a.ifMatch(r, k.aor)
 	return k, err
-}
-
-func parseKey(text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > keys.MaxKey {
-		return 0, badRequest("key: must be a number from 1 to %d, not %q", keys.MaxKey, text)
-	}
-	return n, nil
 }
 
 // parseLayer reads a layer that can be written; empty: admin.

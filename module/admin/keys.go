@@ -100,7 +100,7 @@ func readKey(element json.RawMessage, c *keys.Change) error {
 	if err := decode(element, &b); err != nil {
 		return err
 	}
-	c.Record, c.Locked = b.record(), b.Locked
+	c.Record, c.Locked = &b.Record, b.Locked
 	return c.Record.Validate()
 }
 

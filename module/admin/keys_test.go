@@ -252,7 +252,7 @@ func TestManyKeys(t *testing.T) {
 	}
 	want := []string{"key: must be 1 to 999", "aor: \"\" is no address-of-record", `unknown field "lamp"`, "aor: \"103@example.net\" is not of a domain",
 		`layer: "profile" must be`, `ttl: "1" is no time`, "it must be something else than a JSON number", "locked: is possible in the admin layer alone",
-		"key must be something else than a JSON string", "aor: has 1112 bytes"}
+		"reading the body: key must be something else than a JSON string", "aor: has 1112 bytes"}
 	if len(answer.Errors) != len(want) || !strings.HasPrefix(answer.Error, "nothing is changed: element 1: key: must be") {
 		t.Fatalf("%s", body)
 	}

@@ -88,15 +88,7 @@ type Key struct {
 
 // Validate returns what is wrong with the key.
 func (k *Key) Validate() error {
-	r := keys.Record{
-		Key:    k.Key,
-		Light:  k.Light,
-		Color:  k.Color,
-		Label:  k.Label,
-		Number: k.Number,
-		Action: k.Action,
-	}
-	if err := r.Validate(); err != nil {
+	if err := keys.ProfileKey(*k).Record().Validate(); err != nil {
 		return fmt.Errorf("key %d: %w", k.Key, err)
 	}
 	return nil

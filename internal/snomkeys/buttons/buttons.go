@@ -68,9 +68,6 @@ func ValidLight(s string) bool { return slices.Contains(lights, s) }
 // ValidColor reports whether s is one of Colors.
 func ValidColor(s string) bool { return slices.Contains(colors, s) }
 
-// ValidAction reports whether s is one of Actions.
-func ValidAction(s string) bool { return slices.Contains(actions, s) }
-
 // Validate reports the first field that AppendDocument would refuse, or whose
 // value no phone knows. Light, Color and Action may be empty. The error is a
 // *FieldError.

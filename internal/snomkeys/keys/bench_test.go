@@ -49,7 +49,7 @@ func TestMemory(t *testing.T) {
 func BenchmarkEffective(b *testing.B) {
 	s, _ := start(b, nil)
 	fill(b, s, 1000)
-	s.SetProfiles([]ProfileConfig{{Users: []string{"9*"}}, {Users: []string{"1*"}, Keys: []ProfileKey{{*label(1, "p"), true}, {*label(13, "p"), false}}}}, nil)
+	s.SetProfiles([]ProfileConfig{{Users: []string{"9*"}}, {Users: []string{"1*"}, Keys: []ProfileKey{{Key: 1, Label: "p", Locked: true}, {Key: 13, Label: "p"}}}}, nil)
 	phone := PhoneOf("snomD785/10.1.33.33")
 	b.ReportAllocs()
 	for b.Loop() {

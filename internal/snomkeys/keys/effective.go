@@ -84,7 +84,7 @@ func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 				continue
 			}
 			said[k.Key/64] |= bit
-			f(Stored{Record: k.Record, Layer: Profile, Locked: k.Locked})
+			f(Stored{Record: k.Record(), Layer: Profile, Locked: k.Locked})
 		}
 	}
 }

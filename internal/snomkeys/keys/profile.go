@@ -27,10 +27,28 @@ type ProfileConfig struct {
 	Keys []ProfileKey
 }
 
-// ProfileKey is a key of a profile.
+// ProfileKey is a key of a profile: a Record, field by field, so that what a configuration says of
+// a key can be converted to it.
 type ProfileKey struct {
-	Record
+	Key    int
+	Light  string
+	Color  string
+	Label  string
+	Number string
+	Action string
 	Locked bool // users can't change it
+}
+
+// Record returns what the key shows and does.
+func (k ProfileKey) Record() Record {
+	return Record{
+		Key:    k.Key,
+		Light:  k.Light,
+		Color:  k.Color,
+		Label:  k.Label,
+		Number: k.Number,
+		Action: k.Action,
+	}
 }
 
 // Phone is what profiles can be matched against of a phone.

@@ -74,7 +74,7 @@ func (m *model) effective(aor string) []Effective {
 		for _, p := range slices.Backward(m.profiles) {
 			for _, k := range p.Keys {
 				if k.Key == key {
-					layers[Profile] = Stored{Record: k.Record, Layer: Profile, Locked: k.Locked}
+					layers[Profile] = Stored{Record: k.Record(), Layer: Profile, Locked: k.Locked}
 				}
 			}
 		}
@@ -158,7 +158,8 @@ func random(t *testing.T, f *failing, r *rand.Rand) {
 				p := ProfileConfig{}
 				for key := 1; key <= randomKeys; key++ {
 					if r.IntN(2) == 0 {
-						p.Keys = append(p.Keys, ProfileKey{randomRecord(r, key), r.IntN(2) == 0})
+						k := randomRecord(r, key)
+						p.Keys = append(p.Keys, ProfileKey{k.Key, k.Light, k.Color, k.Label, k.Number, k.Action, r.IntN(2) == 0})
 					}
 				}
 				m.profiles = append(m.profiles, p)
@@ -254,7 +255,7 @@ func TestConcurrent(t *testing.T) {
 					s.Effective(alice, Phone{UserAgent: "snom370/8", Model: "370"})
 					s.AORs("", 10)
 				case 1:
-					s.SetProfiles([]ProfileConfig{{Keys: []ProfileKey{{*label(i%9+1, "p"), false}}}}, nil)
+					s.SetProfiles([]ProfileConfig{{Keys: []ProfileKey{{Key: i%9 + 1, Label: "p"}}}}, nil)
 				case 2:
 					mustApply(t, s, Change{AOR: bob, Layer: Event, Record: label(1, "ring"), Volatile: true, TTL: time.Microsecond})
 					s.Revision(alice)

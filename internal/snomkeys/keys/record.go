@@ -26,13 +26,26 @@ type Record struct {
 // FieldError says which field of a record is wrong, by its name in JSON, and why.
 type FieldError = buttons.FieldError
 
+// ParseKey returns the key that a text names. The error is a *FieldError.
+func ParseKey(text string) (int, error) {
+	key, err := strconv.Atoi(text)
+	if err != nil || !validKey(key) {
+		return 0, keyRange(strconv.Quote(text))
+	}
+	return key, nil
+}
+
+func validKey(key int) bool { return key >= 1 && key <= MaxKey }
+
+// keyRange is the error for what is no key.
+func keyRange(given string) error {
+	return &FieldError{Field: "key", Reason: fmt.Sprintf("must be 1 to %d, not %s", MaxKey, given)}
+}
+
 // Validate returns a *FieldError if the record is wrong.
 func (r Record) Validate() error {
-	if r.Key < 1 || r.Key > MaxKey {
-		return &FieldError{
-			Field:  "key",
-			Reason: fmt.Sprintf("must be 1 to %d, not %d", MaxKey, r.Key),
-		}
+	if !validKey(r.Key) {
+		return keyRange(strconv.Itoa(r.Key))
 	}
 	for _, f := range [...]struct{ name, value string }{{"label", r.Label}, {"number", r.Number}} {
 		if len(f.value) > MaxText {

@@ -43,7 +43,7 @@ func TestLayers(t *testing.T) {
 			s, _ := start(t, nil)
 			for _, l := range tc.said {
 				if l.layer == Profile {
-					s.SetProfiles([]ProfileConfig{{Keys: []ProfileKey{{*label(2, "profile"), l.locked}}}}, nil)
+					s.SetProfiles([]ProfileConfig{{Keys: []ProfileKey{{Key: 2, Light: "on", Label: "profile", Locked: l.locked}}}}, nil)
 					continue
 				}
 				mustApply(t, s, Change{AOR: alice, Layer: l.layer, Record: label(2, l.layer.String()), Locked: l.locked})
@@ -225,11 +225,11 @@ func TestTTL(t *testing.T) {
 }
 
 func TestProfiles(t *testing.T) {
-	desk := ProfileConfig{Name: "desk", Users: []string{"1*", "reception"}, Keys: []ProfileKey{{*label(1, "desk"), false}, {*label(2, "desk"), true}}}
+	desk := ProfileConfig{Name: "desk", Users: []string{"1*", "reception"}, Keys: []ProfileKey{{Key: 1, Label: "desk"}, {Key: 2, Label: "desk", Locked: true}}}
 	store := ProfileConfig{Name: "store", HasMembers: true, Members: map[string]struct{}{"101": {}, "301": {}, "302@example.org": {}},
-		Keys: []ProfileKey{{*label(1, "store"), false}, {*label(3, "store"), false}}}
-	model := ProfileConfig{Name: "model", UserAgents: []string{"SNOMD7*"}, Models: []string{"785", "D735"}, Keys: []ProfileKey{{*label(4, "model"), false}}}
-	everybody := ProfileConfig{Name: "everybody", Keys: []ProfileKey{{*label(9, "all"), false}}}
+		Keys: []ProfileKey{{Key: 1, Label: "store"}, {Key: 3, Label: "store"}}}
+	model := ProfileConfig{Name: "model", UserAgents: []string{"SNOMD7*"}, Models: []string{"785", "D735"}, Keys: []ProfileKey{{Key: 4, Label: "model"}}}
+	everybody := ProfileConfig{Name: "everybody", Keys: []ProfileKey{{Key: 9, Label: "all"}}}
 	s, told := start(t, nil, "101@example.com", "reception@example.com", "301@example.org", "302@example.org", "302@example.com")
 	s.SetProfiles([]ProfileConfig{desk, store, model, everybody}, nil)
 	told.take()
