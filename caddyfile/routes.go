@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/authorder"
 	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
-	"github.com/caddysip/caddysip/internal/unasked"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/match"
 )
@@ -21,8 +21,8 @@ import (
 type scope struct {
 	matchers map[string]caddy.ModuleMap // by name, with the @
 	invoked  []caddyfile.Token          // the names of the named routes that are invoked in it
-	steps    []unasked.Step             // its directives
-	step     unasked.Step               // the directive that was read last
+	steps    []authorder.Step           // its directives
+	step     authorder.Step             // the directive that was read last
 	server   *serverScope               // nil in all blocks but a server's own
 }
 
@@ -55,7 +55,7 @@ func (s *scope) inner(d *caddyfile.Dispenser, name string) (module.RouteList, er
 // add adds a handler to a route.
 func (s *scope) add(r *module.Route, name string, h any) error {
 	inner := s.step.Inner
-	s.step = unasked.Of(h, name, "")
+	s.step = authorder.Of(h, name, "")
 	if name == "subroute" {
 		s.step.Inner = inner
 	}

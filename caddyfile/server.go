@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/authorder"
 	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
-	"github.com/caddysip/caddysip/internal/unasked"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -49,14 +49,14 @@ func (a *app) server(block serverBlock) (*module.Server, error) {
 	if err := a.addNamedRoutes(top, sc.invoked); err != nil {
 		return nil, err
 	}
-	a.warnUnasked(top, sc.steps)
+	a.warnAuthOrder(top, sc.steps)
 	return s, nil
 }
 
-// warnUnasked warns of handlers of a server that are reached by requests that nobody asked for a
+// warnAuthOrder warns of handlers of a server that are reached by requests that nobody asked for a
 // password. It is logged, as Caddy's own directives do: options have no way to return warnings.
-func (a *app) warnUnasked(s *serverScope, steps []unasked.Step) {
-	for _, f := range unasked.Check(steps, func(name string) []unasked.Step {
+func (a *app) warnAuthOrder(s *serverScope, steps []authorder.Step) {
+	for _, f := range authorder.Check(steps, func(name string) []authorder.Step {
 		if r := a.namedRoute(s, name); r != nil {
 			return r.steps
 		}
@@ -184,7 +184,7 @@ func errorCondition(code string) (string, error) {
 type namedRoute struct {
 	*module.Route
 	invoked []caddyfile.Token
-	steps   []unasked.Step
+	steps   []authorder.Step
 }
 
 // parseNamedRoute reads a named route.

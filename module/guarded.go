@@ -5,7 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddysip/caddysip/internal/unasked"
+	"github.com/caddysip/caddysip/internal/authorder"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -31,31 +31,31 @@ func noteGuard(ctx caddy.Context, h namedHandler) {
 	if !ok {
 		return
 	}
-	step := unasked.Of(h.Handler, h.name, "")
+	step := authorder.Of(h.Handler, h.name, "")
 	s.authenticates = s.authenticates || step.Authenticates
 	if step.Method == wire.REGISTER.String() {
 		s.addBeliever(h.name)
 	}
 }
 
-// warnUnasked warns of handlers that are reached by requests that nobody asked for a password.
-func (s *Server) warnUnasked() {
+// warnAuthOrder warns of handlers that are reached by requests that nobody asked for a password.
+func (s *Server) warnAuthOrder() {
 	if !s.authenticates {
 		return // warnOpen knows whether that matters
 	}
-	for _, f := range unasked.Check(s.steps(s.Routes, "route "), s.namedSteps) {
+	for _, f := range authorder.Check(s.steps(s.Routes, "route "), s.namedSteps) {
 		s.logger.Log(f.Level, f.Message)
 	}
 }
 
 // steps returns what requests come to in a list of routes.
-func (s *Server) steps(routes RouteList, place string) []unasked.Step {
-	var steps []unasked.Step
+func (s *Server) steps(routes RouteList, place string) []authorder.Step {
+	var steps []authorder.Step
 	for i, r := range routes {
 		here := fmt.Sprint(place, i)
-		step := unasked.Step{Match: r.match, Group: r.Group}
+		step := authorder.Step{Match: r.match, Group: r.Group}
 		for _, h := range r.handlers {
-			inner := unasked.Of(h.Handler, h.name, here)
+			inner := authorder.Of(h.Handler, h.name, here)
 			switch h := h.Handler.(type) {
 			case *Subroute:
 				inner.Inner = s.steps(h.Routes, here+".")
@@ -69,7 +69,7 @@ func (s *Server) steps(routes RouteList, place string) []unasked.Step {
 	return steps
 }
 
-func (s *Server) namedSteps(name string) []unasked.Step {
+func (s *Server) namedSteps(name string) []authorder.Step {
 	return s.steps(RouteList{s.NamedRoutes[name]}, "named route "+name+" ")
 }
 

@@ -121,7 +121,7 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 		return err
 	}
 	s.warnOpen()
-	s.warnUnasked()
+	s.warnAuthOrder()
 	return nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// The pools of Request.Go and Background. Each has goroutines of its own, so that what is slow in one
-// does not hold up another.
+// The pools of Request.Go and Background. Each has goroutines of its own, so that what is slow in
+// one does not hold up another.
 const (
 	PoolAuthentication = "authentication" // asking an authentication provider
 	PoolHTTP           = "http"           // asking a web server
@@ -43,7 +43,7 @@ func (r *Request) Hold() (release func(), ok bool) {
 	if !b.Take(budget.Waiting, n) {
 		return nil, false
 	}
-	return func() { b.Give(budget.Waiting, n) }, true
+	return func() { b.Release(budget.Waiting, n) }, true
 }
 
 // Go keeps the request and runs f on another goroutine, where it may block; an error that f returns

@@ -40,7 +40,7 @@ func TestTokenOfOthers(t *testing.T) {
 	alice.Nothing()
 	far.Nothing()
 
-	// The other end reaches the caller, unasked, and nobody else.
+	// The other end reaches the caller without credentials, and nobody else.
 	outsider(far, invite, &cseq, "BYE", victimURI)
 	alice.Answer(alice.Expect("BYE "), "200 OK", "")
 	far.Expect("SIP/2.0 200")
@@ -120,7 +120,8 @@ func TestACKWithCredentials(t *testing.T) {
 	}
 }
 
-// TestACKWithOldCredentials has an ACK whose credentials are good no more: it goes where a stranger's would.
+// TestACKWithOldCredentials has an ACK whose credentials are good no more: it goes where a
+// stranger's would.
 func TestACKWithOldCredentials(t *testing.T) {
 	s := handlertest.Start(t, "digest_auth {\n"+users+"nonce_lifetime 1s\n}\nregister\nproxy {\nallow_private\n}")
 	alice, far, other := newPhone(t, s, "udp", "alice"), s.UDPFrom("127.0.0.7"), s.UDPFrom("127.0.0.8")

@@ -119,7 +119,8 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-// GuardedMethod implements module.Guarded: who calls unasked uses the server's lines.
+// GuardedMethod implements module.Guarded: unauthenticated senders could call at the operator's
+// expense.
 func (*Proxy) GuardedMethod() string { return "INVITE" }
 
 // Validate checks the options.

@@ -92,7 +92,7 @@ func (h *Register) Provision(ctx caddy.Context) error {
 	return h.provisionPath(server)
 }
 
-// GuardedMethod implements module.Guarded: who registers unasked can be any user.
+// GuardedMethod implements module.Guarded: an unauthenticated sender can register as any user.
 func (*Register) GuardedMethod() string { return "REGISTER" }
 
 func seconds(d caddy.Duration, otherwise time.Duration) uint32 {

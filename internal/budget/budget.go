@@ -9,14 +9,14 @@ import (
 type Kind uint8
 
 const (
-	Bindings     Kind = iota // what registrars hold
+	Bindings     Kind = iota // registrations
 	Keys                     // key records, and what phones are known to show
-	Transactions             // and the requests that wait in them
-	Connections              // and the messages that are being read from them
-	Queues                   // what waits to be written to slow peers
+	Transactions             // and the messages in them
+	Connections              // and their read buffers
+	Queues                   // messages queued for slow peers
 	Waiting                  // requests that wait for a look-up or a connection
-	Calls                    // what is known of calls beyond their transactions
-	Events                   // what readers of events may still ask for
+	Calls                    // the state of calls beyond their transactions
+	Events                   // events that subscribers may still ask for
 	kinds
 )
 
@@ -61,8 +61,8 @@ type counter struct {
 	_       [48]byte
 }
 
-// SetCeiling sets how many bytes of state there may be; 0 is no ceiling. What is held stays, though
-// it be more.
+// SetCeiling sets how many bytes of state there may be; 0 is no ceiling. What is held already
+// stays, even above it.
 func (b *Budget) SetCeiling(bytes int64) { b.ceiling.Store(bytes) }
 
 // Ceiling returns what SetCeiling set.
@@ -76,8 +76,8 @@ func (b *Budget) Ceiling() int64 {
 // Share returns how many bytes of a kind there may be; 0 is no limit.
 func (b *Budget) Share(k Kind) int64 { return b.Ceiling() / 64 * shares[k] }
 
-// Take takes n bytes, and reports whether there was room for them. When there was none, nothing is
-// taken.
+// Take takes n bytes and reports true, or takes nothing and reports false if the ceiling or the
+// share of the kind would be exceeded.
 func (b *Budget) Take(k Kind, n int) bool {
 	if b == nil {
 		return true
@@ -94,8 +94,8 @@ func (b *Budget) Take(k Kind, n int) bool {
 	return true
 }
 
-// Force takes n bytes whether there is room or not: for what belongs to state that is there
-// already. A negative n gives bytes back.
+// Force takes n bytes even above the ceiling, for what belongs to state that is held already. A
+// negative n gives bytes back.
 func (b *Budget) Force(k Kind, n int) {
 	if b == nil || n == 0 {
 		return
@@ -104,19 +104,19 @@ func (b *Budget) Force(k Kind, n int) {
 	b.total.Add(int64(n))
 }
 
-// Give gives n bytes back.
-func (b *Budget) Give(k Kind, n int) { b.Force(k, -n) }
+// Release gives n bytes back.
+func (b *Budget) Release(k Kind, n int) { b.Force(k, -n) }
 
-// Used returns how many bytes a kind takes.
+// Used returns how many bytes are held for a kind.
 func (b *Budget) Used(k Kind) int64 { return b.used[k].bytes.Load() }
 
-// Total returns how many bytes are taken.
+// Total returns how many bytes are held in all.
 func (b *Budget) Total() int64 { return b.total.Load() }
 
-// Refused returns how often a kind was refused more.
+// Refused returns how often Take has failed for a kind.
 func (b *Budget) Refused(k Kind) uint64 { return b.used[k].refused.Load() }
 
-// String shows what is taken, for tests and logs.
+// String lists what is held, for tests and logs.
 func (b *Budget) String() string {
 	s := fmt.Sprintf("%d of %d bytes:", b.Total(), b.Ceiling())
 	for _, k := range Kinds() {

@@ -10,7 +10,7 @@ func TestTake(t *testing.T) {
 	if !b.Take(Bindings, 1<<40) {
 		t.Error("a budget without a ceiling refuses")
 	}
-	b.Give(Bindings, 1<<40)
+	b.Release(Bindings, 1<<40)
 	b.SetCeiling(6400)
 	if b.Take(Transactions, 3201) {
 		t.Error("transactions take more than half")
@@ -30,7 +30,7 @@ func TestTake(t *testing.T) {
 	if got := b.Total(); got != 6500 {
 		t.Errorf("after Force there are %d, want 6500", got)
 	}
-	b.Give(Transactions, 3200)
+	b.Release(Transactions, 3200)
 	if !b.Take(Bindings, 1) {
 		t.Errorf("no room though some was given back: %s", b)
 	}
@@ -49,7 +49,7 @@ func TestConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for range 1000 {
 				if b.Take(Bindings, 900) {
-					b.Give(Bindings, 900)
+					b.Release(Bindings, 900)
 				}
 			}
 		})
@@ -65,6 +65,6 @@ func BenchmarkTake(b *testing.B) {
 	budget.SetCeiling(1 << 40)
 	for b.Loop() {
 		budget.Take(Transactions, 700)
-		budget.Give(Transactions, 700)
+		budget.Release(Transactions, 700)
 	}
 }

@@ -101,7 +101,7 @@ func TestCeiling(t *testing.T) {
 	if got := memory.Used(budget.Events); got != int64(ringBytes) {
 		t.Errorf("with no memory left it takes %d bytes", got)
 	}
-	memory.Give(budget.Bindings, 64<<20)
+	memory.Release(budget.Bindings, 64<<20)
 	s.Skip()
 	publish(1)
 	if e := mustNext(t, s); e.ID != b.Last() {

@@ -170,7 +170,7 @@ func (b *Bus) makeRoom(size int) bool {
 func (b *Bus) forget() {
 	s := &b.ring[b.oldest%Remembered]
 	b.bytes -= s.size
-	b.budget.Give(budget.Events, s.size)
+	b.budget.Release(budget.Events, s.size)
 	*s = slot{}
 	b.oldest++
 }
@@ -195,7 +195,7 @@ func (b *Bus) release() {
 		b.forget()
 	}
 	b.ring = nil
-	b.budget.Give(budget.Events, int(ringBytes))
+	b.budget.Release(budget.Events, int(ringBytes))
 }
 
 // Last returns the ID of the last event.

@@ -69,13 +69,13 @@ func (t *texts) forget() {
 	delete(t.made, t.order[0])
 	t.order = t.order[1:]
 	t.bytes -= n
-	t.budget.Give(budget.Events, n)
+	t.budget.Release(budget.Events, n)
 }
 
 // clear forgets them all.
 func (t *texts) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.budget.Give(budget.Events, t.bytes)
+	t.budget.Release(budget.Events, t.bytes)
 	t.made, t.order, t.bytes = nil, nil, 0
 }

@@ -8,27 +8,28 @@ import (
 	"github.com/caddysip/caddysip/internal/quota"
 )
 
-// ErrFull is returned when so much waits, in all or for one user, that no more may.
+// ErrFull is returned when a quota or PerFlight is used up.
 var ErrFull = errors.New("too much is waiting already")
 
-// How long work that has failed is not tried again: longer each time.
+// How long work that has failed is not tried again: doubled each time, from firstPause to
+// lastPause.
 const (
 	firstPause = time.Second
 	lastPause  = 10 * time.Second
 )
 
-// Options bound the work. What has no bound of its own is bounded by the quotas.
+// Options are the limits of a Group.
 type Options struct {
-	Flights   *quota.Quota     // work that is being done
-	Waiters   *quota.Quota     // callbacks that wait for it
-	PerFlight int              // callbacks that wait for the same
+	Flights   *quota.Quota     // work under way
+	Waiters   *quota.Quota     // callbacks that wait for a result
+	PerFlight int              // callbacks that wait for the same result
 	Remember  int              // results that are kept, good and bad
-	Keep      time.Duration    // how long a good result is; 0: not at all
-	Passing   func(error) bool // errors that are not remembered; nil: none
+	Keep      time.Duration    // how long a good result is kept; 0: not at all
+	Transient func(error) bool // reports errors that are not remembered; nil: none
 	Go        func(func())     // runs the work; nil: a goroutine of its own
 }
 
-// Group is work of one kind, told apart by keys. It is safe for concurrent use.
+// Group runs work of one kind, at most one run per key at a time. It is safe for concurrent use.
 type Group[K comparable, V any] struct {
 	Options
 
@@ -40,7 +41,7 @@ type Group[K comparable, V any] struct {
 type flight[V any] struct{ waiters []waiter[V] }
 
 type waiter[V any] struct {
-	who  string
+	user string
 	done func(V, error)
 }
 
@@ -59,10 +60,10 @@ func New[K comparable, V any](o Options) *Group[K, V] {
 	return &Group[K, V]{Options: o, flights: make(map[K]*flight[V]), results: make(map[K]result[V])}
 }
 
-// Do calls done with the result of work, later and on another goroutine; done should not take long.
-// Work for the same key that is under way is joined, else it is begun as that of worker; who waits
-// is counted by waiter. When now is true there is a result at once, and done is not called: what is
-// remembered, or ErrFull.
+// Do calls done with the result of work, later and on another goroutine; done must not block. Work
+// for the same key that is under way is joined; otherwise work is started, and counted in Flights
+// for worker. The callback is counted in Waiters for waiting. If now is true, the result is
+// returned at once, a remembered one or ErrFull, and done is not called.
 func (g *Group[K, V]) Do(
 	key K,
 	worker, waiting string,
@@ -80,38 +81,38 @@ func (g *Group[K, V]) Do(
 	}
 	if f == nil {
 		if !g.Flights.Take(worker) {
-			g.Waiters.Give(waiting)
+			g.Waiters.Release(waiting)
 			return v, ErrFull, true
 		}
 		f = new(flight[V])
 		g.flights[key] = f
-		g.Go(func() { g.fly(key, f, worker, work) })
+		g.Go(func() { g.run(key, f, worker, work) })
 	}
 	f.waiters = append(f.waiters, waiter[V]{waiting, done})
 	return v, nil, false
 }
 
-func (g *Group[K, V]) fly(key K, f *flight[V], worker string, work func() (V, error)) {
+func (g *Group[K, V]) run(key K, f *flight[V], worker string, work func() (V, error)) {
 	v, err := work()
 	g.mu.Lock()
 	delete(g.flights, key)
 	g.remember(key, v, err)
 	g.mu.Unlock()
-	g.Flights.Give(worker)
+	g.Flights.Release(worker)
 	for _, w := range f.waiters {
-		g.Waiters.Give(w.who)
+		g.Waiters.Release(w.user)
 		w.done(v, err)
 	}
 }
 
-// remember keeps a result for a while. A failure is kept longer when there was one before, and not
-// long ago.
+// remember keeps a result for a while. A failure is kept twice as long as the one before it, if
+// that was recent.
 func (g *Group[K, V]) remember(key K, v V, err error) {
 	now := time.Now()
 	old, known := g.results[key]
 	r := result[V]{v: v, err: err}
 	switch {
-	case err != nil && g.Passing != nil && g.Passing(err):
+	case err != nil && g.Transient != nil && g.Transient(err):
 		return
 	case err == nil && g.Keep == 0:
 		delete(g.results, key)

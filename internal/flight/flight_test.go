@@ -93,7 +93,7 @@ func TestShare(t *testing.T) {
 func TestRemember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken, passing := errors.New("broken"), errors.New("passing")
-		g := group(Options{Keep: 5 * time.Second, Remember: 3, Passing: func(err error) bool { return err == passing }})
+		g := group(Options{Keep: 5 * time.Second, Remember: 3, Transient: func(err error) bool { return err == passing }})
 		var result error
 		works := 0
 		ask := func(key string) {

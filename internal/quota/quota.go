@@ -11,38 +11,38 @@ type Quota struct {
 	users map[string]int
 }
 
-// New returns a quota of max slots, of which one user may have each at most.
+// New returns a quota of max slots, of which one user may take at most each.
 func New(max, each int) *Quota {
 	return &Quota{max: max, each: each, users: make(map[string]int)}
 }
 
 // Take takes a slot for a user, and reports whether there was one. The fewer slots are free, the
-// fewer one user may have: never more than are left for others. The user "" is bounded by max
+// fewer one user may have: never more than are free for others. The user "" is limited by max
 // alone.
-func (q *Quota) Take(who string) bool {
+func (q *Quota) Take(user string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	free, has := q.max-q.taken, q.users[who]
-	if free <= 0 || who != "" && has > 0 && (has >= q.each || has >= free) {
+	free, has := q.max-q.taken, q.users[user]
+	if free <= 0 || user != "" && has > 0 && (has >= q.each || has >= free) {
 		return false
 	}
 	q.taken++
-	if who != "" {
-		q.users[who] = has + 1
+	if user != "" {
+		q.users[user] = has + 1
 	}
 	return true
 }
 
-// Give returns a slot that Take took.
-func (q *Quota) Give(who string) {
+// Release returns a slot that Take took.
+func (q *Quota) Release(user string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.taken--
-	if who == "" {
+	if user == "" {
 		return
 	}
-	if q.users[who]--; q.users[who] == 0 {
-		delete(q.users, who)
+	if q.users[user]--; q.users[user] == 0 {
+		delete(q.users, user)
 	}
 }
 

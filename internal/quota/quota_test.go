@@ -25,7 +25,7 @@ func TestQuota(t *testing.T) {
 	}
 	for i, n := range had {
 		for range n {
-			q.Give(fmt.Sprint(i))
+			q.Release(fmt.Sprint(i))
 		}
 	}
 	if q.Taken() != 0 || len(q.users) != 0 {
@@ -37,7 +37,7 @@ func TestQuota(t *testing.T) {
 		}
 	}
 	for range 100 {
-		q.Give("")
+		q.Release("")
 	}
 	if q.Taken() != 0 {
 		t.Errorf("%d are still taken", q.Taken())

@@ -123,7 +123,7 @@ func (p *Pool) next() (*user, func()) {
 	u.turn = false
 	u.running++
 	p.giveTurn(u)
-	p.queued.Give(u.name)
+	p.queued.Release(u.name)
 	return u, f
 }
 

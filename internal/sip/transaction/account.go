@@ -70,7 +70,7 @@ func (t *Table) overShare(c *core) bool {
 // give returns what take and hold have reserved.
 func (c *core) give() {
 	n := transactionSize + len(c.key) + c.messageBytes
-	c.table.opts.Budget.Give(budget.Transactions, n)
+	c.table.opts.Budget.Release(budget.Transactions, n)
 	if c.account != nil {
 		c.account.transactions.Add(-1)
 		c.account.bytes.Add(int64(-n))

@@ -107,11 +107,11 @@ func (t *conns) release(c *Conn) {
 	defer t.mu.Unlock()
 	delete(t.all, c)
 	t.closeAccount(source(c.flow.Remote))
-	c.m.opts.Budget.Give(budget.Connections, connSize)
+	c.m.opts.Budget.Release(budget.Connections, connSize)
 	if l := c.flow.Listener; l != nil {
 		t.uncountAccepted(l, source(c.flow.Remote))
 	} else {
-		t.dialed.Give(c.user)
+		t.dialed.Release(c.user)
 	}
 }
 

@@ -34,7 +34,7 @@ func newDials(m *Manager) *flight.Group[connKey, *Conn] {
 		Waiters:   quota.New(maxWaiting, userWaiting),
 		PerFlight: destinationWaiting,
 		Remember:  rememberedFailures,
-		Passing:   func(err error) bool { return m.ctx.Err() != nil || errors.Is(err, ErrLimit) },
+		Transient: func(err error) bool { return m.ctx.Err() != nil || errors.Is(err, ErrLimit) },
 		Go:        m.tasks.Go,
 	})
 }
@@ -114,14 +114,14 @@ func (m *Manager) connect(key connKey, user string) (*Conn, error) {
 	defer cancel()
 	nc, err := m.dialTCP(ctx, key.remote)
 	if err != nil {
-		m.conns.dialed.Give(user)
+		m.conns.dialed.Release(user)
 		return nil, err
 	}
 	flow := tcpFlow(nc)
 	flow.Remote = key.remote
 	c, err := m.adopt(nc, flow, user)
 	if err != nil {
-		m.conns.dialed.Give(user)
+		m.conns.dialed.Release(user)
 		nc.Close()
 	}
 	return c, err

@@ -98,7 +98,7 @@ func (d *Delivery) account(u *user) {
 		d.forgetAbsent(oldest)
 	}
 	if cost < u.cost {
-		d.options.Budget.Give(budget.Keys, u.cost-cost)
+		d.options.Budget.Release(budget.Keys, u.cost-cost)
 	}
 	u.cost = cost
 }
@@ -106,7 +106,7 @@ func (d *Delivery) account(u *user) {
 // forgetAbsent forgets a user without a phone.
 func (d *Delivery) forgetAbsent(u *user) {
 	d.forgetUser(u)
-	d.options.Budget.Give(budget.Keys, u.cost)
+	d.options.Budget.Release(budget.Keys, u.cost)
 	u.cost = 0
 	d.absent.note(u, false)
 	d.behind.Mark(u.aor)

@@ -132,7 +132,7 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 		if !s.options.Budget.Take(budget.Keys, more) {
 			return nil, ErrFull
 		}
-		defer s.options.Budget.Give(budget.Keys, more) // set counts for itself
+		defer s.options.Budget.Release(budget.Keys, more) // set counts for itself
 	}
 	if len(batch.Changes) > 0 {
 		batch.Sync = true

@@ -1,4 +1,4 @@
-package unasked
+package authorder
 
 import (
 	"encoding/json"
@@ -7,10 +7,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// condition is the matcher sets of a route, of which one must match.
+// condition is the matcher sets of a route, one of which must match.
 type condition []caddy.ModuleMap
 
-// String returns the condition's JSON, which is the same for the same condition.
+// String returns the condition's JSON, so that two conditions can be compared.
 func (c condition) String() string {
 	text, _ := json.Marshal([]caddy.ModuleMap(c))
 	return string(text)
@@ -20,7 +20,7 @@ func negate(c condition) condition {
 	return condition{{"not": json.RawMessage(c.String())}}
 }
 
-// split returns the sets that a request of a method can match, without their matcher of methods.
+// split returns the sets that a request with the method can match, without their method matchers.
 func (c condition) split(method string) (sets condition) {
 	for _, set := range c {
 		var methods []string
@@ -40,17 +40,17 @@ func (c condition) split(method string) (sets condition) {
 	return sets
 }
 
-// Which requests of a method a condition lets into its route, by what narrows them.
+// narrowing is how a condition narrows the requests of a method that get into its route.
 type narrowing int
 
 const (
-	never     narrowing = iota // none of them
-	byAddress                  // by where they come from, or who has been authenticated
+	never     narrowing = iota // none get in
+	byAddress                  // by their source address, or by who has authenticated
 	byOther                    // by something that the sender may choose
-	all                        // not at all
+	all                        // all get in
 )
 
-// narrows returns how a condition narrows the requests of a method.
+// narrows returns how the condition narrows the requests of a method.
 func (c condition) narrows(method string) narrowing {
 	widest := never
 	for _, set := range c.split(method) {
@@ -68,7 +68,7 @@ func (c condition) narrows(method string) narrowing {
 	return widest
 }
 
-// excepts returns what a set that is nothing but a not excludes.
+// excepts returns what a set excludes that consists of a single not.
 func excepts(set caddy.ModuleMap) (excluded condition, ok bool) {
 	raw, ok := set["not"]
 	if !ok || len(set) != 1 || json.Unmarshal(raw, &excluded) != nil {
@@ -77,42 +77,42 @@ func excepts(set caddy.ModuleMap) (excluded condition, ok bool) {
 	return excluded, true
 }
 
-// Whom a handler asks that stands behind conditions.
-type whom int
+// coverage is which senders an authenticating handler behind conditions challenges.
+type coverage int
 
 const (
-	everyone     whom = iota
-	everyoneElse      // but those whom the configuration knows by their address
+	everyone        coverage = iota
+	exceptAddresses          // everyone but senders that the configuration knows by their address
 	some
 	nobody
 )
 
-// asks returns whom a handler behind the conditions asks, of the senders of a method.
-func asks(path []condition, method string) whom {
-	w := everyone
+// covers returns which senders of a method are challenged by a handler behind the conditions.
+func covers(path []condition, method string) coverage {
+	least := everyone
 	for _, c := range path {
-		w = max(w, c.asks(method))
+		least = max(least, c.covers(method))
 	}
-	return w
+	return least
 }
 
-func (c condition) asks(method string) whom {
-	w := nobody
+func (c condition) covers(method string) coverage {
+	best := nobody
 	for _, set := range c.split(method) {
 		excluded, ok := excepts(set)
 		switch {
 		case len(set) == 0:
 			return everyone
 		case ok && excluded.narrows(method) <= byAddress:
-			w = everyoneElse
+			best = exceptAddresses
 		default:
-			w = min(w, some)
+			best = min(best, some)
 		}
 	}
-	return w
+	return best
 }
 
-// without returns the conditions of a path that are none of another's.
+// without returns the conditions of path that are not in other.
 func without(path, other []condition) (rest []condition) {
 	for _, c := range path {
 		same := func(o condition) bool { return o.String() == c.String() }
@@ -123,7 +123,8 @@ func without(path, other []condition) (rest []condition) {
 	return rest
 }
 
-// complement reports whether one of the conditions is what another excludes.
+// complement reports whether one of the conditions is exactly what another one excludes, so that
+// together they let every request in.
 func complement(conditions []condition, method string) bool {
 	for _, c := range conditions {
 		sets := c.split(method)
