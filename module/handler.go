@@ -38,7 +38,8 @@ type Compiler interface {
 type ResponseWriter interface {
 	// WriteResponse sends a response: through the request's transaction when it has one, else
 	// statelessly. Provisional responses may precede one final response; what comes after a final
-	// response is an error, except further 2xx to an INVITE (RFC 6026).
+	// response is an error, except further 2xx to an INVITE (RFC 6026). Nothing of res may be kept:
+	// its memory, and that of the message that it relays, is the caller's again afterwards.
 	WriteResponse(res *Response) error
 
 	// Status returns the status of the final response that was sent, or 0.
