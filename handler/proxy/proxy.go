@@ -187,8 +187,8 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	if err := check(m, c.loop); err != nil {
 		return p.refuse(m, err)
 	}
-	control := !p.AllowControl && (controls(r, rs.Standing == routetoken.Admitted) || routesToAnswer(m, &rs))
-	if control && r.KeyPress() != nil {
+	c.control = !p.AllowControl && (controls(r, rs.Standing == routetoken.Admitted) || routesToAnswer(m, &rs))
+	if c.control && r.KeyPress() != nil {
 		return next(w, r) // it is the server that is told
 	}
 	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
@@ -197,7 +197,7 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 	if err := p.route(r, &c.routing, &rs); err != nil {
 		return p.refuse(m, err)
 	}
-	if control {
+	if c.control {
 		return p.refuse(m, errControl)
 	}
 	if !p.AllowControl {

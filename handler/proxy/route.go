@@ -17,6 +17,7 @@ type routing struct {
 	pop      int      // how many Route values in front name us: they are taken away
 	unstrict bool     // a strict router was before us: the last Route is the Request-URI
 	strict   bool     // a strict router follows: the next Route becomes the Request-URI
+	control  bool     // the request controls a phone: it is refused, unless something else is wrong
 	record   bool     // the request makes a dialog, which is to come through here
 	failover bool     // another target follows only one that did not answer, or answered 503
 	within   within   // the call that the request belongs to

@@ -82,6 +82,9 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 		}
 		return module.Error(404, nil)
 	}
+	if rt.control {
+		return errControl
+	}
 	rt.targets = rt.alone[:0]
 	user := routetoken.Identity(aor)
 	group := 0

@@ -47,6 +47,10 @@ var cases = []struct {
 		{Kind: register, Who: edge, To: to101, Path: elsewhere, New: true},
 		{Kind: ask, Who: user4, Method: "MESSAGE", To: to101, Creds: right, Wait: 40 * time.Second},
 	}},
+	{"what is refused looks at no phone", []step{
+		{Kind: register, Who: phone1, To: to101, Creds: right, N: 6, Params: 61},
+		{Kind: ask, Who: phone3, Method: "REFER", As: "bob", To: to101, Creds: right},
+	}},
 	{"a Contact is elsewhere", []step{
 		{Kind: register, Who: phone1, To: to101, Creds: right, Contact: elsewhere, N: 5, New: true},
 		{Kind: register, Who: phone1, To: to101, Creds: right, Contact: elsewhereIn, N: 5, New: true},
