@@ -17,6 +17,7 @@ import (
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/seen"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -87,7 +88,7 @@ type Engine struct {
 	draining      atomic.Pointer[map[*transport.Listener]*Generation]
 	messages      sync.Pool
 	recent        recent
-	validated     validatedTable
+	validated     *seen.Table
 	authenticated *ban.Marks  // users with the right password, and where they are
 	starting      atomic.Bool // Attach is attaching the first generation
 
@@ -112,7 +113,7 @@ func New() *Engine {
 		listeners: make(map[Address]*listener),
 		stores:    make(map[string]storage.Engine),
 	}
-	e.validated.start = time.Now()
+	e.validated = seen.New(validatedBits)
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{

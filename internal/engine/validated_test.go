@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/seen"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
@@ -17,9 +18,7 @@ func udpFlow(n int) transport.Flow {
 }
 
 func newEngineForValidation() *Engine {
-	e := new(Engine)
-	e.validated.start = time.Now()
-	return e
+	return &Engine{validated: seen.New(validatedBits)}
 }
 
 func TestValidated(t *testing.T) {
@@ -66,7 +65,7 @@ func TestValidated(t *testing.T) {
 // no source is validated that was not marked.
 func TestValidatedFull(t *testing.T) {
 	e := newEngineForValidation()
-	const n = 4 * validatedSets * validatedWays
+	n := 4 * e.validated.Room()
 	for i := range n {
 		e.MarkValidated(udpFlow(i))
 		if !e.Validated(udpFlow(i)) {
@@ -79,7 +78,7 @@ func TestValidatedFull(t *testing.T) {
 			known++
 		}
 	}
-	if most := validatedSets * validatedWays; known > most || known < most*9/10 {
+	if most := e.validated.Room(); known > most || known < most*9/10 {
 		t.Errorf("%d are known, there is room for %d", known, most)
 	}
 	for i := range 100_000 {

@@ -2,8 +2,9 @@ package routetoken
 
 import (
 	"hash/maphash"
-	"sync/atomic"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/seen"
 )
 
 // A token is valid for a day at most, or until the call ends: Calls remembers those that have
@@ -11,26 +12,22 @@ import (
 const (
 	lifetime = 24 * time.Hour
 
-	// callWays is the number of slots that a number may be in: one cache line. A new one replaces
-	// the oldest.
-	callWays = 8
-	callSets = 1 << 15
-
-	callTagBits = 40
-	callTagMask = 1<<callTagBits - 1
+	// callBits makes room for 262,144 notes, in 2 MiB.
+	callBits = 15
 )
 
 // Calls is what a process remembers of calls: those that ended within the last day, as many as fit
-// into 2 MiB; the oldest are forgotten first. It is safe for concurrent use and has no lock: a slot
-// is one word, the time in minutes above a part of a hash.
+// into 2 MiB; the oldest are forgotten first. It is safe for concurrent use and has no lock.
 type Calls struct {
 	start time.Time
 	seed  maphash.Seed
-	sets  [callSets][callWays]atomic.Uint64
+	notes *seen.Table
 }
 
 // NewCalls returns Calls that remember nothing yet.
-func NewCalls() *Calls { return &Calls{start: time.Now(), seed: maphash.MakeSeed()} }
+func NewCalls() *Calls {
+	return &Calls{start: time.Now(), seed: maphash.MakeSeed(), notes: seen.New(callBits)}
+}
 
 // Now returns the time for Token.Made: seconds since 1970. Changes of the system clock do not
 // affect it while the process runs.
@@ -59,53 +56,13 @@ const (
 	referred // a subscription to the progress of a transfer outlives the call (RFC 5057 §5)
 )
 
-func (c *Calls) place(n note) (*[callWays]atomic.Uint64, uint64) {
-	hash := maphash.Comparable(c.seed, n)
-	return &c.sets[hash>>callTagBits%callSets], hash & callTagMask
-}
+func (c *Calls) hash(n note) uint64 { return maphash.Comparable(c.seed, n) }
 
-// minute is the time now, in minutes from 1 on; 0 says that a slot is free.
-func (c *Calls) minute() uint64 { return uint64(time.Since(c.start)/time.Minute) + 1 }
+func (c *Calls) remember(n note) { c.notes.Add(c.hash(n)) }
 
-func (c *Calls) remember(n note) {
-	set, tag := c.place(n)
-	for {
-		oldest, before := &set[0], set[0].Load()
-		for i := range set {
-			slot := &set[i]
-			v := slot.Load()
-			if v != 0 && v&callTagMask == tag {
-				oldest, before = slot, v
-				break
-			}
-			if v>>callTagBits < before>>callTagBits {
-				oldest, before = slot, v
-			}
-		}
-		if oldest.CompareAndSwap(before, c.minute()<<callTagBits|tag) {
-			return
-		}
-	}
-}
+func (c *Calls) has(n note) bool { return c.notes.Has(c.hash(n), lifetime) }
 
-func (c *Calls) has(n note) bool {
-	set, tag := c.place(n)
-	for i := range set {
-		if v := set[i].Load(); v != 0 && v&callTagMask == tag {
-			return c.minute()-v>>callTagBits <= uint64(lifetime/time.Minute)
-		}
-	}
-	return false
-}
-
-func (c *Calls) forget(n note) {
-	set, tag := c.place(n)
-	for i := range set {
-		if v := set[i].Load(); v != 0 && v&callTagMask == tag {
-			set[i].CompareAndSwap(v, 0)
-		}
-	}
-}
+func (c *Calls) forget(n note) { c.notes.Remove(c.hash(n)) }
 
 // Call is one use of a token: the dialog that a request belongs to.
 type Call struct {

@@ -70,7 +70,7 @@ func TestCallsKinds(t *testing.T) {
 func TestCallsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCalls()
-		const room = callSets * callWays
+		const room = 8 << callBits
 		var wg sync.WaitGroup
 		for part := range uint64(4) {
 			wg.Go(func() {
