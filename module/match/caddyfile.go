@@ -90,14 +90,26 @@ func known() []string {
 	return names
 }
 
-// list reads the arguments of all lines of a matcher whose JSON is a list.
+// list reads the arguments of all lines of a matcher whose JSON is a list; each line needs one.
 //
 //	<matcher> <values...>
-func list[T ~[]string](d *caddyfile.Dispenser, values *T) error {
+func list[T ~[]string](d *caddyfile.Dispenser, values *T) error { return lines(d, values, 1) }
+
+// optionalList is list for a matcher that need not have arguments. Without any, the list is empty,
+// not nil.
+//
+//	<matcher> [<values...>]
+func optionalList[T ~[]string](d *caddyfile.Dispenser, values *T) error {
+	*values = T{}
+	return lines(d, values, 0)
+}
+
+// lines reads lines of as many arguments at least.
+func lines[T ~[]string](d *caddyfile.Dispenser, values *T, least int) error {
 	for d.Next() {
 		name := d.Val()
 		args := d.RemainingArgs()
-		if len(args) == 0 {
+		if len(args) < least {
 			return d.Errf("%s needs at least one value", name)
 		}
 		*values = append(*values, args...)

@@ -6,7 +6,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -38,14 +37,7 @@ func (m MatchKeyPressed) Match(r *module.Request) (bool, error) {
 //
 //	key_pressed [<keys...>]
 func (m *MatchKeyPressed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	*m = MatchKeyPressed{}
-	for d.Next() {
-		*m = append(*m, d.RemainingArgs()...)
-		if err := directive.NoBlock(d, "key_pressed"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return optionalList(d, m)
 }
 
 // Interface guards

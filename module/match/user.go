@@ -117,14 +117,7 @@ func (m MatchAuthenticated) Match(r *module.Request) (bool, error) {
 //
 //	authenticated [<users...>]
 func (m *MatchAuthenticated) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	*m = MatchAuthenticated{}
-	for d.Next() {
-		*m = append(*m, d.RemainingArgs()...)
-		if err := directive.NoBlock(d, "authenticated"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return optionalList(d, m)
 }
 
 // Interface guards
