@@ -64,7 +64,8 @@ const (
 	appKey    contextKey = "sip_app"
 )
 
-// AppFrom returns the app that a module is being provisioned for.
+// AppFrom returns the app that a module is being provisioned for. It is for modules of the SIP app;
+// those of others, such as HTTP handlers, get it by ctx.App("sip").
 func AppFrom(ctx caddy.Context) (*App, error) {
 	if a, ok := ctx.Value(appKey).(*App); ok {
 		return a, nil

@@ -343,6 +343,15 @@ func TestKeyDelivery(t *testing.T) {
 	if got = <-result; len(got.Keys) != 0 || got.Phones[0].State != "current" {
 		t.Errorf("the outcome is %+v", got)
 	}
+	// A list is waited for with the keys that it no longer has.
+	ask("PUT", "/sip/keys/101?wait=30s", `[{"key": 2, "label": "z"}]`, 200)
+	answer("200 OK", "k=2\r\nl=z")
+	<-result
+	ask("PUT", "/sip/keys/101?wait=30s", `[]`, 200)
+	answer("200 OK", "k=2\r\nc=off")
+	if got = <-result; len(got.Keys) != 0 || got.Phones[0].State != "current" {
+		t.Errorf("the outcome is %+v", got)
+	}
 	// Who waits for a phone that doesn't answer is told so far.
 	ask("PUT", "/sip/keys/101/2?wait=100ms", `{"light": "on"}`, 201)
 	if got = <-result; got.Phones[0].Keys[0]["acknowledged"] != false || got.Phones[0].Keys[0]["error"] != nil {
