@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// DefaultMax is how many bans a List holds unless told otherwise. They need about 30 MB then.
+// DefaultMax is the default of Options.Max. That many bans take about 30 MB.
 const DefaultMax = 100_000
 
 // Entry is a ban.
@@ -23,24 +23,23 @@ type Entry struct {
 
 // Options are the options of a List. The zero value has the defaults.
 type Options struct {
-	// Max is how many bans are held: when there are more, the one that ends first goes. Default
-	// 100,000.
+	// Max is how many bans are held. One more removes the ban that ends first. Default 100,000.
 	Max int
-	// OnBan is called for each ban, when it is in force; it may be nil. It must not call the List.
+	// OnBan is called after each ban has taken effect; it may be nil. It must not call the List.
 	OnBan func(source netip.Prefix)
 }
 
-// List is a set of banned sources. Looking one up takes one atomic load as long as the list is
-// empty, and never waits for those who change another part of it. Bans that have ended count no
-// more, and are removed when somebody asks for the list or adds to it.
+// List is a set of banned sources. A look-up takes one atomic load while the list is empty, and
+// never waits for a change of another shard. Expired bans are ignored, and removed by the next
+// change or listing.
 type List struct {
 	opts Options
 	size atomic.Int64
-	// The lengths of the prefixes that are banned, of IPv4 and of IPv6: seldom more than one.
+	// The lengths of banned prefixes, IPv4 and IPv6: seldom more than one of each.
 	lengths [2]atomic.Pointer[[]uint8]
 	shards  [shards]shard
 
-	mu     sync.Mutex // for whoever changes the list
+	mu     sync.Mutex // held to change the list
 	order  byEnd
 	counts [2][129]int // bans by the length of their prefix
 }
@@ -52,7 +51,7 @@ type shard struct {
 	bans map[netip.Prefix]*ban
 }
 
-// ban is immutable but for its place in the heap, which List.mu guards.
+// ban is immutable except for its heap index, which List.mu guards.
 type ban struct {
 	Entry
 	index int
@@ -70,8 +69,8 @@ func New(opts Options) *List {
 	return l
 }
 
-// Source returns what is banned when an address is: an IPv4 address, but the /64 of an IPv6
-// address, because a host has a whole one to call from.
+// Source returns the source that an address belongs to: an IPv4 address itself, or the /64 of an
+// IPv6 address, because a host usually has a whole one.
 func Source(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	bits := 64
@@ -82,8 +81,8 @@ func Source(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// Ban bans the source that an address belongs to for d. A ban in force that ends later stays as it
-// is. It reports whether the source was not banned before.
+// Ban bans the source of an address for d, unless a ban that ends later is in force. It reports
+// whether the source was not banned before.
 func (l *List) Ban(addr netip.Addr, d time.Duration, reason string) bool {
 	return l.set(Source(addr), d, reason, true)
 }
@@ -121,7 +120,7 @@ func (l *List) set(source netip.Prefix, d time.Duration, reason string, keepLong
 	return old == nil
 }
 
-// Unban ends the ban of the source that an address belongs to, and reports whether there was one.
+// Unban ends the ban of the source of an address, and reports whether there was one.
 func (l *List) Unban(addr netip.Addr) bool { return l.Remove(Source(addr)) }
 
 // Remove ends the ban of a prefix, but not those of prefixes that contain it or are part of it. It
@@ -138,7 +137,7 @@ func (l *List) Remove(source netip.Prefix) bool {
 	return true
 }
 
-// Banned reports whether an address belongs to a banned source. It allocates nothing.
+// Banned reports whether an address is banned. It allocates nothing.
 func (l *List) Banned(addr netip.Addr) bool {
 	if l.size.Load() == 0 {
 		return false
@@ -160,7 +159,7 @@ func (l *List) Banned(addr netip.Addr) bool {
 	return false
 }
 
-// Get returns the ban of a prefix.
+// Get returns the ban of exactly this prefix.
 func (l *List) Get(source netip.Prefix) (Entry, bool) {
 	b := l.get(Canonical(source))
 	if b == nil || !time.Now().Before(b.Until) {
@@ -169,7 +168,7 @@ func (l *List) Get(source netip.Prefix) (Entry, bool) {
 	return b.Entry, true
 }
 
-// All returns the bans in the order of their sources.
+// All returns the bans, sorted by source.
 func (l *List) All() []Entry {
 	l.mu.Lock()
 	l.prune(time.Now())
@@ -198,7 +197,7 @@ func (l *List) Len() int {
 	return len(l.order)
 }
 
-// prune removes what has ended.
+// prune removes the bans that have ended. The lock is held.
 func (l *List) prune(now time.Time) {
 	for len(l.order) > 0 && !now.Before(l.order[0].Until) {
 		l.remove(l.order[0])
@@ -225,7 +224,7 @@ func (l *List) remove(b *ban) {
 	l.count(b.Source, -1)
 }
 
-// count keeps the lengths that have to be looked up.
+// count updates the prefix lengths that have to be looked up.
 func (l *List) count(p netip.Prefix, change int) {
 	f := family(p.Addr())
 	n := &l.counts[f][p.Bits()]
@@ -264,7 +263,7 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// Canonical returns a prefix in the one form that it has in the list.
+// Canonical returns a prefix masked, and an IPv4-mapped one as IPv4, as the list stores it.
 func Canonical(p netip.Prefix) netip.Prefix {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)

@@ -9,9 +9,9 @@ import (
 
 const markWays = 4
 
-// Marks remembers sources, and users at sources, each for a while, in a fixed amount of memory. The
-// hash of a mark picks a set of four places; when all are taken, the mark goes that ends first. It
-// is safe for concurrent use.
+// Marks remembers sources, and users at sources, for a while, in a fixed amount of memory. It is a
+// 4-way set-associative table: in a full set, the mark that ends first is replaced. It is safe for
+// concurrent use.
 type Marks struct {
 	seed  maphash.Seed
 	start time.Time
@@ -28,13 +28,12 @@ type mark struct {
 	until time.Duration // since the start
 }
 
-// NewMarks returns marks with room for 4 << bits of them, which take 72 << bits bytes.
+// NewMarks returns a table for 4 << bits marks, which takes 72 << bits bytes.
 func NewMarks(bits int) *Marks {
 	return &Marks{seed: maphash.MakeSeed(), start: time.Now(), sets: make([]markSet, 1<<bits)}
 }
 
-// Set marks a user at the source that an address belongs to for d; the empty user is the source
-// itself.
+// Set marks a user at the source of an address for d; the empty user stands for the source itself.
 func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
 	s, key := m.place(addr, user)
 	now := time.Since(m.start)
@@ -53,7 +52,7 @@ func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
 	*p = mark{key, now + d}
 }
 
-// Has reports whether a user at the source that an address belongs to is marked now.
+// Has reports whether a user at the source of an address is marked now.
 func (m *Marks) Has(addr netip.Addr, user string) bool {
 	s, key := m.place(addr, user)
 	now := time.Since(m.start)
@@ -67,8 +66,8 @@ func (m *Marks) Has(addr netip.Addr, user string) bool {
 	return false
 }
 
-// place returns the set that a mark belongs in, and its key, which is not 0. The hash is seeded, so
-// nobody can choose marks that share a set.
+// place returns the set of a mark, and its key, which is never 0. The hash is seeded, so that
+// nobody can construct marks that share a set.
 func (m *Marks) place(addr netip.Addr, user string) (*markSet, uint64) {
 	var h maphash.Hash
 	h.SetSeed(m.seed)

@@ -15,7 +15,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// adminFlags adds the flags that say where the admin API is, named as for Caddy's own commands.
+// adminFlags adds the flags for the address of the admin API, named as in Caddy's own commands.
 func adminFlags(cmd *cobra.Command) *cobra.Command {
 	flags := cmd.Flags()
 	flags.String(
@@ -33,8 +33,8 @@ func adminFlags(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// connect sends a request to the admin API. The answer's body must be closed. An error of the API
-// is an *apiError.
+// connect sends a request to the admin API. The caller closes the response body. An error response
+// is returned as an *apiError.
 func connect(
 	cmd *cobra.Command,
 	method, uri string,
@@ -61,7 +61,7 @@ func connect(
 	return res, nil
 }
 
-// apiError is what the API says is wrong.
+// apiError is an error response of the API.
 type apiError struct {
 	Status int
 	Body   []byte
@@ -69,8 +69,8 @@ type apiError struct {
 
 func (e *apiError) Error() string { return gjson.GetBytes(e.Body, "error").String() }
 
-// parseAPIError finds what the API has said in the error that Caddy makes of it: nil if it has said
-// nothing.
+// parseAPIError extracts the error response of the API from the error that Caddy makes of it; nil
+// if there was no response.
 func parseAPIError(err error) *apiError {
 	_, text, _ := strings.Cut(err.Error(), "HTTP ")
 	status, body, _ := strings.Cut(text, ": ")
@@ -81,8 +81,7 @@ func parseAPIError(err error) *apiError {
 	return &apiError{n, []byte(body)}
 }
 
-// ask asks the admin API. body is made JSON, unless it is nil. The answer and its header are
-// returned.
+// ask sends a request, with body as JSON unless it is nil, and returns the response and its header.
 func ask(cmd *cobra.Command, method, uri string, body any) ([]byte, http.Header, error) {
 	var reader io.Reader
 	if body != nil {
@@ -104,8 +103,7 @@ func ask(cmd *cobra.Command, method, uri string, body any) ([]byte, http.Header,
 	return answer, res.Header, nil
 }
 
-// request asks the admin API. Its answer is read into result, unless that is nil; the header is
-// returned.
+// request is ask with the response decoded into result, unless that is nil.
 func request(cmd *cobra.Command, method, uri string, body, result any) (http.Header, error) {
 	answer, header, err := ask(cmd, method, uri, body)
 	if err != nil || result == nil {
@@ -117,7 +115,7 @@ func request(cmd *cobra.Command, method, uri string, body, result any) (http.Hea
 	return header, nil
 }
 
-// list asks for all pages of a list.
+// list fetches all pages of a list.
 func list[T any](cmd *cobra.Command, uri string) ([]T, error) {
 	all := []T{}
 	for uri != "" {
@@ -132,7 +130,8 @@ func list[T any](cmd *cobra.Command, uri string) ([]T, error) {
 	return all, nil
 }
 
-// next returns where the next page is, empty when there is none (RFC 8288).
+// next returns the address of the next page from the Link header (RFC 8288); empty if there is
+// none.
 func next(header http.Header) string {
 	target, found := strings.CutSuffix(header.Get("Link"), `>; rel="next"`)
 	if !found {
@@ -145,7 +144,7 @@ func next(header http.Header) string {
 	return u.RequestURI()
 }
 
-// jsonFlag adds --json to a command that prints what the API tells.
+// jsonFlag adds --json to a command.
 func jsonFlag(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().Bool("json", false, "Print JSON")
 	return cmd

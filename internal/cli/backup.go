@@ -48,7 +48,7 @@ A file that is there already is not overwritten. "-" is the standard output.`,
 	})
 }
 
-// save writes a file that has its name only when all of it is there.
+// save writes to a temporary file and renames it when it is complete.
 func save(name string, r io.Reader) (n int64, err error) {
 	file, err := os.CreateTemp(filepath.Dir(name), ".backup-*")
 	if err != nil {

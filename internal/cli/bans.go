@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// banned is a ban as the API tells it.
+// banned is a ban in the API's JSON.
 type banned struct {
 	Source string    `json:"source"`
 	Reason string    `json:"reason,omitempty"`
@@ -100,7 +100,7 @@ func banURI(source string) string { return "/sip/bans/" + url.PathEscape(source)
 
 func local(t time.Time) string { return t.Local().Format(time.DateTime) }
 
-// printable quotes what a terminal might take for more than text.
+// printable quotes text with characters that a terminal might interpret.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)

@@ -29,7 +29,7 @@ With --json each event is one line with a JSON object.`,
 	}))
 }
 
-// reconnect is how long to wait before the connection is made again.
+// reconnect is the delay before reconnecting.
 const reconnect = time.Second
 
 func followEvents(cmd *cobra.Command, _ []string) error {
@@ -73,10 +73,10 @@ func followEvents(cmd *cobra.Command, _ []string) error {
 	}
 }
 
-// outputError is an error of where events are printed to.
+// outputError is an error of the standard output.
 type outputError struct{ error }
 
-// maxEvent is how long a line may be: all keys of a user.
+// maxEvent is the longest line of the stream: an event with all keys of a user.
 const maxEvent = 8 << 20
 
 // readEvents reads Server-Sent Events until they end. last is set to the ID of the last one that

@@ -100,7 +100,7 @@ func hashPassword(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// readPassword asks for the password where there is somebody to ask, without showing it.
+// readPassword prompts for the password without echo if the standard input is a terminal.
 func readPassword(cmd *cobra.Command) (string, error) {
 	in := cmd.InOrStdin()
 	file, ok := in.(*os.File)
@@ -134,8 +134,8 @@ func readPassword(cmd *cobra.Command) (string, error) {
 	return password, err
 }
 
-// restoreOnInterrupt has the terminal show again what is typed when the command is interrupted,
-// until the function that it returns is called.
+// restoreOnInterrupt restores the terminal's echo if the command is interrupted before the returned
+// function is called.
 func restoreOnInterrupt(fd int) (func(), error) {
 	state, err := term.GetState(fd)
 	if err != nil {

@@ -19,27 +19,26 @@ import (
 )
 
 const (
-	importBatch = 500 // rows that are sent together
-	maxShown    = 100 // rows of which it is said what is wrong
+	importBatch = 500 // rows in one request
+	maxShown    = 100 // wrong rows that are reported
 )
 
 // keyRow is a row of a file with keys.
 type keyRow struct {
 	line    int    // in a CSV file; the element from 1 in a JSON file
-	user    string // as far as it is known
+	user    string // if known
 	element json.RawMessage
 	err     string // what is wrong with it
 }
 
-// failure is a row that is not set.
+// failure is a row that was not set.
 type failure struct {
 	Row   int    `json:"row"`
 	User  string `json:"user"`
 	Error string `json:"error"`
 }
 
-// setMany sets the keys of a file. Each batch is set as a whole, without the rows in which
-// something is wrong.
+// setMany sets the keys of a file, in batches of importBatch rows, without the rows that are wrong.
 func setMany(cmd *cobra.Command, name string) error {
 	rows, err := readRows(cmd, name)
 	if err != nil {
@@ -98,8 +97,8 @@ func printFailures(cmd *cobra.Command, failures []failure) {
 	}
 }
 
-// sendRows sets the keys of some rows, and returns those that can't be set. The error is that of
-// the API, which then has set none.
+// sendRows sets the keys of some rows and returns the rows that the API has refused. If it returns
+// an error, none was set.
 func sendRows(
 	cmd *cobra.Command,
 	rows []keyRow,
@@ -145,7 +144,7 @@ func sendRows(
 	}
 }
 
-// setDefault sets a field that isn't there.
+// setDefault sets a field unless it is there.
 func (r *keyRow) setDefault(name, value string) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(r.element, &fields) != nil || fields == nil || fields[name] != nil {
@@ -166,7 +165,7 @@ func readRows(cmd *cobra.Command, name string) (rows []keyRow, err error) {
 	if err != nil {
 		return nil, err
 	}
-	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // as spreadsheets write it
+	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // spreadsheets write one
 	if first := bytes.TrimSpace(text); len(first) > 0 && first[0] == '[' {
 		return jsonRows(text)
 	}
@@ -192,7 +191,7 @@ func jsonRows(text []byte) (rows []keyRow, err error) {
 	return rows, nil
 }
 
-// columns are those that a CSV file may have.
+// columns are the columns that a CSV file may have.
 var columns = []string{
 	"user",
 	"key",
@@ -247,7 +246,7 @@ func csvRows(text []byte) (rows []keyRow, err error) {
 	}
 }
 
-// csvRow makes an element of a row. Empty fields are as if they weren't there.
+// csvRow converts a row to an element of the API. Empty fields are left out.
 func csvRow(line int, names, values []string) keyRow {
 	r := keyRow{line: line}
 	if len(values) != len(names) {
@@ -280,9 +279,9 @@ func csvRow(line int, names, values []string) keyRow {
 	return r
 }
 
-// progress tells people how far it is.
+// progress shows the progress on a terminal.
 type progress struct {
-	w     io.Writer // nil: nobody looks
+	w     io.Writer // nil: not a terminal
 	total int
 }
 

@@ -25,7 +25,7 @@ server's first domain, or name@domain.`,
 	return cmd
 }
 
-// keysURI is where the keys of a user are, or one of them.
+// keysURI returns the path of a user's keys, or of one key.
 func keysURI(args []string, query url.Values) string {
 	uri := "/sip/keys/" + url.PathEscape(args[0])
 	if len(args) > 1 {
@@ -37,7 +37,7 @@ func keysURI(args []string, query url.Values) string {
 	return uri
 }
 
-// parameters are the flags among those named that are set, as a query.
+// parameters returns the named flags that are set, as a query.
 func parameters(cmd *cobra.Command, names ...string) url.Values {
 	query := make(url.Values)
 	for _, name := range names {
@@ -64,7 +64,7 @@ func keysGetCommand() *cobra.Command {
 	}))
 }
 
-// printKeys prints what the API tells of a user's keys.
+// printKeys prints a user's keys.
 func printKeys(cmd *cobra.Command, answer []byte) error {
 	if done, err := printJSON(cmd, gjson.ParseBytes(answer).Value()); done {
 		return err
@@ -114,7 +114,7 @@ func printKeys(cmd *cobra.Command, answer []byte) error {
 	return w.Flush()
 }
 
-// outcome says what a phone has answered for a key.
+// outcome describes the phone's answer for a key.
 func outcome(k gjson.Result) string {
 	switch {
 	case k.Get("acknowledged").Bool():
@@ -125,8 +125,8 @@ func outcome(k gjson.Result) string {
 	return "none yet"
 }
 
-// acknowledged returns an error when a phone of a user has not acknowledged the keys, and the
-// command was to wait for that.
+// acknowledged returns an error if the command was to wait and a phone of the user has not
+// acknowledged the keys.
 func acknowledged(cmd *cobra.Command, answer []byte) error {
 	if !cmd.Flags().Changed("wait") {
 		return nil
@@ -146,7 +146,7 @@ func acknowledged(cmd *cobra.Command, answer []byte) error {
 	return nil
 }
 
-// printChanged prints what a change has led to.
+// printChanged prints the result of a change.
 func printChanged(cmd *cobra.Command, answer []byte) error {
 	if err := printKeys(cmd, answer); err != nil {
 		return err
@@ -169,7 +169,7 @@ func layerFlag(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// complete has the shell complete the values of a flag.
+// complete makes the shell complete the values of a flag.
 func complete(cmd *cobra.Command, flag string, values ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(
 		flag,

@@ -50,7 +50,7 @@ func registrationsCommand() *cobra.Command {
 	return cmd
 }
 
-// table is a table for people.
+// table prints aligned columns.
 type table struct{ *tabwriter.Writer }
 
 func newTable(cmd *cobra.Command, head ...string) table {
@@ -59,7 +59,7 @@ func newTable(cmd *cobra.Command, head ...string) table {
 	return t
 }
 
-// row writes a row. Texts are made fit for a terminal.
+// row writes a row. Text that a terminal might interpret is quoted.
 func (t table) row(cells ...fmt.Stringer) {
 	texts := make([]string, len(cells))
 	for i, c := range cells {
@@ -68,7 +68,7 @@ func (t table) row(cells ...fmt.Stringer) {
 	fmt.Fprintln(t, strings.TrimRight(strings.Join(texts, "\t"), "\t"))
 }
 
-// at is a time of the API as people have it.
+// at formats a time of the API in the local time zone.
 func at(r gjson.Result) fmt.Stringer {
 	t, err := time.Parse(time.RFC3339, r.String())
 	if err != nil {
@@ -82,7 +82,7 @@ type plain string
 
 func (p plain) String() string { return string(p) }
 
-// completeUser completes the name of a user who is registered.
+// completeUser completes the names of registered users.
 func completeUser(
 	cmd *cobra.Command,
 	args []string,

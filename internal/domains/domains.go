@@ -12,18 +12,18 @@ import (
 // defaultPort is the port of a URI with an address and no port (RFC 3261 §19.1.2).
 const defaultPort = 5060
 
-// Set is what is ours: the domains that are configured, and every address that is listened on. It
-// does not change.
+// Set is the server's own hosts: the configured domains, and every address that is listened on. It
+// is immutable.
 type Set struct {
-	primary string                  // the domain that our addresses stand for
-	single  bool                    // all of our names stand for it too
+	primary string                  // the domain of which our addresses are aliases
+	single  bool                    // our names are aliases of it too
 	names   map[string]bool         // host names, in lower case
 	addrs   map[netip.Addr]bool     // addresses we listen on
-	ports   map[netip.AddrPort]bool // with ports; the wildcard's are kept for any address
+	ports   map[netip.AddrPort]bool // addresses we listen on, as configured: possibly the wildcard
 }
 
-// New returns what is ours with those domains, which may be addresses too, and listeners at those
-// addresses. With no domain the machine's own names are served as well, as one domain.
+// New returns the Set for the configured domains, which may be addresses, and the listening
+// addresses. Without domains the machine's own names are served as well, all as one domain.
 func New(configured []string, listen []netip.AddrPort) *Set {
 	s := &Set{
 		single: len(configured) == 0,
@@ -56,8 +56,7 @@ func New(configured []string, listen []netip.AddrPort) *Set {
 	return s
 }
 
-// addListeners adds the addresses that are listened on. It reports whether there is one of the
-// loopback interface.
+// addListeners adds the listening addresses, and reports whether loopback is among them.
 func (s *Set) addListeners(listen []netip.AddrPort) (loopback bool) {
 	for _, l := range listen {
 		s.ports[l] = true
@@ -86,10 +85,10 @@ func InterfaceAddrs() []netip.Addr {
 	return addrs
 }
 
-// Primary returns the domain that our addresses stand for: the first that is configured.
+// Primary returns the first configured domain, of which our addresses are aliases.
 func (s *Set) Primary() string { return s.primary }
 
-// Local reports whether a host is ours.
+// Local reports whether a host is one of our domains or addresses.
 func (s *Set) Local(host []byte) bool {
 	if a, ok := wire.HostAddr(host); ok {
 		return s.addrs[a]
@@ -98,8 +97,8 @@ func (s *Set) Local(host []byte) bool {
 }
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
-// reports whether it is one of ours. All our addresses, and without configured domains all our
-// names too, stand for the primary domain, so that a phone is found however it names the server.
+// reports whether it is at one of our domains. All our addresses, and without configured domains
+// all our names, are aliases of the primary domain, so that a phone is found whichever it uses.
 func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	if u.Scheme != wire.TEL && !s.Local(u.Host) {
 		return dst, false
@@ -113,8 +112,8 @@ func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return u.AppendAOR(dst), len(u.User) > 0
 }
 
-// Self reports whether a URI names the server itself: a host of ours, and a port that is listened
-// on, or none.
+// Self reports whether a URI leads to this server: one of our hosts, and no port or one that we
+// listen on.
 func (s *Set) Self(u *wire.URI) bool {
 	if !s.Local(u.Host) {
 		return false

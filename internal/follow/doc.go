@@ -1,7 +1,6 @@
-// Package follow reads files again when they change, such as lists of users and the members of key
-// profiles.
+// Package follow reads files again when they change, such as a users file or the members of a key
+// profile.
 //
-// Watch polls, since the files may be on any file system, and a file that is replaced, removed or
-// half written must not confuse it. Content that its user refuses is reported once, and what was
-// read before stays in force.
+// It polls once a second, which works on every file system, and when a file is replaced, removed or
+// half written. Content that is refused is reported once, and the previous content stays in force.
 package follow

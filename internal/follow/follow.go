@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	// interval is how often a file is looked at. That is one system call; and unlike a notification
-	// it works for files on other machines, and for links that change, as in containers.
+	// interval is how often a file is checked. It costs one system call, and unlike notifications
+	// works on network file systems and for symbolic links that change, as in containers.
 	interval = time.Second
 
-	// settle is for how long after its last change a file is read once more at each look: what is
-	// written within the same tick of the file system's clock does not show.
+	// settle is how long after its modification time a file is read at each check: a second change
+	// within the same tick of the file system's clock leaves the time as it is.
 	settle = 2 * time.Second
 )
 
@@ -23,14 +23,14 @@ type File struct {
 	path string
 	take func(content []byte) error
 
-	seen    fs.FileInfo // before it was read the last time; nil: it could not be read
-	read    time.Time   // when that was
-	content []byte      // what was taken
-	failed  string      // what was wrong the last time
+	seen    fs.FileInfo // of the content that was read last; nil: it could not be read
+	read    time.Time   // when it was read
+	content []byte      // the content in force
+	failed  string      // the last error
 }
 
-// New returns a file whose content is given to take each time that it is another one. What take
-// refuses is not content.
+// New returns a file whose content is passed to take whenever it has changed. If take returns an
+// error, the previous content stays in force.
 func New(
 	path string,
 	take func(content []byte) error,
@@ -38,7 +38,7 @@ func New(
 	return &File{path: path, take: take}
 }
 
-// Load reads the file.
+// Load reads the file now.
 func (f *File) Load() error {
 	f.read = time.Now()
 	f.seen = nil
@@ -61,7 +61,7 @@ func (f *File) Load() error {
 	return nil
 }
 
-// changed reports whether the file is to be read again.
+// changed reports whether the file may have changed.
 func (f *File) changed() bool {
 	info, err := os.Stat(f.path)
 	if err != nil || f.seen == nil {
@@ -72,7 +72,7 @@ func (f *File) changed() bool {
 		f.read.Sub(info.ModTime()) < settle
 }
 
-// Look reads the file if it has changed. The same error is returned once.
+// Look reads the file if it may have changed. The same error is returned only once in a row.
 func (f *File) Look() error {
 	if !f.changed() {
 		return nil
@@ -89,8 +89,8 @@ func (f *File) Look() error {
 	return err
 }
 
-// Watch looks at files until stop is called, which returns when nothing is given to anybody any
-// more. Each error is given to failed.
+// Watch checks the files until stop is called; errors go to failed. When stop returns, no function
+// of a file runs any more.
 func Watch(files []*File, failed func(path string, err error)) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {

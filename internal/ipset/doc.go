@@ -1,4 +1,4 @@
-// Package ipset reads lists of IP addresses and CIDR ranges from a configuration, tells whether an
-// address is in one of them, and tells which addresses are not those of a single host on the
-// Internet (loopback, private, multicast and so on).
+// Package ipset parses lists of IP addresses and CIDR ranges from a configuration, and looks
+// addresses up in them. Special recognises addresses that are not a single host on the Internet,
+// such as loopback, private and multicast ones.
 package ipset

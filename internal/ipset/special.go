@@ -2,8 +2,8 @@ package ipset
 
 import "net/netip"
 
-// special are the ranges that nothing on the Internet has its address in (RFC 6890 and the IANA
-// registries), without those for documentation, which lead nowhere.
+// special are the ranges without hosts on the Internet (RFC 6890 and the IANA registries), except
+// those for documentation, which lead nowhere.
 var special = []struct {
 	kind   string
 	ranges []netip.Prefix
@@ -21,8 +21,8 @@ var special = []struct {
 	},
 }
 
-// embedding are the ranges of IPv6 addresses that stand for an IPv4 address, and the byte where
-// that begins.
+// embedding are the ranges of IPv6 addresses that contain an IPv4 address, and the byte where it
+// starts.
 var embedding = []struct {
 	prefix netip.Prefix
 	at     int
@@ -42,9 +42,9 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
-// Special returns what kind of address a is when it is not one of a single host on the Internet:
-// unspecified, loopback, link-local, private, shared, multicast, broadcast or reserved; else
-// nothing. An IPv6 address that stands for an IPv4 address is of that one's kind.
+// Special returns the kind of an address that is not a single host on the Internet: unspecified,
+// loopback, link-local, private, shared, multicast, broadcast or reserved. It is empty for all
+// other addresses. An IPv6 address that contains an IPv4 address has the kind of that.
 func Special(a netip.Addr) (kind string) {
 	a = a.Unmap().WithZone("")
 	for _, s := range special {
@@ -64,7 +64,7 @@ func Special(a netip.Addr) (kind string) {
 		}
 	}
 	if kind == "" && b[0] == 0x20 && b[1] == 1 && b[2] == 0 && b[3] == 0 {
-		// The client of Teredo, whose bits are turned around.
+		// The client of Teredo, whose bits are inverted (RFC 4380 §4).
 		kind = Special(netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}))
 	}
 	return kind

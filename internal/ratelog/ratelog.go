@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Gate opens once an interval. Each kind of log entry has its own. The zero value is ready, and safe
-// for concurrent use.
+// Gate opens once an interval. Each kind of log entry has its own. The zero value is ready, and
+// safe for concurrent use.
 type Gate struct {
 	// Interval is the time between two entries. Default: a second.
 	Interval time.Duration
@@ -19,7 +19,8 @@ type Gate struct {
 	suppressed atomic.Uint64
 }
 
-// Open reports whether an entry may be written now, and how many were not since the last one.
+// Open reports whether an entry may be written now, and how many were suppressed since the last
+// one.
 func (g *Gate) Open() (suppressed uint64, ok bool) {
 	now := time.Now().UnixNano()
 	next := g.next.Load()
@@ -30,8 +31,8 @@ func (g *Gate) Open() (suppressed uint64, ok bool) {
 	return g.suppressed.Swap(0), true
 }
 
-// Log writes an entry if the logger wants its level and the gate is open. An entry that others were
-// left out before says how many, in the field suppressed.
+// Log writes an entry if its level is enabled and the gate is open, with the number of suppressed
+// entries before it, if any.
 func (g *Gate) Log(l *zap.Logger, level zapcore.Level, msg string, fields ...zap.Field) {
 	if !l.Core().Enabled(level) {
 		return
@@ -45,8 +46,7 @@ func (g *Gate) Log(l *zap.Logger, level zapcore.Level, msg string, fields ...zap
 	}
 }
 
-// Suppressed is the field that says how many entries were left out; it writes nothing when none
-// were.
+// Suppressed is the field for a number of suppressed entries. It writes nothing for 0.
 func Suppressed(n uint64) zap.Field {
 	if n == 0 {
 		return zap.Skip()

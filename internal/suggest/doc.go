@@ -1,3 +1,3 @@
-// Package suggest finds the word that somebody may have meant, for error messages about an unknown
-// directive, option or model.
+// Package suggest finds the known word nearest to an unknown one, for error messages about a
+// mistyped directive, option or model.
 package suggest

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// DidYouMean returns a phrase that ends an error message about an unknown word: the known word that
-// is like it, if there is one, and all that are known.
+// DidYouMean returns the end of an error message about an unknown word: the most similar known
+// word, if there is one, and the list of all known words.
 func DidYouMean(word string, known []string) string {
 	known = slices.Sorted(slices.Values(known))
 	all := "known are " + strings.Join(known, ", ")
@@ -17,8 +17,8 @@ func DidYouMean(word string, known []string) string {
 	return all
 }
 
-// Closest returns the known word that differs least from word, or nothing when none is alike: a
-// third of the letters may differ.
+// Closest returns the known word with the smallest edit distance to word, or nothing if every one
+// differs in more than a third of the letters of word.
 func Closest(word string, known []string) string {
 	best, least := "", max(len(word)/3, 1)+1
 	for _, k := range known {
@@ -29,8 +29,8 @@ func Closest(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of
-// a.
+// distance returns the edit distance of two words: how many letters have to be inserted, deleted,
+// replaced or swapped with their neighbour.
 func distance(a, b string) int {
 	d := make([][]int, len(a)+1)
 	for i := range d {

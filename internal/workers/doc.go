@@ -1,3 +1,3 @@
-// Package workers runs what may block on goroutines of a bounded number. Users share a pool fairly:
-// each has a part of it, and of those who wait each has a turn after the other.
+// Package workers runs functions that may block on a bounded number of goroutines. Users share a
+// pool fairly: each may use a part of it, and waiting users take turns.
 package workers

@@ -15,14 +15,14 @@ import (
 var RefusedTotal = metrics.Counters("waiting_refused_total",
 	"Requests that were refused because too many were waiting already, by what for.", "pool")
 
-// What one pool holds. A user, or a source, has a share of both.
+// The limits of one pool, and of one user or source in it.
 const (
-	maxWorkers, userWorkers = 256, 32    // that run
-	maxQueued, userQueued   = 16384, 512 // that wait until one is free
+	maxWorkers, userWorkers = 256, 32    // functions that run
+	maxQueued, userQueued   = 16384, 512 // functions that wait for a goroutine
 )
 
-// Pools are pools by name. Each has goroutines of its own, so that what is slow in one does not
-// hold up another.
+// Pools are pools by name. Each has its own goroutines, so that slow work in one does not hold up
+// another.
 type Pools struct {
 	logger *zap.Logger
 	guard  func(f func())
@@ -30,12 +30,12 @@ type Pools struct {
 	pools  map[string]*Pool
 }
 
-// New returns pools that run everything through guard, which calls f and recovers from its panic.
+// New returns pools that run each function through guard, which recovers from a panic of it.
 func New(logger *zap.Logger, guard func(f func())) *Pools {
 	return &Pools{logger: logger, guard: guard, pools: make(map[string]*Pool)}
 }
 
-// Pool returns the pool of a name, and makes it when it is asked for first.
+// Pool returns the pool of that name, which is created on first use.
 func (ps *Pools) Pool(name string) *Pool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -54,7 +54,7 @@ func (ps *Pools) Pool(name string) *Pool {
 	return p
 }
 
-// Pool runs what may block. What waits until there is a goroutine for it is a callback.
+// Pool runs functions that may block. A waiting function costs no goroutine.
 type Pool struct {
 	name    string
 	logger  *zap.Logger
@@ -65,20 +65,19 @@ type Pool struct {
 
 	mu      sync.Mutex
 	running int
-	users   map[string]*user // who has something in the pool
-	turns   []*user          // with something that may run
+	users   map[string]*user // with functions in the pool
+	turns   []*user          // in the order in which they may run a function
 }
 
 type user struct {
 	name    string
 	running int
 	waiting []func()
-	turn    bool // it is in turns
+	turn    bool // the user is in turns
 }
 
-// Run runs f on another goroutine, now or later, on the account of a user; an empty name has no
-// share and so no limit of its own. It returns false, and does nothing, when too much is waiting
-// already.
+// Run runs f on another goroutine, now or later, on behalf of a user. An empty name has no limit of
+// its own. It returns false, and does nothing, if too much is waiting already.
 func (p *Pool) Run(who string, f func()) bool {
 	if !p.queued.Take(who) {
 		return false
@@ -99,14 +98,15 @@ func (p *Pool) Run(who string, f func()) bool {
 	return true
 }
 
-// Refuse counts, and logs now and then, that something was refused because Run returned false.
+// Refuse counts a request that was refused because Run returned false, and logs it, at most once a
+// second.
 func (p *Pool) Refuse(fields ...zap.Field) {
 	p.refused.Inc()
 	p.full.Log(p.logger, zap.WarnLevel, "too much is waiting for something slow",
 		append([]zap.Field{zap.String("pool", p.name)}, fields...)...)
 }
 
-// giveTurn puts a user who has something that may run at the end of the turns.
+// giveTurn puts a user at the end of turns, if one of its functions may run. The lock is held.
 func (p *Pool) giveTurn(u *user) {
 	if !u.turn && len(u.waiting) > 0 && (u.running < userWorkers || u.name == "") {
 		u.turn = true
@@ -114,7 +114,7 @@ func (p *Pool) giveTurn(u *user) {
 	}
 }
 
-// next takes what is to run next. There is something.
+// next takes the next function out of the queue, which is not empty. The lock is held.
 func (p *Pool) next() (*user, func()) {
 	u := p.turns[0]
 	f := u.waiting[0]
@@ -127,7 +127,7 @@ func (p *Pool) next() (*user, func()) {
 	return u, f
 }
 
-// work runs one thing after the other until nothing waits.
+// work runs one function after the other until none may run.
 func (p *Pool) work(u *user, f func()) {
 	for {
 		p.guard(f)
