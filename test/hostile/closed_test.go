@@ -6,10 +6,10 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestConnectionOfThePhoneCloses: what waits for a phone whose connection goes is answered at once,
-// not when its time is over, which is minutes off here.
+// TestConnectionOfThePhoneCloses: when a phone's connection closes, requests that wait for it are
+// answered at once, and not after their timeout, which is minutes off here.
 func TestConnectionOfThePhoneCloses(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	alice := udp(t, s, "alice")
 	for _, test := range []struct{ method, answer, want string }{
 		{"INVITE", "", "480 Temporarily Unavailable"},
@@ -45,7 +45,7 @@ func TestConnectionOfThePhoneCloses(t *testing.T) {
 
 // TestConnectionOfOnePhoneCloses: the other phones of the user go on ringing.
 func TestConnectionOfOnePhoneCloses(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	alice, desk, mobile := udp(t, s, "alice"), tcp(t, s, "bob"), udp(t, s, "bob")
 	desk.register("Call-ID: desk")
 	mobile.register("Call-ID: mobile")
@@ -61,10 +61,10 @@ func TestConnectionOfOnePhoneCloses(t *testing.T) {
 	alice.Expect("SIP/2.0 200")
 }
 
-// TestConnectionToAnUpstreamCloses: the next one is asked.
+// TestConnectionToAnUpstreamCloses: the next upstream is tried.
 func TestConnectionToAnUpstreamCloses(t *testing.T) {
 	broken, next := listenTCP(t), listenTCP(t)
-	s := handlertest.Start(t, "hostile_calm\n@calls method INVITE\nproxy @calls sip:"+broken.Addr().String()+";transport=tcp sip:"+next.Addr().String()+";transport=tcp")
+	s := handlertest.Start(t, "hostile_slow_timers\n@calls method INVITE\nproxy @calls sip:"+broken.Addr().String()+";transport=tcp sip:"+next.Addr().String()+";transport=tcp")
 	alice := udp(t, s, "alice")
 	alice.request("INVITE", "sip:bob@"+s.Addr.Addr().String())
 	alice.Expect("SIP/2.0 100")
@@ -78,9 +78,9 @@ func TestConnectionToAnUpstreamCloses(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestSnomConnectionCloses: the message for the lamp has failed, and nothing is held.
+// TestSnomConnectionCloses: the MESSAGE that sets the lamp fails, and no transaction is left.
 func TestSnomConnectionCloses(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nsnom_lrc")
+	s := handlertest.Start(t, "hostile_slow_timers\nsnom_lrc")
 	failed := func() float64 { return s.Metric("caddy_sip_lrc_pushes_total", "outcome=failed") }
 	before := failed()
 	p := tcp(t, s, "snom")

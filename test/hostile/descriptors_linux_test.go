@@ -15,8 +15,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// TestFewDescriptors has 200 connections come where the process may have 64 descriptors: what it
-// needs them for otherwise goes on, and so do the connections that were there.
+// TestFewDescriptors opens 200 connections to a process that may have 64 descriptors: everything
+// else that needs descriptors goes on, and existing connections stay.
 func TestFewDescriptors(t *testing.T) {
 	inChild(t, func(t *testing.T) {
 		addr, admin := handlertest.FreeAddr(t), handlertest.FreeAddr(t)

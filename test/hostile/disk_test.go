@@ -22,7 +22,7 @@ func init() {
 	caddy.RegisterModule(new(disk))
 }
 
-// disk is a storage whose writes wait for a test, and fail when it says so.
+// disk is a storage whose writes wait until the test lets them go on, and fail if it says so.
 type disk struct{}
 
 func (*disk) CaddyModule() caddy.ModuleInfo {
@@ -75,7 +75,7 @@ func withStorage(t *testing.T, line string) *handlertest.Server {
 		fmt.Sprintf("{\n\tadmin off\n\tsip {\n\t\tstorage %s\n\t\t%s {\n\t\t\tregister\n\t\t\tproxy\n\t\t}\n\t}\n}\n", line, addr))
 }
 
-// stored returns the users that the storage has.
+// stored returns the users in the storage.
 func stored(t *testing.T, s *handlertest.Server) map[string]bool {
 	t.Helper()
 	all := make(map[string]bool)
@@ -89,8 +89,8 @@ func stored(t *testing.T, s *handlertest.Server) map[string]bool {
 	return all
 }
 
-// TestSlowDisk: nobody waits for the disk, and what waits for it is each user once, however often
-// he has registered.
+// TestSlowDisk: no phone waits for the disk, and each user is queued for it once, however often he
+// registers.
 func TestSlowDisk(t *testing.T) {
 	d := newDisk(t)
 	s := withStorage(t, "hostile_disk")
@@ -124,8 +124,8 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
-// TestSlowDiskEnds stops the server while the disk is at it: what comes after that is written as
-// well.
+// TestSlowDiskEnds stops the server during a slow write: registrations that are queued behind it
+// are written as well.
 func TestSlowDiskEnds(t *testing.T) {
 	d := newDisk(t)
 	s := withStorage(t, "hostile_disk")

@@ -1,3 +1,3 @@
-// Package hostile has tests that run the whole server against peers that are broken or mean it ill,
-// against disks that are full or slow, and against itself in a circle.
+// Package hostile tests the whole server against broken and malicious peers, full and slow disks,
+// and forwarding loops.
 package hostile

@@ -9,8 +9,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// TestFullDisk has a file system without room (see limitFiles): phones register as before, and when
-// there is room again, all is written by itself.
+// TestFullDisk fills the disk (see limitFiles): phones register as before, and when there is space
+// again, everything is written without further action.
 func TestFullDisk(t *testing.T) {
 	inChild(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "sip.db")

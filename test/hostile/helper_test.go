@@ -23,37 +23,37 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(new(hurry))
-	caddy.RegisterModule(new(calm))
+	caddy.RegisterModule(new(fastTimers))
+	caddy.RegisterModule(new(slowTimers))
 }
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for a message that must come.
 const patience = 20 * time.Second
 
-// hurry makes the timers of RFC 3261 fast: T1 is 10 ms, so that a transaction times out after 0.64
-// s.
-type hurry struct{ directive }
+// fastTimers is a directive that sets T1 to 10 ms, so that a transaction times out after 0.64 s.
+type fastTimers struct{ directive }
 
-func (*hurry) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "sip.handlers.hostile_hurry", New: func() caddy.Module { return new(hurry) }}
+func (*fastTimers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.hostile_fast_timers", New: func() caddy.Module { return new(fastTimers) }}
 }
 
-func (*hurry) Provision(ctx caddy.Context) error {
+func (*fastTimers) Provision(ctx caddy.Context) error {
 	return setTimers(ctx, transaction.Options{T1: 10 * time.Millisecond, T2: 80 * time.Millisecond, T4: 20 * time.Millisecond})
 }
 
-// calm makes them slow, so that nothing is repeated when the machine is busy.
-type calm struct{ directive }
+// slowTimers is a directive that sets T1 to a minute, so that nothing is retransmitted on a busy
+// machine.
+type slowTimers struct{ directive }
 
-func (*calm) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "sip.handlers.hostile_calm", New: func() caddy.Module { return new(calm) }}
+func (*slowTimers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.hostile_slow_timers", New: func() caddy.Module { return new(slowTimers) }}
 }
 
-func (*calm) Provision(ctx caddy.Context) error {
+func (*slowTimers) Provision(ctx caddy.Context) error {
 	return setTimers(ctx, transaction.Options{T1: time.Minute})
 }
 
-// setTimers works before anything was sent.
+// setTimers replaces the transaction table. It must be called before anything was sent.
 func setTimers(ctx caddy.Context, o transaction.Options) error {
 	app, err := module.AppFrom(ctx)
 	if err != nil {
@@ -67,7 +67,7 @@ func setTimers(ctx caddy.Context, o transaction.Options) error {
 	return nil
 }
 
-// directive is a handler that leaves every request to the next.
+// directive is a handler that passes every request on.
 type directive struct{}
 
 func (*directive) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
@@ -76,7 +76,7 @@ func (*directive) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	return next(w, r)
 }
 
-// phone is a peer with a user's name.
+// phone is a peer of a user.
 type phone struct {
 	*handlertest.Peer
 	t    testing.TB
@@ -93,7 +93,7 @@ func tcp(t testing.TB, s *handlertest.Server, user string) *phone {
 	return &phone{Peer: s.TCP(), t: t, s: s, user: user}
 }
 
-// contact is the phone's own URI.
+// contact returns the phone's Contact URI.
 func (p *phone) contact() string {
 	uri := fmt.Sprintf("sip:%s@%s", p.user, p.Addr)
 	if p.Transport() == "TCP" {
@@ -102,8 +102,8 @@ func (p *phone) contact() string {
 	return uri
 }
 
-// request sends a request with what every request has, and these header fields: one of the same
-// name is replaced, "Name:" alone takes it away. It returns the topmost Via.
+// request sends a request with the mandatory header fields and the given ones: a given field
+// replaces one of the same name, and "Name:" alone removes it. It returns the topmost Via.
 func (p *phone) request(method, uri string, headers ...string) (via string) {
 	p.t.Helper()
 	p.cseq++
@@ -133,7 +133,7 @@ func (p *phone) request(method, uri string, headers ...string) (via string) {
 	return lines[i]
 }
 
-// again sends a CANCEL or an ACK to the INVITE that was sent last.
+// again sends the CANCEL or ACK of the latest INVITE.
 func (p *phone) again(method, uri string, headers ...string) {
 	p.t.Helper()
 	p.cseq--
@@ -148,7 +148,7 @@ func (p *phone) register(headers ...string) {
 	p.Expect("SIP/2.0 200")
 }
 
-// registered makes a UDP phone that has registered.
+// registered returns a registered UDP phone.
 func registered(t testing.TB, s *handlertest.Server, user string) *phone {
 	t.Helper()
 	p := udp(t, s, user)
@@ -156,7 +156,7 @@ func registered(t testing.TB, s *handlertest.Server, user string) *phone {
 	return p
 }
 
-// eventually waits for what comes by itself. Whatever it asks must not change anything.
+// eventually waits until done returns true. done must not change anything.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -168,7 +168,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// nothingLeft waits until no transaction is held.
+// nothingLeft waits until no transaction is left.
 func nothingLeft(t testing.TB, s *handlertest.Server) {
 	t.Helper()
 	eventually(t, "all transactions to end", func() bool { return inside.AppOf(s.App()).Engine.Transactions.Len() == 0 })
@@ -203,7 +203,7 @@ func accept(t testing.TB, l net.Listener) accepted {
 	return accepted{c, t}
 }
 
-// expect reads what must come next.
+// expect reads the next message, which must begin with start.
 func (a accepted) expect(start string) {
 	a.t.Helper()
 	if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {

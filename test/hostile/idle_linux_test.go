@@ -18,8 +18,8 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// crowd is a process that holds connections to a server. The server's process has the other ends:
-// each has files enough for its own.
+// crowd is a child process that holds connections to a server, so that the two ends don't share one
+// process's descriptors.
 type crowd struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -72,7 +72,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// gather starts a crowd, and returns when all are connected.
+// gather starts a crowd, and returns when all its connections are open.
 func gather(t testing.TB, s *handlertest.Server, n int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, cmd: exec.Command(os.Args[0], "-test.run=^TestCrowd$")}
@@ -129,8 +129,8 @@ func inUse() uint64 {
 	return m.HeapAlloc + m.StackInuse
 }
 
-// served makes sure that the server serves others: by UDP, over a connection that there was, and
-// over a new one.
+// served checks that the server serves others over UDP, over an existing connection, and over a new
+// one.
 func served(t *testing.T, s *handlertest.Server, peers ...*phone) {
 	t.Helper()
 	connected := tcp(t, s, "new")
@@ -141,7 +141,7 @@ func served(t *testing.T, s *handlertest.Server, peers ...*phone) {
 	connected.Close()
 }
 
-// TestIdleConnections has 10,000 connections on which nothing happens.
+// TestIdleConnections opens 10,000 connections and sends nothing on them.
 func TestIdleConnections(t *testing.T) {
 	const n = 10_000
 	if files := setLimit(t, unix.RLIMIT_NOFILE, 1<<20); files < n+200 {
@@ -170,8 +170,8 @@ func TestIdleConnections(t *testing.T) {
 	served(t, s, before...)
 }
 
-// TestSlowLoris has 1,000 connections that send a message byte by byte and never end it: they are
-// closed when a message's time is over, and whoever has something to say is served all the while.
+// TestSlowLoris opens 1,000 connections that send a message byte by byte and never end it: they are
+// closed after the message timeout, and others are served meanwhile.
 func TestSlowLoris(t *testing.T) {
 	const n = 1000
 	s := handlertest.Start(t, "limits {\nmessage_timeout 2s\n}\nregister\nproxy")

@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// final asks for something, and returns the final response and how many datagrams the server has
-// sent until then.
+// final sends a request, and returns its final response and how many datagrams the server has sent
+// until then.
 func final(t *testing.T, s *handlertest.Server, p *phone, method, uri string, headers ...string) (res handlertest.Message, sent int) {
 	t.Helper()
 	count := func() float64 { return s.Metric("caddy_sip_packets_total", "transport=udp", "direction=sent") }
@@ -28,8 +28,8 @@ func final(t *testing.T, s *handlertest.Server, p *phone, method, uri string, he
 	return res, int(count() - before)
 }
 
-// ring registers users of whom each has the next two as contacts, with these preferences; after the
-// last comes the first.
+// ring registers users whose contacts are the next two users, with the given q values; the first
+// follows the last.
 func ring(t *testing.T, s *handlertest.Server, users int, q [2]string) {
 	t.Helper()
 	p := udp(t, s, "")
@@ -45,11 +45,11 @@ func ring(t *testing.T, s *handlertest.Server, users int, q [2]string) {
 	}
 }
 
-// TestForkingLoop has users who send each other's calls in a circle, each to two others: what one
-// request becomes stays small (RFC 5393).
+// TestForkingLoop forwards calls in a circle of users, each to two others: the number of requests
+// stays small (RFC 5393).
 func TestForkingLoop(t *testing.T) {
 	const users = 60
-	s := handlertest.Start(t, "hostile_calm\nregister {\nmax_contacts 2\n}\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister {\nmax_contacts 2\n}\nproxy")
 	alice := udp(t, s, "alice")
 	for _, test := range []struct {
 		name    string
@@ -86,9 +86,9 @@ func TestForkingLoop(t *testing.T) {
 	}
 }
 
-// TestForkingLoopEnds: nothing is held when the circle has ended.
+// TestForkingLoopEnds: no transaction is left after the loop.
 func TestForkingLoopEnds(t *testing.T) {
-	s := handlertest.Start(t, "hostile_hurry\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_fast_timers\nregister\nproxy")
 	alice := udp(t, s, "alice")
 	ring(t, s, 10, [2]string{"1", "1"})
 	alice.request("OPTIONS", s.URI("r0"))
@@ -103,7 +103,7 @@ const otherProxy = "HOSTILE_OTHER_PROXY"
 // TestLoopOfTwoProxies has two servers, each a process, that relay everything to each other: it
 // ends with 482 or 483, after few messages.
 func TestLoopOfTwoProxies(t *testing.T) {
-	const directives = "hostile_calm\n@relayed not from_user probe\nproxy @relayed sip:%s%s\nrespond 404"
+	const directives = "hostile_slow_timers\n@relayed not from_user probe\nproxy @relayed sip:%s%s\nrespond 404"
 	if v := os.Getenv(otherProxy); v != "" {
 		var listen, to, transport string
 		if _, err := fmt.Sscan(v, &listen, &to, &transport); err != nil {

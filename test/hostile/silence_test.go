@@ -7,7 +7,7 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// repeats counts how often a message comes until another one does, which is returned.
+// repeats counts how often a message is repeated until another one comes, which it returns.
 func repeats(p *phone, first handlertest.Message, until string) (n int, last handlertest.Message) {
 	p.t.Helper()
 	for n = 1; ; n++ {
@@ -22,10 +22,10 @@ func repeats(p *phone, first handlertest.Message, until string) (n int, last han
 	}
 }
 
-// TestPhoneIsSilent has a phone that takes what comes and never answers: timers B and F end it, and
-// nothing is held.
+// TestPhoneIsSilent sends requests to a phone that never answers: timers B and F end them, and no
+// transaction is left.
 func TestPhoneIsSilent(t *testing.T) {
-	s := handlertest.Start(t, "hostile_hurry\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_fast_timers\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	for _, test := range []struct {
 		method string
@@ -52,7 +52,7 @@ func TestPhoneIsSilent(t *testing.T) {
 
 // TestSnomIsSilent has a Snom phone that dials a lamp's number and answers nothing.
 func TestSnomIsSilent(t *testing.T) {
-	s := handlertest.Start(t, "hostile_hurry\nsnom_lrc")
+	s := handlertest.Start(t, "hostile_fast_timers\nsnom_lrc")
 	counted := func() float64 { return s.Metric("caddy_sip_lrc_pushes_total", "outcome=timeout") }
 	for _, p := range []*phone{udp(t, s, "snom"), tcp(t, s, "snomtcp")} {
 		before := counted()
@@ -75,7 +75,7 @@ func TestSnomIsSilent(t *testing.T) {
 // TestPhoneAnswersTwice: the first final response counts, but every 2xx to an INVITE goes on (RFC
 // 3261 §16.7 step 5, RFC 6026 §7.2).
 func TestPhoneAnswersTwice(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	for _, test := range []struct {
 		method  string

@@ -16,8 +16,7 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 )
 
-// slowPhone is a phone on a TCP connection that takes little at a time and reads when it is told
-// to.
+// slowPhone is a phone on a TCP connection with small buffers, which reads only when told to.
 type slowPhone struct {
 	net.Conn
 	t *testing.T
@@ -42,7 +41,7 @@ func slow(t *testing.T, s *handlertest.Server, user string) *slowPhone {
 	return p
 }
 
-// say sends a request for the server.
+// say sends a request to the server.
 func (p *slowPhone) say(method, user string, cseq int) {
 	p.t.Helper()
 	me := p.LocalAddr()
@@ -74,11 +73,11 @@ func (p *slowPhone) next() (first string, header textproto.MIMEHeader) {
 	return first, header
 }
 
-// TestSlowPhone has somebody send to a phone faster than it reads. What is too much is refused. The
-// phone loses neither its connection nor its registration, is answered itself, and others reach it.
+// TestSlowPhone sends to a phone faster than it reads. What is over the limit is refused. The phone
+// keeps its connection and its registration, gets its own responses, and others can reach it.
 func TestSlowPhone(t *testing.T) {
 	const n, size = 120, 60_000
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	flood := udp(t, s, "flood")
 	other := &phone{Peer: s.UDPFrom("127.0.0.2"), t: t, s: s, user: "other"}
 	p := slow(t, s, "bob")
@@ -132,8 +131,8 @@ func TestSlowPhone(t *testing.T) {
 	eventually(t, "nothing to be queued", func() bool { return inside.AppOf(s.App()).Engine.Budget.Used(budget.Queues) == 0 })
 }
 
-// TestSlowReaders has connections that ask for long answers and read none: what they make the
-// server hold is bounded, whoever reads is served.
+// TestSlowReaders opens connections that request long responses and read none: the memory that they
+// take is bounded, and others are served.
 func TestSlowReaders(t *testing.T) {
 	const n = 200
 	s := handlertest.Start(t, "register\nproxy")

@@ -8,11 +8,11 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestResponsesOfStrangers answers a request that was sent to somebody else. What does not have the
-// branch, the method and the transport of the request is dropped and counted. Where it comes from
-// is not asked (see transaction.Client): with all three right it is an answer.
+// TestResponsesOfStrangers answers a request that was sent to somebody else. A response without the
+// branch, the method and the transport of the request is dropped and counted. With all three right
+// it is accepted from any address (see transaction.Client).
 func TestResponsesOfStrangers(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
 	mallory, connected := udp(t, s, "mallory"), tcp(t, s, "mallory")
 	stray := func() float64 { return s.Metric("caddy_sip_dropped_total", "reason=stray_response") }
@@ -53,8 +53,8 @@ func TestResponsesOfStrangers(t *testing.T) {
 		}
 		alice.Nothing()
 	}
-	// Over another transport even the right one is none: who has seen it on a connection cannot use
-	// it in a datagram, and the other way.
+	// Over another transport even the right branch is refused: one seen on a connection cannot be
+	// used in a datagram, nor the other way round.
 	before := stray()
 	connected.Answer(invite, "200 OK", "evil")
 	connected.Nothing()
@@ -74,7 +74,7 @@ func TestResponsesOfStrangers(t *testing.T) {
 // TestCancelOfStrangers cancels what others have called (RFC 3261 §9.2): 481, the callee gets
 // nothing, and the caller can still do it.
 func TestCancelOfStrangers(t *testing.T) {
-	s := handlertest.Start(t, "hostile_calm\nregister\nproxy")
+	s := handlertest.Start(t, "hostile_slow_timers\nregister\nproxy")
 	bob := registered(t, s, "bob")
 	udpMallory, tcpMallory := udp(t, s, "mallory"), tcp(t, s, "mallory")
 	for _, alice := range []*phone{udp(t, s, "alice"), tcp(t, s, "alice")} {
@@ -124,7 +124,7 @@ func TestCancelOfStrangers(t *testing.T) {
 func TestLateCancel(t *testing.T) {
 	for answer, ack := range map[string]bool{"200 OK": false, "486 Busy Here": true} {
 		t.Run(answer, func(t *testing.T) {
-			s := handlertest.Start(t, "hostile_hurry\nregister\nproxy")
+			s := handlertest.Start(t, "hostile_fast_timers\nregister\nproxy")
 			alice, bob := tcp(t, s, "alice"), tcp(t, s, "bob")
 			bob.register()
 			alice.request("INVITE", s.URI("bob"))

@@ -1,6 +1,5 @@
-// Package reflector has the tests that a server is of no use to who wants to flood others: what it
-// sends because of one datagram, whose source may be forged, is little, and goes nowhere but to
-// that source.
+// Package reflector tests that the server is useless for amplification attacks: what one datagram
+// with a forged source makes it send is little, and goes only to that source.
 package reflector
 
 import (
@@ -25,22 +24,22 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(hurry{})
+	caddy.RegisterModule(fastTimers{})
 }
 
-// t1 is the unit of all timers of RFC 3261 here, instead of 500 ms.
+// t1 is T1, the unit of the timers of RFC 3261, instead of 500 ms.
 const t1 = 40 * time.Millisecond
 
-// hurry is a handler that does nothing, but makes time pass faster for the server it is loaded in.
-type hurry struct{}
+// fastTimers is a handler that passes every request on, but shortens the timers of its server.
+type fastTimers struct{}
 
-func (hurry) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "sip.handlers.test_hurry", New: func() caddy.Module { return new(hurry) }}
+func (fastTimers) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sip.handlers.test_fast_timers", New: func() caddy.Module { return new(fastTimers) }}
 }
 
-func (*hurry) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
+func (*fastTimers) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { d.Next(); return nil }
 
-func (*hurry) Provision(ctx caddy.Context) error {
+func (*fastTimers) Provision(ctx caddy.Context) error {
 	app, err := module.AppFrom(ctx)
 	if err != nil {
 		return err
@@ -52,16 +51,16 @@ func (*hurry) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (*hurry) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
+func (*fastTimers) ServeSIP(w module.ResponseWriter, r *module.Request, next module.Next) error {
 	return next(w, r)
 }
 
 func start(t *testing.T, directives string) *handlertest.Server {
-	return handlertest.Start(t, "test_hurry\n"+directives)
+	return handlertest.Start(t, "test_fast_timers\n"+directives)
 }
 
-// request is about the shortest request that there can be, as somebody writes it who wants much for
-// little. Further header lines replace its own of the same name.
+// request returns about the shortest request possible, as for an amplification attack. Extra header
+// lines replace its own of the same name.
 func request(method, uri string, extra ...string) string {
 	lines := []string{method + " " + uri + " SIP/2.0", "v:SIP/2.0/UDP {me};branch={branch}", "f:<sip:a@b>;tag=1", "t:<sip:a@b>", "i:1", "CSeq:1 " + method}
 	for _, x := range extra {
@@ -76,7 +75,8 @@ func request(method, uri string, extra ...string) string {
 	return strings.Join(lines, "\n") + "\n\n"
 }
 
-// send sends a request as it is, with CRLF and the peer's address put in, and returns its length.
+// send sends a request with the peer's address filled in and CRLF line ends, and returns its
+// length.
 func send(p *handlertest.Peer, text string) int {
 	branch := fmt.Sprintf("z9hG4bK%d", p.Addr.Port())
 	text = strings.NewReplacer("{me}", p.Addr.String(), "{branch}", branch, "\n", "\r\n").Replace(text)
@@ -84,7 +84,7 @@ func send(p *handlertest.Peer, text string) int {
 	return len(text)
 }
 
-// register returns a phone that is registered.
+// register returns a registered phone.
 func register(s *handlertest.Server, user string) *handlertest.Peer {
 	p := s.UDP()
 	p.Send("REGISTER sip:" + s.Addr.String() + " SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch}\nMax-Forwards: 70\nFrom: <sip:" + user + "@" + s.Addr.String() +
@@ -105,14 +105,14 @@ func registerMany(s *handlertest.Server, user string) {
 	}
 }
 
-// settle waits until every transaction has had its time, 64*T1 and T4.
+// settle waits until every transaction has timed out, 64*T1 and T4.
 func settle(s *handlertest.Server) {
 	over := make(chan struct{})
 	inside.AppOf(s.App()).Engine.Transactions.AfterFunc(80*t1, func() { close(over) })
 	<-over
 }
 
-// got returns all that has come to a peer, which has said nothing since.
+// got returns all messages that a peer has received.
 func got(p *handlertest.Peer) (all []handlertest.Message) {
 	const probe = "probe"
 	p.Send("OPTIONS sip:127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch};rport\nMax-Forwards: 70\nFrom: <sip:p@h>;tag=p\nTo: <sip:p@h>\nCall-ID: " + probe + "\nCSeq: 1 OPTIONS\n\n")
@@ -142,16 +142,16 @@ func kinds(all []handlertest.Message) string {
 	return strings.Join(list, ", ")
 }
 
-// most is how many bytes an answer may have more than its request: what the standard asks for, and
-// what the request had in compact form.
+// How many bytes a response may be longer than its request: for header fields that the standard
+// demands, and for compact forms in the request.
 const (
 	mostAnswer    = 200
 	mostChallenge = 400     // a 401 or 407 with two challenges
 	mostContacts  = 1 << 10 // the contacts in a 200 to REGISTER
 )
 
-// TestCost sends each kind of request once from a source that never says anything again, and counts
-// all that comes back, in all the time that there is. docs/security.md has this as a table.
+// TestCost sends each kind of request once, from a source that stays silent afterwards, and counts
+// everything that ever comes back. docs/security.md has this as a table.
 func TestCost(t *testing.T) {
 	s := start(t, "snom_lrc\nregister\nproxy")
 	self, user := "sip:"+s.Addr.String(), s.URI
@@ -208,7 +208,7 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// cost checks the length of answers.
+// cost checks the length of responses.
 func cost(t *testing.T, in int, all []handlertest.Message) {
 	t.Helper()
 	out, longest := 0, 0
@@ -230,7 +230,7 @@ func cost(t *testing.T, in int, all []handlertest.Message) {
 	t.Logf("%s for %d bytes: %d bytes, %+d in the longest, %.1f times as many", kinds(all), in, out, longest-in, float64(out)/float64(in))
 }
 
-// TestCallAnswered calls phones that answer, from a source that doesn't.
+// TestCallAnswered calls phones that answer, from a source that stays silent.
 func TestCallAnswered(t *testing.T) {
 	s := start(t, "proxy\nregister")
 	for _, test := range []struct{ answer, want string }{
@@ -256,8 +256,8 @@ func TestCallAnswered(t *testing.T) {
 	}
 }
 
-// TestValidated has a phone show that it receives what is sent to it: from then on it gets
-// everything as often as RFC 3261 says.
+// TestValidated validates the address of a phone: from then on it gets all retransmissions of RFC
+// 3261.
 func TestValidated(t *testing.T) {
 	s := start(t, "snom_lrc\nproxy\nregister")
 	invite := request("INVITE", s.URI("433"), "m:<sip:a@b>", "User-Agent:snom")
@@ -269,7 +269,7 @@ func TestValidated(t *testing.T) {
 	p.Expect("SIP/2.0 404")
 	p.Answer(p.Expect("MESSAGE"), "200 OK", "t")
 	got(p)
-	// A binding from there counts as well: of the From, and of nobody else.
+	// A binding from the same address validates it too, if it is of the user in From.
 	registered := strings.NewReplacer("f:<sip:a@b>", "f:<"+s.URI("carol")+">").Replace(invite)
 	q.Send("REGISTER sip:" + s.Addr.String() + " SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch}\nMax-Forwards: 70\nFrom: <" + s.URI("carol") +
 		">;tag=r\nTo: <" + s.URI("carol") + ">\nCall-ID: r\nCSeq: 1 REGISTER\nContact: <sip:carol@{me}>\n\n")
@@ -288,7 +288,7 @@ func TestValidated(t *testing.T) {
 		}
 		return n
 	}
-	// A machine that is busy may leave out one of the eleven.
+	// A busy machine may omit one of the eleven.
 	if n := count(p); n < 9 || n > 11 {
 		t.Errorf("one who has answered gets %d", n)
 	}
@@ -314,7 +314,7 @@ func TestValidated(t *testing.T) {
 	}
 }
 
-// TestThirdParty names somebody else wherever a request can name somebody: nothing goes there.
+// TestThirdParty names a third party in every header field that can name one: nothing goes there.
 func TestThirdParty(t *testing.T) {
 	s := start(t, "snom_lrc\nregister\nproxy")
 	third := s.UDP()
@@ -351,7 +351,7 @@ func TestThirdParty(t *testing.T) {
 	}
 }
 
-// TestChallenge has a server that asks who somebody is.
+// TestChallenge runs the server with digest_auth.
 func TestChallenge(t *testing.T) {
 	s := start(t, "digest_auth {\n realm "+strings.Repeat("long.", 5)+"example.com\n user 101 \"a password of 101\"\n}\nsnom_lrc\nregister\nproxy")
 	var sources []*handlertest.Peer

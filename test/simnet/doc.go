@@ -1,10 +1,10 @@
-// Package simnet is a network in memory, for tests: hosts with addresses, UDP and TCP between them,
-// and paths that delay, lose, repeat and reorder what is sent, by chance that comes from a seed.
+// Package simnet simulates a network in memory for tests: hosts with addresses, UDP and TCP between
+// them, and paths that delay, lose, duplicate and reorder packets, at random from a seed.
 //
-// It is made for a bubble of testing/synctest. Whoever waits for the network blocks durably there,
-// so that time moves on, and every packet arrives at an instant of its own: what it brings about is
-// over before the next one arrives. So the same seed gives the same run, as far as those who send
-// are deterministic.
+// It is made for testing/synctest. Waiting for the network blocks durably, so that time in the
+// bubble moves on. No two packets arrive at the same instant, so everything that one packet causes
+// has happened before the next one arrives. The same seed therefore gives the same run, if the
+// senders are deterministic.
 //
-// A Host is a transport.Net: it can be the network of a server's transport.
+// A Host implements transport.Net, so a server's transport can run on it.
 package simnet

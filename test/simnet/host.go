@@ -11,7 +11,7 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// Host is a machine on a network. Its sockets are its own; Crash takes them all.
+// Host is a machine on a network.
 type Host struct {
 	n     *Net
 	addrs []netip.Addr
@@ -50,7 +50,7 @@ func (h *Host) Add(a netip.Addr) {
 	h.addrs = append(h.addrs, a)
 }
 
-// Remove takes an address from the host. What is bound to it gets nothing more.
+// Remove removes an address from the host. Sockets bound to it receive nothing any more.
 func (h *Host) Remove(a netip.Addr) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -58,9 +58,8 @@ func (h *Host) Remove(a netip.Addr) {
 	delete(h.n.hosts, a)
 }
 
-// Crash closes all of the host's sockets without a word to anybody, as a machine does that loses
-// power. The host can go on with new ones at once; connections that others still have with it are
-// reset when something is sent on them.
+// Crash closes all of the host's sockets without telling the peers, as a power cut does. The host
+// can open new ones at once; connections that peers still have with it are reset when they send.
 func (h *Host) Crash() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -99,7 +98,7 @@ func (h *Host) route(remote netip.Addr) netip.Addr {
 // has reports whether the host can bind an address.
 func (h *Host) has(a netip.Addr) bool { return a.IsUnspecified() || slices.Contains(h.addrs, a) }
 
-// bind returns an address with the port filled in, if nothing on the host has just that.
+// bind returns the address with its port filled in, or an error if it is in use.
 func (h *Host) bind(addr netip.AddrPort, used func(netip.AddrPort) bool) (netip.AddrPort, error) {
 	if !h.has(addr.Addr()) {
 		return addr, syscall.EADDRNOTAVAIL
@@ -118,8 +117,8 @@ func (h *Host) bind(addr netip.AddrPort, used func(netip.AddrPort) bool) (netip.
 	}
 }
 
-// ListenPacket implements transport.Net. The address may be the wildcard; a socket that is bound to
-// just the address that a datagram is sent to has it before one that is bound to all of them.
+// ListenPacket implements transport.Net. The address may be the wildcard; a datagram goes to the
+// socket that is bound to its exact destination rather than to a wildcard one.
 func (h *Host) ListenPacket(addr netip.AddrPort) (transport.PacketConn, error) {
 	c, err := h.ListenUDP(addr)
 	if err != nil {
@@ -128,7 +127,7 @@ func (h *Host) ListenPacket(addr netip.AddrPort) (transport.PacketConn, error) {
 	return c, nil
 }
 
-// ListenUDP is ListenPacket with the type that it has.
+// ListenUDP is ListenPacket with a concrete result.
 func (h *Host) ListenUDP(addr netip.AddrPort) (*UDPConn, error) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -161,7 +160,7 @@ func (h *Host) Dial(ctx context.Context, remote netip.AddrPort) (net.Conn, error
 	return h.DialFrom(ctx, netip.AddrPort{}, remote)
 }
 
-// udpAt returns the socket that gets what is sent to an address.
+// udpAt returns the socket that receives datagrams to an address.
 func (h *Host) udpAt(a netip.AddrPort) *UDPConn {
 	for _, bound := range boundTo(a) {
 		if c := h.udp[bound]; c != nil {
@@ -180,8 +179,8 @@ func (h *Host) tcpAt(a netip.AddrPort) *Listener {
 	return nil
 }
 
-// boundTo returns what sockets may be bound to that get what is sent to an address, the best one
-// first.
+// boundTo returns the addresses that a socket may be bound to in order to receive packets to a, the
+// best match first.
 func boundTo(a netip.AddrPort) []netip.AddrPort {
 	list := []netip.AddrPort{a}
 	if a.Addr().Is4() {

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// Path is what happens to packets on the way from one address to another. In the zero value they
-// arrive at once.
+// Path is what happens to packets from one address to another. With the zero value they arrive at
+// once.
 type Path struct {
 	Delay     time.Duration // of every packet
-	Jitter    time.Duration // at most this is added, different for each packet: those in between are overtaken
-	Loss      float64       // the part of the datagrams that is lost; of a stream's segments, that is sent again and comes late
-	Duplicate float64       // the part of the datagrams that arrives twice
-	Reorder   float64       // the part of the datagrams that is held back, by ReorderBy
+	Jitter    time.Duration // a random delay up to this is added to each packet, so packets overtake each other
+	Loss      float64       // the fraction of datagrams that is lost, and of stream segments that is retransmitted and comes late
+	Duplicate float64       // the fraction of datagrams that arrives twice
+	Reorder   float64       // the fraction of datagrams that is delayed by ReorderBy
 	ReorderBy time.Duration // default: 100 ms
 	Down      bool          // nothing arrives; a stream waits
 }
 
-// retransmit is how much later a segment of a stream arrives whose first transmission was lost.
+// retransmit is the extra delay of a stream segment whose first transmission was lost.
 const retransmit = 300 * time.Millisecond
 
-// Packet is something that was sent, as a tap sees it.
+// Packet is a packet as a tap sees it.
 type Packet struct {
 	At       time.Time
 	TCP      bool
@@ -58,8 +58,8 @@ func New(seed uint64) *Net {
 	}
 }
 
-// Host adds a host that has some addresses, such as "192.0.2.1". It panics if one is bad or another
-// host's.
+// Host adds a host with these addresses, such as "192.0.2.1". It panics if one is malformed or
+// belongs to another host.
 func (n *Net) Host(addrs ...string) *Host {
 	h := &Host{n: n, ports: 49152, udp: make(map[netip.AddrPort]*UDPConn), tcp: make(map[netip.AddrPort]*Listener), conns: make(map[[2]netip.AddrPort]*Conn)}
 	for _, a := range addrs {
@@ -68,14 +68,14 @@ func (n *Net) Host(addrs ...string) *Host {
 	return h
 }
 
-// SetPaths sets what happens between all addresses that SetPath has not been called for.
+// SetPaths sets the path between all addresses for which SetPath has not been called.
 func (n *Net) SetPaths(p Path) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.all = p
 }
 
-// SetPath sets what happens to what is sent from one address to another; the way back has its own.
+// SetPath sets the path from one address to another; the way back has its own.
 func (n *Net) SetPath(from, to netip.Addr, p Path) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -89,7 +89,7 @@ func (n *Net) ResetPath(from, to netip.Addr) {
 	delete(n.paths, [2]netip.Addr{from, to})
 }
 
-// Tap has f called for every packet when it is sent. f must not call the network.
+// Tap makes the network call f for every packet when it is sent. f must not call the network.
 func (n *Net) Tap(f func(Packet)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -113,15 +113,15 @@ func (n *Net) path(from, to netip.Addr) Path {
 	return p
 }
 
-// luck is what chance has decided for one packet. Each packet draws the same number of times, so
-// that a path's luck doesn't depend on how good it was before.
+// luck is the random numbers for one packet. Each packet draws the same number of them, so that a
+// change of the path does not change the luck of later packets.
 type luck struct {
 	lost, duplicate, reorder float64
 	jitter, second           float64
 }
 
-// draw returns the luck of the next packet between two addresses. Each pair has its own sequence:
-// who else sends at the same time makes no difference.
+// draw returns the luck of the next packet between two addresses. Each pair has its own sequence,
+// so that other senders make no difference.
 func (n *Net) draw(from, to netip.AddrPort) luck {
 	key := [2]netip.AddrPort{from, to}
 	r, ok := n.chance[key]
@@ -134,13 +134,12 @@ func (n *Net) draw(from, to netip.AddrPort) luck {
 	return luck{r.Float64(), r.Float64(), r.Float64(), r.Float64(), r.Float64()}
 }
 
-// travel is how long a packet is under way.
+// travel returns how long a packet is under way.
 func (p *Path) travel(jitter float64) time.Duration {
 	return p.Delay + time.Duration(jitter*float64(p.Jitter))
 }
 
-// after calls f, without the lock, when a delay is over, at an instant at which nothing else
-// arrives.
+// after calls f, without the lock, after a delay, at an instant at which nothing else arrives.
 func (n *Net) after(delay time.Duration, f func()) (at time.Time) {
 	now := time.Now()
 	at = now.Add(max(delay, time.Nanosecond))
@@ -161,8 +160,7 @@ func (n *Net) after(delay time.Duration, f func()) (at time.Time) {
 	return at
 }
 
-// Seeded returns numbers that come from the network's seed and a name, for those who use the
-// network.
+// Seeded returns a source of random numbers derived from the network's seed and a name.
 func (n *Net) Seeded(name string) *rand.Rand {
 	h := fnv.New64a()
 	h.Write(binary.BigEndian.AppendUint64([]byte(name), n.seed))

@@ -101,7 +101,7 @@ type Conn struct {
 	stalled time.Time // since when nothing gets through; zero: it does
 }
 
-// segment is what a stream moves at a time.
+// segment is what one Write has sent.
 type segment struct {
 	data  []byte
 	fin   bool
@@ -116,7 +116,7 @@ func (h *Host) newConn(local, remote netip.AddrPort) *Conn {
 	return c
 }
 
-// DialFrom is Dial from one of the host's addresses; the zero one, and port 0, are any.
+// DialFrom is Dial from one of the host's addresses; the zero address and port 0 mean any.
 func (h *Host) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.Conn, error) {
 	n := h.n
 	done := make(chan *Conn, 1)
@@ -138,7 +138,7 @@ func (h *Host) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.
 		return nil, fail(err)
 	}
 	c := h.newConn(local, remote)
-	n.knock(c, time.Second, func(c *Conn) {
+	n.connect(c, time.Second, func(c *Conn) {
 		if abandoned && c != nil {
 			c.close()
 		}
@@ -176,9 +176,9 @@ func (h *Host) DialFrom(ctx context.Context, local, remote netip.AddrPort) (net.
 	return nil, fail(err)
 }
 
-// knock asks for a connection, again and again until somebody answers. The caller holds the lock,
-// as it does when answer is called: with nil if the connection is refused.
-func (n *Net) knock(c *Conn, again time.Duration, answer func(*Conn), abandoned *bool) {
+// connect sends a SYN, again and again until it is answered. The lock is held by the caller, and
+// while answer is called, with nil if the connection is refused.
+func (n *Net) connect(c *Conn, again time.Duration, answer func(*Conn), abandoned *bool) {
 	from, to := c.local, c.remote
 	p, l := n.path(from.Addr(), to.Addr()), n.draw(from, to)
 	lost := p.Down || l.lost < p.Loss
@@ -189,7 +189,7 @@ func (n *Net) knock(c *Conn, again time.Duration, answer func(*Conn), abandoned 
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if !*abandoned && again < dialTimeout {
-				n.knock(c, 2*again, answer, abandoned)
+				n.connect(c, 2*again, answer, abandoned)
 			}
 		})
 		return
@@ -257,7 +257,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write implements net.Conn. It waits while the peer doesn't read.
+// Write implements net.Conn. It blocks while the peer doesn't read.
 func (c *Conn) Write(b []byte) (done int, err error) {
 	c.h.n.mu.Lock()
 	defer c.h.n.mu.Unlock()
@@ -285,7 +285,7 @@ func (c *Conn) Write(b []byte) (done int, err error) {
 	}
 }
 
-// push puts a segment on its way.
+// push sends a segment.
 func (c *Conn) push(s segment) {
 	n := c.h.n
 	p, l := n.path(c.local.Addr(), c.remote.Addr()), n.draw(c.local, c.remote)
@@ -345,7 +345,7 @@ func (c *Conn) deliver(s segment) {
 	case s.reset:
 		p.broken(syscall.ECONNRESET)
 	case p.closed && (len(s.data) > 0 || p.err != nil):
-		// Nobody is there who could read it.
+		// There is nobody to read it.
 		c.broken(syscall.ECONNRESET)
 	case s.fin:
 		p.ended = true
@@ -355,7 +355,7 @@ func (c *Conn) deliver(s segment) {
 	p.wake.Broadcast()
 }
 
-// broken ends the connection at this end, with what is under way.
+// broken ends the connection at this end, and discards what is under way.
 func (c *Conn) broken(err error) {
 	if c.err == nil {
 		c.err = err
@@ -372,7 +372,7 @@ func (c *Conn) forget() {
 	}
 }
 
-// vanish ends this end without a word to the other.
+// vanish ends this end without telling the other.
 func (c *Conn) vanish() {
 	c.closed = true
 	c.read.stop()
@@ -422,7 +422,7 @@ func (c *Conn) close() {
 	c.vanish()
 }
 
-// Reset closes the connection so that the peer sees it reset, whatever was under way.
+// Reset closes the connection with a reset, and discards what is under way.
 func (c *Conn) Reset() {
 	c.h.n.mu.Lock()
 	defer c.h.n.mu.Unlock()

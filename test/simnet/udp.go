@@ -38,7 +38,7 @@ type datagram struct {
 // LocalAddr implements net.PacketConn.
 func (c *UDPConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.addr) }
 
-// AddrPort is LocalAddr in another form.
+// AddrPort returns LocalAddr as a netip.AddrPort.
 func (c *UDPConn) AddrPort() netip.AddrPort { return c.addr }
 
 func (c *UDPConn) fail(op string, err error) error {
@@ -74,8 +74,8 @@ func (c *UDPConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(remote), nil
 }
 
-// WriteDatagram implements transport.PacketConn. A local address without an IP is the one that the
-// host would take.
+// WriteDatagram implements transport.PacketConn. Without an IP in local, the host picks the
+// address.
 func (c *UDPConn) WriteDatagram(b []byte, remote, local netip.AddrPort) error {
 	n := c.h.n
 	n.mu.Lock()
@@ -106,7 +106,7 @@ func (c *UDPConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	return len(b), nil
 }
 
-// send puts a datagram on its way.
+// send sends a datagram.
 func (n *Net) send(d datagram) {
 	p, l := n.path(d.from.Addr(), d.to.Addr()), n.draw(d.from, d.to)
 	lost := p.Down || l.lost < p.Loss
@@ -124,7 +124,7 @@ func (n *Net) send(d datagram) {
 	}
 }
 
-// arrive gives a datagram to whoever has its destination now.
+// arrive delivers a datagram to the socket that is bound to its destination now.
 func (n *Net) arrive(d datagram) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -176,7 +176,7 @@ func (c *UDPConn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline implements net.PacketConn.
 func (c *UDPConn) SetWriteDeadline(time.Time) error { return nil }
 
-// deadline wakes those who wait for a socket when their time is over.
+// deadline wakes the waiters of a socket when it has passed.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer

@@ -17,7 +17,7 @@ import (
 
 const sector = 512 // what a disk writes whole or not at all
 
-// Faults are what is wrong with a disk. In the zero value it works and takes no time.
+// Faults are the faults of a disk. With the zero value it works, and instantly.
 type Faults struct {
 	Err     error         // every write fails with it: syscall.ENOSPC, syscall.EIO
 	Errors  float64       // the part of the writes that fails with EIO
@@ -26,9 +26,9 @@ type Faults struct {
 	Metas   bool          // meta pages take time too; bbolt lets nobody read meanwhile, by a mutex, so nobody may try to
 }
 
-// Disk is what a server's storage file is on. The file is real, and so is bbolt; what bbolt writes
-// passes here. bbolt syncs before and after it writes a meta page, which is the last thing it
-// writes in a transaction: what a power cut can undo are the writes since.
+// Disk simulates the disk under a server's storage file. The file and bbolt are real; bbolt's
+// writes pass through here. bbolt syncs before and after it writes a meta page, its last write in a
+// transaction: a power cut can undo the writes since the last sync.
 type Disk struct {
 	path string
 
@@ -53,7 +53,7 @@ type write struct {
 	data []byte
 }
 
-// newDisk returns the disk of a file. Every file that bbolt opens there from now on is on it.
+// newDisk returns the disk for a path. Every file that bbolt opens there from now on is on it.
 func newDisk(path string, chance *rand.Rand) *Disk {
 	d := &Disk{path: path, chance: chance}
 	store.OnOpen = func(opened string, db *bolt.DB) {
@@ -66,7 +66,7 @@ func newDisk(path string, chance *rand.Rand) *Disk {
 
 func (d *Disk) remove() { store.OnOpen = nil }
 
-// Set puts faults in force.
+// Set sets the faults.
 func (d *Disk) Set(f Faults) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,7 +76,7 @@ func (d *Disk) Set(f Faults) {
 // Heal ends all faults.
 func (d *Disk) Heal() { d.Set(Faults{}) }
 
-// Cuts returns how many writes power cuts have kept, lost and torn that were not synced.
+// Cuts returns how many unsynced writes were kept, lost and torn by power cuts.
 func (d *Disk) Cuts() (kept, lost, torn int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +150,7 @@ func (d *Disk) begin(p *power, file func([]byte, int64) (int, error), b []byte, 
 	return n, err
 }
 
-// wait waits, unless the power goes.
+// wait waits for d, or until the power is cut.
 func (p *power) wait(d time.Duration) {
 	if d == 0 {
 		return
@@ -163,7 +163,7 @@ func (p *power) wait(d time.Duration) {
 	}
 }
 
-// sync makes what was written last.
+// sync makes all writes durable.
 func (p *power) sync() {
 	for _, w := range p.pending {
 		p.synced = w.apply(p.synced, len(w.data))
@@ -180,8 +180,7 @@ func (w *write) apply(file []byte, n int) []byte {
 	return file
 }
 
-// cut is the power cut: of what was not synced, chance decides what is there, and what only in
-// part.
+// cut cuts the power: each unsynced write is kept, lost or torn at random.
 func (d *Disk) cut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -210,8 +209,8 @@ func (d *Disk) cut() {
 	p.image = file
 }
 
-// restore puts what is left after a cut in the place of the file. What still has that open keeps
-// its own.
+// restore replaces the file by what is left after a cut. Whoever still has the old one open keeps
+// it.
 func (d *Disk) restore() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package simtest runs a whole server in a bubble of testing/synctest: the app as Caddy loads it,
-// on a network in memory and on a disk that can fail. Time is the bubble's, so hours pass in no
-// time; nothing reaches a real network.
+// on a simulated network and a disk that can fail. Time is the bubble's, so hours pass in an
+// instant, and nothing reaches a real network.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		n := simnet.New(1)
@@ -8,6 +8,6 @@
 //		…
 //	})
 //
-// There is one Caddy a process: one server runs at a time, and tests with one are not run in
+// There is one Caddy per process, so only one server runs at a time, and such tests cannot run in
 // parallel.
 package simtest

@@ -55,8 +55,8 @@ func Caddyfile(host *simnet.Host, options, directives string) string {
 	return "{\n\tsip {\n" + options + "\n\t\t" + strings.Join(listen, " ") + " {\n" + directives + "\n\t\t}\n\t}\n}\n"
 }
 
-// StartCaddyfile runs a whole Caddyfile, which has a server on port 5060 of the host's first
-// address. Its admin endpoint is not opened: use Admin.
+// StartCaddyfile runs a complete Caddyfile with a server on port 5060 of the host's first address.
+// It opens no admin endpoint: use Admin.
 func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	t.Helper()
 	quiet()
@@ -79,13 +79,13 @@ func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	return s
 }
 
-// Quiet is StartCaddyfile for a server whose log nobody reads, since what goes wrong is meant to.
+// Quiet is StartCaddyfile without logging, for tests that provoke errors.
 func Quiet(t testing.TB, host *simnet.Host, text string) *Server {
 	t.Helper()
 	return StartCaddyfile(t, host, strings.Replace(text, "{", "{\n\tlog {\n\t\toutput discard\n\t}", 1))
 }
 
-// Run starts the server again, after Stop or Kill, with the configuration that it had.
+// Run restarts the server after Stop or Kill, with the same configuration.
 func (s *Server) Run() error {
 	s.port = &port{Host: s.Host}
 	engine.Network = s.port
@@ -99,7 +99,7 @@ func (s *Server) Run() error {
 // Running reports whether the server runs.
 func (s *Server) Running() bool { return s.port != nil }
 
-// Load puts another Caddyfile in force.
+// Load loads another Caddyfile.
 func (s *Server) Load(text string) {
 	s.t.Helper()
 	if err := s.TryLoad(text); err != nil {
@@ -129,7 +129,7 @@ func (s *Server) TryLoad(text string) error {
 // Reload loads the configuration that is in force again.
 func (s *Server) Reload() error { return s.TryLoad(s.text) }
 
-// Stop stops the server in peace. What it stores is in its file.
+// Stop stops the server gracefully. Everything is in its file then.
 func (s *Server) Stop() {
 	s.t.Helper()
 	if s.port == nil {
@@ -142,8 +142,8 @@ func (s *Server) Stop() {
 	engine.Network = nil
 }
 
-// Kill ends the server as a power cut does: its sockets vanish, nothing of it sends or writes any
-// more, and its file is what the disk makes of what had not been synced.
+// Kill ends the server as a power cut does: its sockets vanish, it neither sends nor writes any
+// more, and of the writes that were not synced its file has what the disk has kept.
 func (s *Server) Kill() {
 	s.t.Helper()
 	if s.port == nil {
@@ -169,14 +169,14 @@ func (s *Server) App() *module.App {
 // Engine returns the server's engine: its transactions, registrations, keys and budget.
 func (s *Server) Engine() *engine.Engine { return inside.AppOf(s.App()).Engine }
 
-// Held returns how many bytes of state the server holds, but for the latest events, which it keeps
-// in any case.
+// Held returns how many bytes of state the server holds, not counting the latest events, which it
+// always keeps.
 func (s *Server) Held() int64 {
 	b := s.Engine().Budget
 	return b.Total() - b.Used(budget.Events)
 }
 
-// Admin asks the admin API.
+// Admin sends a request to the admin API.
 func (s *Server) Admin(method, path, body string) (status int, answer string) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(method, path, io.NopCloser(strings.NewReader(body)))
@@ -184,7 +184,7 @@ func (s *Server) Admin(method, path, body string) (status int, answer string) {
 	return w.Code, w.Body.String()
 }
 
-// adminAPI is what Caddy's admin endpoint serves of the app.
+// adminAPI serves the app's part of Caddy's admin endpoint.
 var adminAPI = func() *http.ServeMux {
 	info, err := caddy.GetModule("admin.api.sip")
 	if err != nil {
@@ -207,7 +207,7 @@ var adminAPI = func() *http.ServeMux {
 	return mux
 }()
 
-// port is a host's network, as long as a server has power.
+// port is a host's network until the server is killed.
 type port struct {
 	*simnet.Host
 	dead atomic.Bool
@@ -234,8 +234,8 @@ func (p *port) Dial(ctx context.Context, remote netip.AddrPort) (net.Conn, error
 	return p.Host.Dial(ctx, remote)
 }
 
-// quiet sets up what is shared by the process and must not begin in a bubble, where it would end
-// with it.
+// quiet initialises what the process shares and must not start in a bubble, with which it would
+// end.
 func quiet() {
 	net.DefaultResolver.PreferGo = true
 	net.DefaultResolver.Dial = func(context.Context, string, string) (net.Conn, error) {
