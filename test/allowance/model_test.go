@@ -206,6 +206,9 @@ func (o *model) longest(c *cause, m *message) int {
 // is reports whether a sent-by names the place's port.
 func (p place) is(sentBy string) bool {
 	_, port, ok := strings.Cut(sentBy, ":")
+	if i := strings.IndexFunc(port, func(c rune) bool { return c < '0' || c > '9' }); i > 0 {
+		port = port[:i] // what follows is malformed
+	}
 	return ok && port == fmt.Sprint(p.port) || !ok && p.port == 5060
 }
 
@@ -289,6 +292,16 @@ func (o *model) requests(p simnet.Packet, m *message) string {
 		}
 	}
 	return "a request to an address that neither registered, nor is configured, nor was named by the request's user"
+}
+
+// hasCalled reports whether somebody has just called whom a lamp's MESSAGE is in the name of.
+func (o *model) hasCalled(from netip.AddrPort, to string) bool {
+	for _, c := range o.causes {
+		if c.from == from && c.m.request() && c.m.first[0] == "INVITE" && c.m.get("to") == to && time.Since(c.at) < linger {
+			return true
+		}
+	}
+	return false
 }
 
 // originates judges a request of the server's own: keys for phones that have registered, and the

@@ -100,7 +100,7 @@ func (c *cause) allowed(requests int) int {
 func (o *model) most(g *group, p simnet.Packet, m *message) (n int, why string) {
 	method := m.method()
 	if len(g.causes) == 0 {
-		if p.TCP || o.validated[p.To] {
+		if p.TCP || o.validated[p.To] || o.registered(p.To) && o.hasCalled(p.To, m.get("to")) {
 			return requests, "a request of the server's own"
 		}
 		return pushesUnvalidated, "a request of the server's own to a source that may be forged"
