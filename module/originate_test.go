@@ -57,6 +57,11 @@ func TestSendAnswersChallenge(t *testing.T) {
 	get := func(p *handlertest.Peer) handlertest.Message {
 		m := p.Expect("NOTIFY sip:101@" + p.Addr.String())
 		p.Ignore(m)
+		// RFC 6665 §8.2.1
+		if event, state := m.Header("Event"), m.Header("Subscription-State"); event != "check-sync" ||
+			state != "terminated" {
+			t.Errorf("Event: %s, Subscription-State: %s", event, state)
+		}
 		return m
 	}
 	peers[0].Answer(get(peers[0]), "200 OK", "p")

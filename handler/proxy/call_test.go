@@ -252,3 +252,16 @@ func TestRestart(t *testing.T) {
 	bob.Answer(bye, "200 OK", "")
 	alice.Expect("SIP/2.0 200")
 }
+
+// TestProvisionalOfOthers relays no provisional response to what is no INVITE (RFC 4320 §4.1), and
+// takes what a Request-URI must not have out of a Contact (RFC 3261 §19.1.1).
+func TestProvisionalOfOthers(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
+	bob.register("Contact: <" + bob.contact() + ";line=x?Subject=y>")
+	alice.request("MESSAGE", s.URI("bob"))
+	m := bob.Expect("MESSAGE " + bob.contact() + ";line=x SIP/2.0\r\n")
+	bob.Answer(m, "183 Thinking", "b")
+	bob.Answer(m, "200 OK", "b")
+	alice.Expect("SIP/2.0 200")
+}

@@ -120,6 +120,16 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestFailoverBreadth tries servers one after the other, which is no fork (RFC 5393 §5.3.3).
+func TestFailoverBreadth(t *testing.T) {
+	_, alice, up := upstreams(t, "", "proxy @calls sip:{1} sip:{2}")
+	alice.invite("sip:12@far.example", "Max-Breadth: 1")
+	up[0].Answer(up[0].Expect("INVITE"), "503 Busy", "u")
+	up[0].Expect("ACK")
+	up[1].Answer(up[1].Expect("INVITE"), "486 Busy Here", "u")
+	alice.Expect("SIP/2.0 486")
+}
+
 // TestFailoverTimeout tries the second server when the first doesn't answer.
 func TestFailoverTimeout(t *testing.T) {
 	_, alice, up := upstreams(t, "test_hurry", "proxy @calls sip:{1} sip:{2}")
