@@ -15,8 +15,7 @@ type decision struct {
 	reason string
 }
 
-// Answer takes an incoming call, and returns when the caller has confirmed
-// that (or says why not).
+// Answer answers an incoming call, and returns when the ACK has come, or an error.
 func (c *Call) Answer(ctx context.Context) error {
 	if !c.Incoming {
 		return errors.New("an outgoing call can't be answered here")
@@ -46,7 +45,7 @@ func (c *Call) Reject(ctx context.Context, status int, reason string) error {
 	return c.Wait(ctx, Ended)
 }
 
-// settle decides how an incoming call is answered, unless that is decided.
+// settle decides how an incoming call is answered, unless it has been decided already.
 func (c *Call) settle(status int, reason string) {
 	select {
 	case c.decide <- decision{status, reason}:
@@ -54,8 +53,7 @@ func (c *Call) settle(status int, reason string) {
 	}
 }
 
-// onInvite lets the phone ring until it is decided what to answer. sipgo ends
-// the transaction when this returns.
+// onInvite rings until the answer is decided. sipgo ends the transaction when it returns.
 func (p *Phone) onInvite(req *sip.Request, tx sip.ServerTransaction) {
 	if tag(req.To().Params) != "" {
 		p.onReInvite(req, tx)
@@ -111,8 +109,7 @@ func (p *Phone) onInvite(req *sip.Request, tx sip.ServerTransaction) {
 
 var errHungUp = errors.New("the caller has hung up")
 
-// respond sends a response to an INVITE and returns it; nil if a CANCEL was
-// faster.
+// respond sends a response to an INVITE and returns it; nil if a CANCEL has come before.
 func (c *Call) respond(
 	req *sip.Request,
 	tx sip.ServerTransaction,
@@ -136,8 +133,8 @@ func (c *Call) respond(
 	return res
 }
 
-// confirm repeats the 2xx to an INVITE until its ACK has come (RFC 3261
-// §13.3.1.4), over any transport. Without one the call is ended.
+// confirm retransmits the 2xx to an INVITE until the ACK comes, over any transport (RFC 3261
+// §13.3.1.4). If none comes, it ends the call.
 func (c *Call) confirm(req *sip.Request, tx sip.ServerTransaction, res *sip.Response) {
 	p := c.p
 	interval := sip.T1
@@ -182,8 +179,8 @@ func awaitAck(p *Phone, tx sip.ServerTransaction) {
 	}
 }
 
-// onReInvite accepts what the other side changes in an answered call: where
-// it is to be reached, and what it sends, which is nothing to us.
+// onReInvite accepts a re-INVITE in an answered call: a new Contact, or new media, which a phone
+// without media ignores.
 func (p *Phone) onReInvite(req *sip.Request, tx sip.ServerTransaction) {
 	c := p.findCall(req)
 	switch {

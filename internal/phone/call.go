@@ -10,7 +10,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// CallState is how far a call has come.
+// CallState is the state of a call.
 type CallState int
 
 const (
@@ -35,8 +35,7 @@ type Call struct {
 	// Incoming is true if the phone was called.
 	Incoming bool
 
-	// Number is whom the phone called, or who called it: the user part of
-	// their URI.
+	// Number is the user part of the other side's URI.
 	Number string
 
 	p      *Phone
@@ -57,15 +56,15 @@ type Call struct {
 	byeSent   bool
 }
 
-// State returns how far the call has come.
+// State returns the state of the call.
 func (c *Call) State() CallState {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
 	return c.state
 }
 
-// Responses returns what has answered an outgoing call so far, or what the
-// phone answered an incoming one.
+// Responses returns the responses to an outgoing call so far, or those that the phone has sent to
+// an incoming one.
 func (c *Call) Responses() []Response {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
@@ -75,8 +74,8 @@ func (c *Call) Responses() []Response {
 // Done is closed when the call has ended.
 func (c *Call) Done() <-chan struct{} { return c.done }
 
-// Wait returns when the call's state is at least s. A call may end without
-// having reached it: then the state is Ended, which is the greatest.
+// Wait returns when the call's state is at least s. Ended is the greatest state, so Wait also
+// returns when the call ends without having reached s.
 func (c *Call) Wait(ctx context.Context, s CallState) error {
 	if err := c.p.wait(ctx, func() bool { return c.state >= s }); err != nil {
 		return fmt.Errorf("waiting for the call with %s, which is %v: %w", c.Number, c.State(), err)
@@ -84,8 +83,8 @@ func (c *Call) Wait(ctx context.Context, s CallState) error {
 	return nil
 }
 
-// Final waits for the final response to an outgoing call, challenges aside.
-// The error says why there is none.
+// Final waits for the final response to an outgoing call, not counting challenges. The error says
+// why there is none.
 func (c *Call) Final(ctx context.Context) (Response, error) {
 	if err := c.Wait(ctx, Answered); err != nil {
 		return Response{}, err
@@ -103,9 +102,8 @@ func (c *Call) Final(ctx context.Context) (Response, error) {
 	return Response{}, errors.New("the call ended without a final response")
 }
 
-// Hangup ends the call, whatever its state, and returns when it has ended. A
-// call that was not answered yet is cancelled, one that rings here is refused
-// with 486.
+// Hangup ends the call, and returns when it has ended. An unanswered outgoing call is cancelled, an
+// incoming one is refused with 486.
 func (c *Call) Hangup(ctx context.Context) error {
 	p := c.p
 	p.mu.Lock()
@@ -126,8 +124,7 @@ func (c *Call) Hangup(ctx context.Context) error {
 	return c.bye(ctx) // it was answered, perhaps just now
 }
 
-// bye ends an answered call. What is answered doesn't matter: to us the
-// dialog is over (RFC 3261 §15.1.1).
+// bye ends an answered call, whatever the response to the BYE is (RFC 3261 §15.1.1).
 func (c *Call) bye(ctx context.Context) error {
 	p := c.p
 	if c.Incoming {
@@ -192,7 +189,7 @@ func (p *Phone) onCall(c *Call) {
 	}
 }
 
-// newCall returns a call that is in p.calls.
+// newCall adds a call to p.calls.
 func (p *Phone) newCall(d dialog, incoming bool, number string) *Call {
 	c := &Call{
 		Incoming: incoming, Number: number, p: p, dialog: d, auth: make(credentials), sdp: p.sdp(),
@@ -217,8 +214,7 @@ func (p *Phone) Calls() []*Call {
 	return slices.Clone(p.calls)
 }
 
-// WaitIncoming returns the oldest call that rings here, and waits for one if
-// there is none.
+// WaitIncoming returns the oldest ringing incoming call, and waits for one if there is none.
 func (p *Phone) WaitIncoming(ctx context.Context) (*Call, error) {
 	var call *Call
 	err := p.wait(ctx, func() bool {

@@ -16,10 +16,10 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// Config says which phone to be. Server and User are required.
+// Config is the configuration of a phone. Server and User are required.
 //
-// The functions are called from the goroutine that received or sent, one
-// after the other for one event, and hold it up: they must return soon.
+// Its functions are called on the goroutine that received or sent, one at a time for one event, and
+// must return soon.
 type Config struct {
 	Server    string // host:port; without a port the transport's own
 	Transport string // udp (the default), tcp, tls, ws or wss
@@ -134,8 +134,7 @@ var transports = map[string]struct {
 	"wss": {via: "WSS", port: "443", stream: true, tls: true, ws: true},
 }
 
-// uri returns the SIP URI of a number: of its own if it is one, else of a
-// user of the phone's domain.
+// uri returns a number as a SIP URI: as it is if it is one, else as a user of the phone's domain.
 func (p *Phone) uri(number string) (sip.Uri, error) {
 	if number == "" || strings.ContainsFunc(number, isControl) {
 		return sip.Uri{}, fmt.Errorf("%q is not a number to dial", number)

@@ -56,8 +56,8 @@ func newStreamConn(conn net.Conn, trace func(bool, string)) *streamConn {
 	}
 }
 
-// Read hides how a connection ended: to sipgo an error would be worth a line
-// in the log, and a phone loses its connection all the time.
+// Read returns io.EOF for every error: sipgo would log others, and a phone often loses its
+// connection.
 func (c *streamConn) Read(b []byte) (int, error) {
 	c.readOnce.Do(func() {
 		close(c.accepted)

@@ -46,7 +46,7 @@ func (c *Call) sendInvite(ctx context.Context) (sip.ClientTransaction, error) {
 	return c.p.begin(ctx, req)
 }
 
-// follow sees an outgoing call through to its final response.
+// follow handles the responses to an outgoing call, up to the final one.
 func (c *Call) follow(tx sip.ClientTransaction) {
 	p := c.p
 	hangup := c.hangup
@@ -111,8 +111,8 @@ func (c *Call) follow(tx sip.ClientTransaction) {
 	}
 }
 
-// answered sets up the dialog of a 2xx, and sees to it that each one that
-// comes is acknowledged (RFC 3261 §13.2.2.4).
+// answered sets up the dialog of a 2xx, and makes sure that each retransmission of it is
+// acknowledged (RFC 3261 §13.2.2.4).
 func (c *Call) answered(tx sip.ClientTransaction, res *sip.Response) {
 	c.p.mu.Lock()
 	d := c.dialog
@@ -129,7 +129,7 @@ func (c *Call) answered(tx sip.ClientTransaction, res *sip.Response) {
 			c.ack(d, invited)
 			return
 		}
-		// A second phone has answered the same call: it is let go.
+		// A second phone has answered the same call: acknowledge and end that (RFC 3261 §13.2.2.4).
 		other := d
 		establish(&other, again)
 		c.ack(other, invited)

@@ -11,13 +11,11 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// ErrNoNumber is returned by Press for a key that dials nothing. Nothing was
-// sent.
+// ErrNoNumber is returned by Press for a key without a number. Nothing was sent.
 var ErrNoNumber = errors.New("the key has no number")
 
-// setKeys applies a document. Each description replaces all that the phone
-// knew of its key; what it leaves out is what a phone takes by itself. It
-// returns the keys as they are now.
+// setKeys applies a document and returns the changed keys. Each description replaces its key as a
+// whole; properties that it leaves out get the phone's defaults.
 func (p *Phone) setKeys(list []buttons.Button) []buttons.Button {
 	set := list[:0]
 	p.mu.Lock()
@@ -51,10 +49,10 @@ func (p *Phone) hasKey(name string) bool {
 	return err != nil || n >= 1 && n <= p.cfg.Keys
 }
 
-// Press presses a key. A key whose action is invite dials, and the call is
-// returned. A key whose action is message tells its number that it was
-// pressed; Press returns when that was answered, with a *StatusError unless by
-// a 2xx. A key without a number does nothing: ErrNoNumber.
+// Press presses a key. A key with the action invite dials its number, and the call is returned. A
+// key with the action message sends a MESSAGE to its number; Press returns when it is answered,
+// with a
+// *StatusError unless the answer is a 2xx. For a key without a number it returns ErrNoNumber.
 func (p *Phone) Press(ctx context.Context, key string) (*Call, error) {
 	b := p.State().Keys[key]
 	if b.Number == "" {

@@ -16,13 +16,11 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// link is the phone's way to its server: one UDP socket from which everything
-// is sent and at which everything arrives, or one connection that is opened
-// again when it was lost and something is to be sent.
+// link connects the phone to its server: one UDP socket for everything, or one connection, which is
+// reopened to send something after it was lost.
 //
-// sipgo would send from ephemeral UDP ports, and over connections that nobody
-// sees end. So sockets are opened here and handed to it: a connection as if
-// its peer had connected to us.
+// sipgo would send from ephemeral UDP ports, and does not report when a connection ends. So sockets
+// are opened here and handed to it, a connection as if its peer had connected to us.
 type link struct {
 	p      *Phone
 	ua     *sipgo.UserAgent
@@ -76,7 +74,7 @@ func (l *link) open(ctx context.Context, ua *sipgo.UserAgent) error {
 	return nil
 }
 
-// close closes the socket or connection for good.
+// close closes the socket or connection, which is not reopened.
 func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -93,8 +91,7 @@ func (l *link) close() {
 	}
 }
 
-// connect makes sure that there is a connection to the server. It does
-// nothing for UDP.
+// connect opens the connection to the server unless it is open. It does nothing for UDP.
 func (l *link) connect(ctx context.Context) error {
 	l.mu.Lock()
 	open := l.packet != nil || l.accepted != nil

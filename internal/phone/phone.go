@@ -16,8 +16,7 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// ErrClosed is returned for what is asked of a phone that is not started or
-// has been closed.
+// ErrClosed is returned by methods of a phone that is not started or has been closed.
 var ErrClosed = errors.New("the phone is closed")
 
 // StatusError is a final response that refuses a request.

@@ -133,26 +133,26 @@ func (r *registration) done(granted time.Duration, err error) {
 	}
 }
 
-// refreshAfter returns when a binding is renewed: at half of its time, so that
-// there is time for another try.
+// refreshAfter returns when to refresh a binding: after half of its lifetime, so that there is time
+// for another try.
 func refreshAfter(granted time.Duration) time.Duration {
 	return max(granted/2, time.Second)
 }
 
-// retryAfter returns when the next try follows the n-th failure in a row.
+// retryAfter returns the delay of the next try after n failures in a row.
 func retryAfter(n int) time.Duration {
 	return min(time.Second<<min(n-1, 5), 30*time.Second)
 }
 
-// worthRetrying reports whether a REGISTER may do better later: not after a
-// refusal for good, such as a wrong password.
+// worthRetrying reports whether a REGISTER may succeed later: not after a permanent refusal, such
+// as that of a wrong password.
 func worthRetrying(err error) bool {
 	var status *StatusError
 	return !errors.As(err, &status) || status.Status == 408 ||
 		status.Status >= 500 && status.Status < 600
 }
 
-// plan sets when to register next. Phone.mu is held.
+// plan schedules the next REGISTER. Phone.mu is held.
 func (r *registration) plan(after time.Duration) {
 	if r.timer != nil {
 		r.timer.Stop()
@@ -176,7 +176,7 @@ func (r *registration) refresh() {
 	}
 }
 
-// connectionLost registers anew: the server can't reach the phone any more.
+// connectionLost registers again, as the server can't reach the phone any more.
 func (r *registration) connectionLost() {
 	p := r.p
 	p.mu.Lock()

@@ -94,9 +94,8 @@ func (p *Phone) unanswered(method sip.RequestMethod, tx sip.ClientTransaction) e
 	return fmt.Errorf("%s: %w", method, err)
 }
 
-// authorize adds the answer to the challenge of a 401 or 407 to auth and
-// reports whether the request is worth being sent again: not without a
-// password, and not if the same credentials have just been refused.
+// authorize adds the response to the challenge of a 401 or 407 to auth, and reports whether to send
+// the request again: not without a password, and not if the same credentials were just refused.
 func (p *Phone) authorize(req *sip.Request, res *sip.Response, auth credentials) bool {
 	challenge, answer := "WWW-Authenticate", "Authorization"
 	switch res.StatusCode {

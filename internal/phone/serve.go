@@ -14,8 +14,7 @@ import (
 // allow lists the methods that the phone answers with other than 405.
 const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, MESSAGE"
 
-// serve sets what the phone does with the requests that it gets. CANCEL of a
-// call that rings is answered by sipgo.
+// serve registers the handlers of incoming requests. sipgo answers the CANCEL of a ringing call.
 func (p *Phone) serve(ua *sipgo.UserAgent) error {
 	server, err := sipgo.NewServer(ua, sipgo.WithServerLogger(p.log))
 	if err != nil {
@@ -37,8 +36,7 @@ func (p *Phone) serve(ua *sipgo.UserAgent) error {
 	return nil
 }
 
-// checked lets only requests through that are for this phone and that it can
-// understand.
+// checked passes on only requests for this phone that require no extension.
 func (p *Phone) checked(handle sipgo.RequestHandler) sipgo.RequestHandler {
 	return func(req *sip.Request, tx sip.ServerTransaction) {
 		if req.CallID() == nil || req.From() == nil || req.To() == nil {
@@ -75,8 +73,7 @@ func (p *Phone) response(req *sip.Request, status int, reason string) *sip.Respo
 	return res
 }
 
-// send sends a response. A failure is the caller's loss: its retransmission
-// or timeout is all that can follow.
+// send sends a response. An error is only logged: the other side will retransmit or time out.
 func (p *Phone) send(tx sip.ServerTransaction, res *sip.Response) {
 	if err := tx.Respond(res); err != nil {
 		p.log.Debug("response not sent", "status", res.StatusCode, "error", err)

@@ -8,7 +8,7 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 )
 
-// State is what can be seen on the phone.
+// State is what the phone shows.
 type State struct {
 	Registered bool
 
@@ -32,9 +32,8 @@ func (s State) clone() State {
 	return s
 }
 
-// Wait returns when ok is true of the phone's state: at once, or after a
-// change. Otherwise it returns an error that wraps ctx's or is ErrClosed, and
-// says what the state was instead.
+// Wait returns when ok is true of the phone's state, now or after a change. If ctx or the phone
+// ends before, it returns an error that contains the state, and wraps ctx's error or ErrClosed.
 func (p *Phone) Wait(ctx context.Context, ok func(State) bool) error {
 	err := p.wait(ctx, func() bool { return ok(p.state.clone()) })
 	if err != nil {

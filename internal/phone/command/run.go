@@ -19,7 +19,7 @@ import (
 // press: the server sets keys after it has answered.
 const settle = 2 * time.Second
 
-// options are what the command was told.
+// options are the flags of the command.
 type options struct {
 	phone  phone.Config
 	dial   string
@@ -87,8 +87,7 @@ func run(ctx context.Context, o options, in io.Reader, out io.Writer) error {
 	return s.interact(ctx, in)
 }
 
-// leave hangs up and unregisters, in the time that somebody who wants to go
-// has for it.
+// leave hangs up and unregisters, within a short time limit.
 func (s *session) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), settle)
 	defer cancel()
@@ -100,8 +99,8 @@ func (s *session) leave() {
 	}
 }
 
-// script dials and presses what the flags say. The error is that something
-// was not answered at all.
+// script dials and presses what the flags say. It returns an error if a request was not answered at
+// all.
 func (s *session) script(ctx context.Context) error {
 	if s.dial != "" {
 		changes := s.phone.State().KeyChanges
@@ -157,8 +156,8 @@ hangup          end the last call
 keys            show the keys that are set
 quit            unregister and end`
 
-// interact runs the commands that it reads, until quit or the end of ctx. The
-// end of the input is not the end of the phone.
+// interact runs the commands that it reads, until quit or the end of ctx. It goes on after the end
+// of the input.
 func (s *session) interact(ctx context.Context, in io.Reader) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -12,9 +12,9 @@ import (
 // left out. Lines are joined by CRLF, descriptions by CRLF CRLF, and no CRLF
 // follows the last line.
 //
-// Nothing is changed on the way: a button whose key is empty, or that holds
-// what would break the format, is refused with a *FieldError (wrapped with the
-// button's place if there are several), and dst comes back as it was.
+// Values are never altered. A button with an empty key, or with text that would break the format,
+// is refused with a *FieldError (wrapped with the button's position if there are several), and dst
+// is returned unchanged.
 func AppendDocument(dst []byte, buttons ...Button) ([]byte, error) {
 	if len(buttons) == 0 || len(buttons) > MaxButtons {
 		return dst, fmt.Errorf(
@@ -63,7 +63,7 @@ func appendProperty(dst []byte, name, value string) []byte {
 	return append(dst, value...)
 }
 
-// check reports the first field that can't be written in a document.
+// check returns an error for the first field that can't be written in a document.
 func (b *Button) check() error {
 	if b.Key == "" {
 		return &FieldError{"key", "must not be empty"}
@@ -91,7 +91,7 @@ func (b *Button) check() error {
 	return nil
 }
 
-// checkValue returns why a value can't be written, or nothing.
+// checkValue returns why a value can't be written; empty if it can.
 func checkValue(v string) (reason string) {
 	if i := strings.IndexFunc(v, unicode.IsControl); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(v[i:])

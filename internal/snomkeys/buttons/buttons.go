@@ -8,8 +8,8 @@ import (
 // ContentType is the media type of a document.
 const ContentType = "application/x-buttons"
 
-// What a document may hold at most. Both limits are far above what a phone
-// takes and bound the work that one message can cause.
+// The limits of a document, far above what a phone takes. They bound the work that one message can
+// cause.
 const (
 	MaxDocument = 64 << 10 // bytes
 	MaxButtons  = 256      // descriptions
@@ -68,9 +68,8 @@ func ValidLight(s string) bool { return slices.Contains(lights, s) }
 // ValidColor reports whether s is one of Colors.
 func ValidColor(s string) bool { return slices.Contains(colors, s) }
 
-// Validate reports the first field that AppendDocument would refuse, or whose
-// value no phone knows. Light, Color and Action may be empty. The error is a
-// *FieldError.
+// Validate returns a *FieldError for the first field that AppendDocument would refuse, or whose
+// value no phone knows. Light, Color and Action may be empty.
 func (b *Button) Validate() error {
 	if err := b.check(); err != nil {
 		return err

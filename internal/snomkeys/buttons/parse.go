@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// ParseError says where a document is wrong.
+// ParseError is an error in a document.
 type ParseError struct {
 	Line   int // counted from 1
 	Reason string
@@ -18,10 +18,9 @@ func (e *ParseError) Error() string {
 	return fmt.Sprintf("application/x-buttons, line %d: %s", e.Line, e.Reason)
 }
 
-// ParseDocument reads a document. Lines end with CRLF or, as old phones and
-// scripts send them, with LF; the last one may go without. Several empty lines
-// count as one. The values of light, colour and action are taken as they come:
-// a phone must be able to ignore one that it doesn't know.
+// ParseDocument parses a document. Lines end with CRLF or, as old phones and scripts send them,
+// with LF; the last line end is optional. Several empty lines count as one. Unknown values of
+// light, colour and action are accepted, as a phone must be able to ignore them.
 //
 // A document that is empty, longer than MaxDocument, has more than MaxButtons
 // descriptions or breaks the format is refused whole with a *ParseError.
@@ -36,7 +35,7 @@ func ParseDocument(doc []byte) ([]Button, error) {
 		return nil, &ParseError{invalidLine(doc), "not UTF-8"}
 	}
 
-	// One copy, of which all values are parts.
+	// One copy; all values are substrings of it.
 	rest := string(doc)
 	buttons := make([]Button, 0, 1)
 	inside := false // a description has begun and no empty line has ended it
