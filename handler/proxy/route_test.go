@@ -273,4 +273,8 @@ func TestTwoSockets(t *testing.T) {
 	from(bye, first.String())
 	alice.Answer(bye, "200 OK", "")
 	from(bob.Expect("SIP/2.0 200"), second.String())
+
+	s.Restart() // what is stored says which socket it was
+	alice.invite(s.URI("bob"), "Contact: <sip:alice@192.0.2.2>", "Call-ID: later")
+	from(bob.Expect("INVITE"), second.String())
 }
