@@ -225,7 +225,7 @@ func (h *DigestAuth) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) (er
 // missing warns of users who cannot use what was configured to be offered.
 func (h *DigestAuth) missing(d *directory, file string) {
 	for _, a := range h.order {
-		if user := d.without(a); user != "" {
+		if user := d.userWithout(a); user != "" {
 			h.logger.Warn("an algorithm is offered that users have no hash for: whoever chooses it is refused", zap.Stringer("algorithm", a),
 				zap.String("user", user), zap.String("users_file", file))
 		}

@@ -28,12 +28,12 @@ import (
 //
 // So somebody who has an account behind that address cannot guess the passwords of all the others.
 type limit struct {
-	engine *engine.Engine
-	logger *zap.Logger
-	counts *ratelimit.Table // nil: the first wrong answer is one too many
-	all    *ratelimit.Table // of a source with users
-	closed *ban.Marks       // users at sources, and sources, from which no more is checked
-	ban    time.Duration
+	engine   *engine.Engine
+	logger   *zap.Logger
+	counts   *ratelimit.Table // nil: the first wrong answer is one too many
+	all      *ratelimit.Table // of a source with users
+	lockouts *ban.Marks       // users at sources, and sources, from which no more is checked
+	ban      time.Duration
 }
 
 // manyUsers is how many times as many wrong answers a source may send where users are.
@@ -41,7 +41,7 @@ const manyUsers = 5
 
 // newLimit makes a limit for which the failures-th wrong answer within the window is one too many.
 func newLimit(e *engine.Engine, logger *zap.Logger, failures int, window, forHowLong time.Duration) (*limit, error) {
-	l := &limit{engine: e, logger: logger, closed: ban.NewMarks(11), ban: forHowLong}
+	l := &limit{engine: e, logger: logger, lockouts: ban.NewMarks(11), ban: forHowLong}
 	allowed := ratelimit.Limit{Events: max(failures-1, 1), Window: window}
 	all := ratelimit.Limit{Events: manyUsers * failures, Window: window}
 	if err := cmp.Or(allowed.Validate(), all.Validate()); err != nil {
@@ -54,12 +54,12 @@ func newLimit(e *engine.Engine, logger *zap.Logger, failures int, window, forHow
 	return l, nil
 }
 
-// closes reports whether a user is not checked at an address, whatever the password.
-func (l *limit) closes(addr netip.Addr, user string) bool {
+// lockedOut reports whether a user is not checked at an address, whatever the password.
+func (l *limit) lockedOut(addr netip.Addr, user string) bool {
 	if !l.engine.HasUsers(addr) {
 		return false
 	}
-	return l.closed.Has(addr, user) || l.closed.Has(addr, "") && !l.engine.HasUser(addr, user)
+	return l.lockouts.Has(addr, user) || l.lockouts.Has(addr, "") && !l.engine.HasUser(addr, user)
 }
 
 // failed counts a wrong answer, and reports whether its source is banned now.
@@ -75,10 +75,10 @@ func (l *limit) failed(r *module.Request, user string) bool {
 		return true
 	}
 	if !l.within(l.counts, addr, user, r.Received()) {
-		l.closed.Set(addr, user, l.ban)
+		l.lockouts.Set(addr, user, l.ban)
 	}
-	if !l.within(l.all, addr, "all", r.Received()) && !l.closed.Has(addr, "") {
-		l.closed.Set(addr, "", l.ban)
+	if !l.within(l.all, addr, "all", r.Received()) && !l.lockouts.Has(addr, "") {
+		l.lockouts.Set(addr, "", l.ban)
 		l.logger.Warn("many wrong passwords come from an address where users are: others are not let in there for a while",
 			zap.Stringer("source", addr), zap.Duration("for", l.ban))
 	}

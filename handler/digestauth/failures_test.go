@@ -160,14 +160,14 @@ func TestRefusedForAWhile(t *testing.T) {
 			same(t, "banned", l.failed(moduletest.Request(t, moduletest.Invite), user), false)
 		}
 		fail("102")
-		same(t, "refused after one", l.closes(addr, "102"), false)
+		same(t, "refused after one", l.lockedOut(addr, "102"), false)
 		fail("102")
-		same(t, "refused after two", l.closes(addr, "102"), true)
-		same(t, "another user", l.closes(addr, "101"), false)
+		same(t, "refused after two", l.lockedOut(addr, "102"), true)
+		same(t, "another user", l.lockedOut(addr, "101"), false)
 		time.Sleep(5*time.Minute - time.Second)
-		same(t, "refused before the time is over", l.closes(addr, "102"), true)
+		same(t, "refused before the time is over", l.lockedOut(addr, "102"), true)
 		time.Sleep(time.Second)
-		same(t, "refused after it", l.closes(addr, "102"), false)
+		same(t, "refused after it", l.lockedOut(addr, "102"), false)
 		// A day after the last of them was there, it is an address like others.
 		time.Sleep(24 * time.Hour)
 		r := func() *module.Request { return moduletest.Request(t, moduletest.Invite) }

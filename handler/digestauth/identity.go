@@ -18,19 +18,19 @@ func (h *DigestAuth) mayActAs(user string, r *module.Request) bool {
 		return true
 	}
 	_, from := r.From()
-	if !h.is(user, &from) {
+	if !h.namesUser(user, &from) {
 		return false
 	}
 	if r.Message().Method != wire.REGISTER {
 		return true
 	}
 	_, to := r.To()
-	return h.is(user, &to)
+	return h.namesUser(user, &to)
 }
 
-// is reports whether a URI names a user. A user's name with a domain in it stands for the whole
-// address-of-record.
-func (h *DigestAuth) is(user string, u *wire.URI) bool {
+// namesUser reports whether a URI names a user. A user's name with a domain in it stands for the
+// whole address-of-record.
+func (h *DigestAuth) namesUser(user string, u *wire.URI) bool {
 	var room [128]byte
 	aor, ours := h.app.AppendAOR(room[:0], u)
 	at := bytes.LastIndexByte(aor, '@')
@@ -47,7 +47,7 @@ func (h *DigestAuth) is(user string, u *wire.URI) bool {
 // registeredHere reports whether a request comes from where the user whom it is from has a binding.
 func (h *DigestAuth) registeredHere(user string, r *module.Request) bool {
 	_, from := r.From()
-	if !h.is(user, &from) {
+	if !h.namesUser(user, &from) {
 		return false
 	}
 	var room [128]byte

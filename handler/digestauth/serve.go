@@ -43,7 +43,7 @@ func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next m
 	if m.Method == wire.ACK {
 		check = h.checkACK
 	}
-	if !h.blocking || !h.asks(r, line) {
+	if !h.blocking || !h.asksProviders(r, line) {
 		return check(w, r, next, line)
 	}
 	// The request's bytes move when it is kept.
@@ -67,9 +67,9 @@ func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 	return routetoken.Routes{}
 }
 
-// asks reports whether the providers are to be asked: not for whoever has no nonce of ours, who may
-// be anybody.
-func (h *DigestAuth) asks(r *module.Request, line []byte) bool {
+// asksProviders reports whether the providers are to be asked: not for whoever has no nonce of ours,
+// who may be anybody.
+func (h *DigestAuth) asksProviders(r *module.Request, line []byte) bool {
 	var c digest.Credentials
 	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
 		return false
@@ -216,7 +216,7 @@ func (h *DigestAuth) wrong(w module.ResponseWriter, r *module.Request, user stri
 // tooMany reports whether so many wrong answers came for the user from there that no more are
 // checked.
 func (h *DigestAuth) tooMany(r *module.Request, user string) bool {
-	refused := h.limit != nil && h.limit.closes(r.Source().Addr(), user) && !h.registeredHere(user, r)
+	refused := h.limit != nil && h.limit.lockedOut(r.Source().Addr(), user) && !h.registeredHere(user, r)
 	if refused {
 		outcomes.refused.Inc()
 	}

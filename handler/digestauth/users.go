@@ -63,8 +63,8 @@ func (d *directory) done() {
 	}
 }
 
-// without returns a user who has no hash of an algorithm, empty when all have one.
-func (d *directory) without(a digest.Algorithm) string {
+// userWithout returns a user who has no hash of an algorithm, empty when all have one.
+func (d *directory) userWithout(a digest.Algorithm) string {
 	if d.common.has(a) {
 		return ""
 	}

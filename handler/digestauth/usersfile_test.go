@@ -43,9 +43,9 @@ func TestParseUsers(t *testing.T) {
 	same(t, "users", len(d.users), 2)
 	same(t, "MD5 of 101", d.users["101"][digest.MD5], digest.HA1(digest.MD5, "101", "example.com", "x"))
 	same(t, "SHA-256 of 103", d.users["103"][digest.SHA256], digest.HA1(digest.SHA256, "103", "example.com", "w"))
-	same(t, "who has no MD5", d.without(digest.MD5), "103")
-	same(t, "who has no SHA-256", d.without(digest.SHA256), "")
-	same(t, "who has no SHA-512-256", d.without(digest.SHA512_256), "101")
+	same(t, "who has no MD5", d.userWithout(digest.MD5), "103")
+	same(t, "who has no SHA-256", d.userWithout(digest.SHA256), "")
+	same(t, "who has no SHA-512-256", d.userWithout(digest.SHA512_256), "101")
 	d, err = parseUsers("users", []byte(line("102", "[2001:db8::1]", digest.MD5, "y")), "[2001:db8::1]")
 	if err != nil || d.users["102"][digest.MD5] != digest.HA1(digest.MD5, "102", "[2001:db8::1]", "y") {
 		t.Errorf("%+v, %v", d, err)

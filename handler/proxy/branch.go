@@ -37,7 +37,7 @@ func (b *branch) start(out *transport.Outbox) {
 	case b.target.gone:
 		b.unreachable(480, errGone, out)
 	case b.target.name != nil:
-		b.look(out)
+		b.lookUp(out)
 	default:
 		b.at = b.target.hop
 		b.reach(out)

@@ -37,12 +37,12 @@ func (c *responseContext) answered(status int) {
 			}
 		case wire.REFER:
 			if ok && call.Invite {
-				calls.Refer(call)
+				calls.BeginTransfer(call)
 			}
 		case wire.NOTIFY:
 			switch done := c.within.last && over || status == 481; {
 			case done && call.Invite:
-				calls.Referred(call)
+				calls.EndTransfer(call)
 			case done:
 				calls.End(call)
 			}

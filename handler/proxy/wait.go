@@ -15,9 +15,9 @@ const (
 	forConnections = "connections"
 )
 
-// look finds out where the target's name leads, and tries it. A name of the configuration is looked
+// lookUp finds out where the target's name leads, and tries it. A name of the configuration is looked
 // up on nobody's account.
-func (b *branch) look(out *transport.Outbox) {
+func (b *branch) lookUp(out *transport.Outbox) {
 	n, text := b.c.p.names, b.target.name
 	u, err := wire.ParseURI(text)
 	if err != nil {

@@ -102,18 +102,18 @@ func (e *Engine) locationOptions() location.Options {
 	return location.Options{
 		Budget:   e.Budget,
 		OnChange: e.registrations.Mark,
-		OnMoved:  func(b *location.Binding) { e.Delivery.Registered(b.AOR()) },
+		OnMoved:  func(b *location.Binding) { e.Delivery.NotifyRegistered(b.AOR()) },
 		OnAdded: func(b *location.Binding) {
 			e.publish(events.Registered, b, "")
-			e.Delivery.Registered(b.AOR())
+			e.Delivery.NotifyRegistered(b.AOR())
 		},
 		OnRemoved: func(b *location.Binding) {
 			e.publish(events.Unregistered, b, removed)
-			e.Delivery.Registered(b.AOR())
+			e.Delivery.NotifyRegistered(b.AOR())
 		},
 		OnExpired: func(b *location.Binding) {
 			e.publish(events.Unregistered, b, expired)
-			e.Delivery.Registered(b.AOR())
+			e.Delivery.NotifyRegistered(b.AOR())
 		},
 	}
 }

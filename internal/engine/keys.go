@@ -24,7 +24,7 @@ func (e *Engine) keysChanged(aor string) {
 	if !e.starting.Load() {
 		e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
 	}
-	e.Delivery.Changed(aor)
+	e.Delivery.NotifyChanged(aor)
 }
 
 // eachRegistered calls f with every address-of-record that has a binding.

@@ -82,8 +82,8 @@ func (s *Store) own(b *Binding, n int) {
 	}
 }
 
-// letGo accounts for a binding that is gone, what it shares included.
-func (s *Store) letGo(b *Binding) {
+// releaseBinding accounts for a binding that is gone, what it shares included.
+func (s *Store) releaseBinding(b *Binding) {
 	s.hold(b, -1)
 	s.unshare(b.shared)
 }
@@ -123,7 +123,7 @@ func (s *Store) admit(u *Update, r *Result, before int) error {
 		}
 	}
 	for _, b := range r.expired {
-		s.letGo(b)
+		s.releaseBinding(b)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func (s *Store) Restore(records ...Record) error {
 	var last *shared
 	for i := range records {
 		rec := &records[i]
-		network, ok := networkNamed(rec.Network)
+		network, ok := parseNetwork(rec.Network)
 		if !ok {
 			return fmt.Errorf("restoring a binding of %q: unknown network %q", rec.AOR, rec.Network)
 		}
@@ -139,8 +139,8 @@ func (s *Store) restore(rec *Record, u *Update) {
 	s.set(sh, b.AOR(), slices.Insert(list, position(list, b), b), before, false)
 }
 
-// networkNamed is the inverse of transport.Network.String.
-func networkNamed(name string) (transport.Network, bool) {
+// parseNetwork is the inverse of transport.Network.String.
+func parseNetwork(name string) (transport.Network, bool) {
 	for n := transport.UDP; n <= transport.WSS; n++ {
 		if n.String() == name {
 			return n, true

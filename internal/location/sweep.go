@@ -57,7 +57,7 @@ func (s *Store) expire(sh *shard, now uint32, expired []*Binding) []*Binding {
 		gone := expired[n:]
 		for _, b := range gone {
 			b.next = nil
-			s.letGo(b)
+			s.releaseBinding(b)
 		}
 		if len(gone) > 0 {
 			s.set(sh, aor, live, len(live)+len(gone), true)

@@ -190,7 +190,7 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	for _, list := range [...][]*Binding{removed, r.expired} {
 		for _, b := range list {
 			b.next = nil
-			s.letGo(b)
+			s.releaseBinding(b)
 		}
 	}
 	s.set(sh, head.AOR(), nil, len(removed)+len(r.expired), true)

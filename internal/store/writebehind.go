@@ -111,7 +111,7 @@ func (b *WriteBehind) mark(key string) {
 		b.all.Store(true)
 	}
 	if !b.pending.Load() {
-		b.awake()
+		b.wakeWriter()
 	}
 }
 
@@ -126,8 +126,8 @@ func (b *WriteBehind) marked() (n int) {
 	return n
 }
 
-// awake wakes the writer.
-func (b *WriteBehind) awake() {
+// wakeWriter wakes the writer.
+func (b *WriteBehind) wakeWriter() {
 	b.pending.Store(true)
 	select {
 	case b.wake <- struct{}{}:
@@ -153,7 +153,7 @@ func (b *WriteBehind) SwitchTo(e storage.Engine, same bool) {
 	b.all.Store(e != nil && !same)
 	if e != nil {
 		b.writer = newWriter(b, e)
-		b.awake()
+		b.wakeWriter()
 	}
 }
 

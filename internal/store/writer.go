@@ -133,7 +133,7 @@ func (w *writer) flush(ctx context.Context) (err error) {
 	if all {
 		b.all.Store(true)
 	}
-	b.awake()
+	b.wakeWriter()
 	return err
 }
 

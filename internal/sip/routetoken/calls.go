@@ -86,11 +86,11 @@ func (c *Calls) Fork(call Call) {
 	c.remember(note{id: call.ID, what: forked})
 }
 
-// Refer remembers that a transfer was begun within a call.
-func (c *Calls) Refer(call Call) { c.remember(note{call.ID, call.Dialog, referred}) }
+// BeginTransfer remembers that a transfer was begun within a call.
+func (c *Calls) BeginTransfer(call Call) { c.remember(note{call.ID, call.Dialog, referred}) }
 
-// Referred remembers that the last report of a transfer was sent.
-func (c *Calls) Referred(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
+// EndTransfer remembers that the last report of a transfer was sent.
+func (c *Calls) EndTransfer(call Call) { c.forget(note{call.ID, call.Dialog, referred}) }
 
 // End remembers that a call has ended. Of a subscription only the dialog has: one SUBSCRIBE may
 // make several (RFC 6665 §4.4.1).

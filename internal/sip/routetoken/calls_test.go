@@ -46,14 +46,14 @@ func TestCallsKinds(t *testing.T) {
 		}
 	}
 	check("nothing", [3]bool{}, [3]bool{})
-	c.Refer(a)
+	c.BeginTransfer(a)
 	c.Fork(a)
 	check("forked", [3]bool{false, true}, [3]bool{true})
 	c.Fork(b)
 	check("the other one begun", [3]bool{}, [3]bool{true})
 	c.End(a)
 	check("one of two ended", [3]bool{true}, [3]bool{true})
-	c.Referred(a)
+	c.EndTransfer(a)
 	check("the transfer told", [3]bool{true}, [3]bool{})
 	c.Fail(2)
 	check("another failed", [3]bool{true, false, true}, [3]bool{})

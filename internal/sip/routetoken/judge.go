@@ -39,7 +39,7 @@ func (s *Signer) judgeTime(m *wire.Message, t *Token, call *Call) Standing {
 	switch {
 	case !s.Calls.fresh(t.Made):
 		return None
-	case s.Calls.over(*call) && !(tellsOfTransfer(m) && s.Calls.refers(*call)):
+	case s.Calls.over(*call) && !(reportsTransfer(m) && s.Calls.refers(*call)):
 		return Over
 	}
 	return Admitted
@@ -176,9 +176,9 @@ func Identity[T ~string | ~[]byte](user T) uint32 {
 	return max(h, 1)
 }
 
-// tellsOfTransfer reports whether a request reports the progress of a transfer, which it may do
+// reportsTransfer reports whether a request reports the progress of a transfer, which it may do
 // after the call that was transferred (RFC 5057 §5).
-func tellsOfTransfer(m *wire.Message) bool {
+func reportsTransfer(m *wire.Message) bool {
 	if m.Method != wire.NOTIFY {
 		return false
 	}

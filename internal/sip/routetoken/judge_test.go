@@ -196,14 +196,14 @@ func TestTransferTold(t *testing.T) {
 	check(within(t, "BYE"), Admitted)
 	s.Calls.End(call)
 	check(notify("refer"), Over) // of which nobody knows
-	s.Calls.Refer(call)
+	s.Calls.BeginTransfer(call)
 	for _, event := range []string{"refer", "Refer;id=1", "REFER ; id=1"} {
 		check(notify(event), Admitted)
 	}
 	for _, m := range []*wire.Message{within(t, "BYE"), within(t, "NOTIFY"), notify("dialog"), notify("refer2"), notify(";refer")} {
 		check(m, Over)
 	}
-	s.Calls.Referred(call)
+	s.Calls.EndTransfer(call)
 	check(notify("refer"), Over)
 	token.Made = s.Calls.Now() - uint32(lifetime.Seconds())
 	check(notify("refer"), None)

@@ -51,15 +51,15 @@ func newSigner(r *Request, message []byte) *signer {
 func (r *Request) signed() bool {
 	for i := range r.Credentials {
 		if r.Credentials[i].usable() {
-			return r.speaksForItself()
+			return r.isSentToContact()
 		}
 	}
 	return false
 }
 
-// speaksForItself reports whether the Contact of whom r is for is where it is sent: what is signed
+// isSentToContact reports whether the Contact of whom r is for is where it is sent: what is signed
 // for him is good for nobody at another address.
-func (r *Request) speaksForItself() bool {
+func (r *Request) isSentToContact() bool {
 	u, err := wire.ParseURI(r.URI)
 	if err != nil {
 		return false

@@ -35,7 +35,7 @@ func benchDelivery(b *testing.B, client uac.Transactions, keys int) *Delivery {
 		list[i] = buttons.Button{Key: fmt.Sprint(i + 1), Light: "on", Color: "red", Number: fmt.Sprint(100 + i), Action: "invite", Label: fmt.Sprint("Line ", i)}
 	}
 	var d *Delivery
-	loc := location.New(location.Options{OnAdded: func(b *location.Binding) { d.Registered(b.AOR()) }})
+	loc := location.New(location.Options{OnAdded: func(b *location.Binding) { d.NotifyRegistered(b.AOR()) }})
 	d = New(Options{
 		Location: loc,
 		Client:   &uac.Client{Transactions: client, Validated: func(transport.Flow) bool { return true }},
@@ -102,7 +102,7 @@ func BenchmarkRegistered(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		d.Registered(aors[i%len(aors)])
+		d.NotifyRegistered(aors[i%len(aors)])
 		i++
 	}
 }
@@ -123,7 +123,7 @@ func BenchmarkRest(b *testing.B) {
 		d.mu.Lock()
 		d.ready = true
 		d.mu.Unlock()
-		d.awake()
+		d.wakeUp()
 		ok := &wire.Message{IsResponse: true, Status: 200}
 		for range phones * keys {
 			(<-client.replies).OnResponse(nil, ok, nil)

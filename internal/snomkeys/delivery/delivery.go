@@ -143,22 +143,22 @@ func (d *Delivery) Configure(s Settings) {
 	if credentials || !slices.Equal(s.Phones, before.Phones) {
 		d.inbox.everybody()
 	}
-	d.awake()
+	d.wakeUp()
 }
 
-// Registered says that bindings of an address-of-record were added, removed, or refreshed in
+// NotifyRegistered says that bindings of an address-of-record were added, removed, or refreshed in
 // another way than before: with another Call-ID or User-Agent, or over another flow. It is for the
 // path of packets.
-func (d *Delivery) Registered(aor string) { d.inbox.put(d, aor, registered) }
+func (d *Delivery) NotifyRegistered(aor string) { d.inbox.put(d, aor, registered) }
 
-// Changed says that the keys of an address-of-record may have changed.
-func (d *Delivery) Changed(aor string) { d.inbox.put(d, aor, changed) }
+// NotifyChanged says that the keys of an address-of-record may have changed.
+func (d *Delivery) NotifyChanged(aor string) { d.inbox.put(d, aor, changed) }
 
 // Push sends all keys to all phones of an address-of-record again, to those too that refused them
 // or seem to have none.
 func (d *Delivery) Push(aor string) {
 	d.reconcile(aor, again) // at once: whoever waits then waits for the new answers
-	d.awake()
+	d.wakeUp()
 }
 
 // Wait returns once all phones of an address-of-record have answered for the newest record of a

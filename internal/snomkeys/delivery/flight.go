@@ -106,7 +106,7 @@ func (d *Delivery) finish(f *flight, status int, err error) {
 	d.behind.Mark(aor)
 	d.options.Count(resultNames[r])
 	f.report(r, aor, status, err)
-	d.awake()
+	d.wakeUp()
 }
 
 // apply changes what is known of the phone. The caller holds the lock.

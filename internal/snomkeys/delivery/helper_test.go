@@ -68,12 +68,12 @@ func (w *world) answer(a answer) {
 
 // fake is a phone.
 type fake struct {
-	w       *world
-	aor     string
-	contact string
-	flying  int
-	shows   map[string]string // the documents of its keys
-	order   map[string]int    // the highest number in a label of a key that it was shown
+	w        *world
+	aor      string
+	contact  string
+	inFlight int
+	shows    map[string]string // the documents of its keys
+	order    map[string]int    // the highest number in a label of a key that it was shown
 }
 
 type message struct {
@@ -107,10 +107,10 @@ func newWorld(t testing.TB) *world {
 		keys: make(map[string]map[int]string), phones: make(map[string]*fake), count: make(map[string]int), exchanges: make(map[*exchange]bool),
 	}
 	w.loc = location.New(location.Options{
-		OnAdded:   func(b *location.Binding) { w.d.Registered(b.AOR()) },
-		OnRemoved: func(b *location.Binding) { w.d.Registered(b.AOR()) },
-		OnExpired: func(b *location.Binding) { w.d.Registered(b.AOR()) },
-		OnMoved:   func(b *location.Binding) { w.d.Registered(b.AOR()) },
+		OnAdded:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
+		OnRemoved: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
+		OnExpired: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
+		OnMoved:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
 	})
 	w.start()
 	return w
@@ -187,7 +187,7 @@ func (w *world) set(aor, label string, keys ...int) {
 		}
 	}
 	w.mu.Unlock()
-	w.d.Changed(aor)
+	w.d.NotifyChanged(aor)
 }
 
 // registration is a REGISTER.
@@ -261,8 +261,8 @@ func (w *world) NewClient(b []byte, _ transport.Flow, h transaction.ClientHandle
 		w.t.Errorf("sent to nobody: %s", b)
 		return nil, transport.ErrClosed
 	}
-	f.flying++
-	if f.flying > 1 {
+	f.inFlight++
+	if f.inFlight > 1 {
 		w.t.Errorf("two messages are on their way to %s at a time", f.contact)
 	}
 	f.check(sent.body)
@@ -298,13 +298,13 @@ type exchange struct {
 // land ends a exchange, unless it has ended.
 func (w *world) land(fl *exchange, tell func()) {
 	w.mu.Lock()
-	flying := w.exchanges[fl]
-	if flying {
+	inFlight := w.exchanges[fl]
+	if inFlight {
 		delete(w.exchanges, fl)
-		fl.to.flying--
+		fl.to.inFlight--
 	}
 	w.mu.Unlock()
-	if flying {
+	if inFlight {
 		tell()
 	}
 }

@@ -44,7 +44,7 @@ func (b *inbox) put(d *Delivery, aor string, c cause) {
 	if before == 0 && len(b.order) >= inboxMax {
 		b.all = true
 		b.mu.Unlock()
-		d.awake()
+		d.wakeUp()
 		return
 	}
 	if before == 0 {
@@ -52,7 +52,7 @@ func (b *inbox) put(d *Delivery, aor string, c cause) {
 	}
 	b.cause[aor] = max(before, c)
 	b.mu.Unlock()
-	d.awake()
+	d.wakeUp()
 }
 
 // take moves up to max of what has come to dst. more says that there is more.

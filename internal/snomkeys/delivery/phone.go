@@ -130,8 +130,8 @@ func (d *Delivery) hasKeys(userAgent string) bool {
 	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
 }
 
-// wayTo returns the binding to send by.
-func wayTo(bindings []*location.Binding, b *location.Binding) *location.Binding {
+// usableBinding returns the binding to send by.
+func usableBinding(bindings []*location.Binding, b *location.Binding) *location.Binding {
 	if !b.FlowFailed() {
 		return b
 	}

@@ -19,8 +19,8 @@ const (
 	cleanInterval = time.Hour
 )
 
-// awake has the scheduler look what there is to do.
-func (d *Delivery) awake() {
+// wakeUp makes the scheduler check what there is to do.
+func (d *Delivery) wakeUp() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -149,7 +149,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 		d.settle(p)
 		return nil
 	}
-	b = wayTo(bindings, b)
+	b = usableBinding(bindings, b)
 	flow, sentBy, ok := d.options.Flow(b)
 	if !ok {
 		p.unreachable = true

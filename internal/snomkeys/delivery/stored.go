@@ -55,7 +55,7 @@ func (d *Delivery) Use(e storage.Engine) {
 	d.ready = true
 	d.mu.Unlock()
 	d.inbox.everybody()
-	d.awake()
+	d.wakeUp()
 }
 
 func (d *Delivery) restore(e storage.Engine) error {
