@@ -47,6 +47,7 @@ var controlRequests = []struct {
 	{"MESSAGE", []string{"Content-Type: multipart/mixed;boundary=b"}, "--b{crlf}Content-Type: message/sip{crlf}Content-Transfer-Encoding: base64{crlf}{crlf}Q29u{crlf}--b--"},
 	{"MESSAGE", []string{"Content-Type: multipart/a;boundary=b"}, "--b{crlf}Content-Type: multipart/b;boundary=c{crlf}{crlf}--c{crlf}Content-Type: application/snomxml{crlf}{crlf}--c--{crlf}--b--"},
 	{"MESSAGE", []string{"Content-Type: message/sipfrag"}, "NOTIFY sip:x SIP/2.0{crlf}Event: check-sync"},
+	{"MESSAGE", []string{"Content-Type: message/sipfrag"}, "NOTIFY sip:x SIP/2.0{crlf}o: check-sync"},
 	{"MESSAGE", []string{"Event: snom-settings", "Content-Type: application/xml"}, "<settings/>"},
 	{"MESSAGE", []string{"o: snom-action", "Content-Type: text/plain"}, "x"},
 	{"MESSAGE", []string{"Content-Type: application/xml"}, "<settings/>"},

@@ -1,6 +1,7 @@
 package location
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"reflect"
@@ -66,6 +67,13 @@ func TestDamagedRecords(t *testing.T) {
 		if (err == nil) != ends[n] {
 			t.Errorf("%d of %d bytes: %d records, %v", n, len(whole), len(list), err)
 		}
+	}
+	address, _ := records()[2].Source.MarshalBinary()
+	i := bytes.Index(whole, address)
+	short := slices.Delete(slices.Clone(whole), i, i+1)
+	short[i-1]-- // its length
+	if list, err := ParseStored("a", short); err == nil || len(list) != 2 {
+		t.Errorf("an address of %d bytes: %d records, %v", len(address)-1, len(list), err)
 	}
 	whole[0]++
 	if list, err := ParseStored("a", whole); err == nil || list != nil {
