@@ -48,6 +48,16 @@ type group struct {
 	sent    map[sending]int
 }
 
+// forwarded reports whether the server has sent a request of the transaction on.
+func (g *group) forwarded() bool {
+	for s := range g.sent {
+		if !s.response {
+			return true
+		}
+	}
+	return false
+}
+
 // sending is what is counted.
 type sending struct {
 	to       netip.AddrPort
@@ -172,7 +182,7 @@ func (c *call) on() bool { return c.over.IsZero() || time.Since(c.over) < linger
 func (o *model) responds(p simnet.Packet, m *message) (*group, string) {
 	for i := len(o.causes) - 1; i >= 0; i-- {
 		c := o.causes[i]
-		if c.m.response() || c.tcp != p.TCP || c.from.Addr() != p.To.Addr() || !strings.Contains(c.m.text, m.branch()) {
+		if c.m.response() || (c.m.first[0] == "CANCEL") != (m.method() == "CANCEL") || c.tcp != p.TCP || c.from.Addr() != p.To.Addr() || !strings.Contains(c.m.text, m.branch()) {
 			continue
 		}
 		if c.from.Port() == p.To.Port() || !c.tcp && (place{host: p.To.Addr().String(), port: p.To.Port()}).is(c.m.sentBy()) {
@@ -217,7 +227,7 @@ func (o *model) answered(c *cause, p simnet.Packet, m *message) {
 	switch method := m.method(); {
 	case method == "REGISTER" && m.status()/100 == 2:
 		o.registers(c, m)
-	case method == "BYE" && m.status() >= 200:
+	case method == "BYE" && m.status() >= 200 && c.group.forwarded():
 		o.ends(m)
 	case method == "INVITE" && m.status() >= 300 && m.tag("to") != "" && c.m.tag("to") == "":
 		o.ends(m)
