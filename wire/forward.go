@@ -108,18 +108,18 @@ func isSeparator(c byte) bool { return c == ',' || isLWS(c) }
 // 3261 §17.1.1.3). The ACK has the To of the response. The server's transactions send it; handlers
 // need not.
 func (m *Message) AppendACK(dst []byte, response *Message) []byte {
-	return m.appendDerived(dst, "ACK", response.Header(To))
+	return m.appendDerived(dst, "ACK", response.Header(To), nil)
 }
 
-// AppendCANCEL appends the CANCEL of m, a request as it was sent (RFC 3261 §9.1). The server's
-// transactions send it; handlers need not.
-func (m *Message) AppendCANCEL(dst []byte) []byte {
-	return m.appendDerived(dst, "CANCEL", m.Header(To))
+// AppendCANCEL appends the CANCEL of m, a request as it was sent (RFC 3261 §9.1), with further header
+// lines, as AppendHeader writes them. The server's transactions send it; handlers need not.
+func (m *Message) AppendCANCEL(dst, header []byte) []byte {
+	return m.appendDerived(dst, "CANCEL", m.Header(To), header)
 }
 
 // appendDerived appends a request with m's Request-URI, topmost Via, Route, From, Call-ID and CSeq
-// number.
-func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
+// number, and further header lines.
+func (m *Message) appendDerived(dst []byte, method string, to, header []byte) []byte {
 	dst = append(dst, method...)
 	dst = append(dst, ' ')
 	dst = append(dst, m.RequestURI()...)
@@ -137,5 +137,7 @@ func (m *Message) appendDerived(dst []byte, method string, to []byte) []byte {
 	dst = appendUint(dst, uint64(m.CSeq))
 	dst = append(dst, ' ')
 	dst = append(dst, method...)
-	return append(dst, "\r\nContent-Length: 0\r\n\r\n"...)
+	dst = append(dst, '\r', '\n')
+	dst = append(dst, header...)
+	return append(dst, "Content-Length: 0\r\n\r\n"...)
 }

@@ -250,7 +250,7 @@ func checkRelay(t *testing.T, m *Message) {
 
 func checkDerived(t *testing.T, m *Message) {
 	res := reparse(t, m.AppendResponse(nil, 486, "Busy Here", anySource, &ResponseOptions{ToTag: []byte("ours")}))
-	for _, raw := range [][]byte{m.AppendACK(nil, res), m.AppendCANCEL(nil)} {
+	for _, raw := range [][]byte{m.AppendACK(nil, res), m.AppendCANCEL(nil, []byte("Reason: SIP;cause=200\r\n"))} {
 		d := reparse(t, raw)
 		same(t, m, d, CallID, From, Route)
 		if vias := values(d, Via); len(vias) != 1 || !bytes.Equal(vias[0], values(m, Via)[0]) || d.CSeq != m.CSeq || !bytes.Equal(d.RequestURI(), m.RequestURI()) {

@@ -128,8 +128,8 @@ From: "A" <sip:101@example.com>;tag=a
 	if got := string(sent.AppendACK([]byte("dst"), response)); got != want {
 		t.Errorf("ACK:\n%s\nwant\n%s", got, want)
 	}
-	want = string(crlf("CANCEL " + rest + "To: <sip:432@example.com>\nCall-ID: call\nCSeq: 42 CANCEL\nContent-Length: 0\n\n"))
-	if got := string(sent.AppendCANCEL(nil)); got != want {
+	want = string(crlf("CANCEL " + rest + "To: <sip:432@example.com>\nCall-ID: call\nCSeq: 42 CANCEL\nReason: SIP;cause=200\nContent-Length: 0\n\n"))
+	if got := string(sent.AppendCANCEL(nil, []byte("Reason: SIP;cause=200\r\n"))); got != want {
 		t.Errorf("CANCEL:\n%s\nwant\n%s", got, want)
 	}
 }

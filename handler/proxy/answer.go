@@ -71,7 +71,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	c.answered(m.Status)
 	c.done = true
 	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
-	c.cancel(out)
+	c.cancel(answeredElsewhere, out)
 	if c.method != wire.INVITE {
 		c.release()
 	}
@@ -97,10 +97,10 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.expired {
 		m, status = nil, 408 // that it was us who ended it is not for the caller to read
 	}
-	c.best.consider(m, status, b.name())
+	c.best.consider(m, status, b.name(), m == nil && !b.expired)
 	switch {
 	case status >= 600:
-		c.cancel(out) // nobody else is asked any more (RFC 3261 §16.7 step 5)
+		c.cancel(declined(m), out) // nobody else is asked any more (RFC 3261 §16.7 step 5)
 	case c.failover && !silent:
 		c.stopped = true // a target that answers is not failing
 	}
@@ -166,7 +166,7 @@ func (b *branch) onTimerC() {
 		return
 	}
 	b.expired = b.heard
-	b.client.Cancel(nil)
+	b.client.Cancel(nil, nil)
 	if !b.heard {
 		b.client.Abandon()
 		b.failed(nil, 408, nil)

@@ -8,30 +8,40 @@ import (
 // best is the best final response so far (RFC 3261 §16.7 step 6).
 type best struct {
 	status     int
+	rank       int    // the lower the better
 	raw        []byte // nil: nobody sent it, it stands for no answer
 	by         string
 	challenges []byte // those of all 401 and 407 (step 7)
 	challenged int    // how many there were
 }
 
-// consider takes a final response other than 2xx. m is nil when there was none.
-func (b *best) consider(m *wire.Message, status int, by string) {
+// consider takes a final response other than 2xx. m is nil when there was none; own says that we
+// never reached who should have sent it.
+func (b *best) consider(m *wire.Message, status int, by string, own bool) {
 	if m != nil && (status == 401 || status == 407) {
 		b.challenges = appendChallenges(b.challenges, m)
 		b.challenged++
 	}
-	if b.status != 0 && rank(status) >= rank(b.status) {
+	r := rank(status)
+	if own {
+		r += worst
+	}
+	if b.status != 0 && r >= b.rank {
 		return
 	}
-	b.status, b.raw, b.by = status, nil, by
+	b.status, b.rank, b.raw, b.by = status, r, nil, by
 	if m != nil {
 		b.raw = append([]byte(nil), m.Raw...)
 	}
 }
 
+// worst is more than any rank. What a phone has said goes before what we say of one that could not
+// be reached: a binding that is left over must not hide that the user is busy.
+const worst = 10
+
 // rank orders final responses, the best first: 6xx, then the lower class. Among 4xx those go before
-// others that tell the caller what to do, and what merely says that nobody answered goes last of
-// all.
+// others that tell the caller what to do, then comes that the user is busy, and what merely says
+// that nobody answered goes last of all.
 func rank(status int) int {
 	switch {
 	case status >= 600:
@@ -40,14 +50,16 @@ func rank(status int) int {
 		return 1
 	case status == 401, status == 407, status == 415, status == 420, status == 484:
 		return 2
-	case status == 408:
-		return 4
-	case status < 500:
+	case status == 486:
 		return 3
+	case status == 408:
+		return 5
+	case status < 500:
+		return 4
 	case status == 503:
-		return 6
+		return 7
 	}
-	return 5
+	return 6
 }
 
 func appendChallenges(dst []byte, m *wire.Message) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,9 +24,11 @@ func TestCancel(t *testing.T) {
 		p.Answer(invites[i], "180 Ringing", fmt.Sprint("t", i))
 		alice.Expect("SIP/2.0 180")
 	}
-	alice.cancel(branch, s.URI("bob"))
+	const reason = `SIP;cause=200;text="Call completed elsewhere"|Q.850 ;cause=16`
+	alice.cancel(branch, s.URI("bob"), "Reason: "+strings.Replace(reason, "|", "\nReason: ", 1))
 	for i, p := range phones {
 		cancel := p.Expect("CANCEL " + p.contact())
+		same(t, "Reason", strings.Join(cancel.Headers("Reason"), "|"), reason)
 		same(t, "Vias of the CANCEL", len(cancel.Headers("Via")), 1)
 		same(t, "Via of the CANCEL", cancel.Header("Via"), invites[i].Header("Via"))
 		alice.Nothing() // no 487 before the last phone's
@@ -51,10 +54,23 @@ func TestCancelEarly(t *testing.T) {
 	alice.Nothing()
 	bob.Answer(invite, "100 Trying", "")
 	cancel := bob.Expect("CANCEL")
+	none(t, cancel, "Reason:") // the caller has given none: the call was missed
 	bob.Answer(cancel, "200 OK", "")
 	bob.Answer(invite, "487 Request Terminated", "b")
 	bob.Expect("ACK")
 	alice.Expect("SIP/2.0 487")
+}
+
+// TestCancelLongReason cancels with more reasons than are kept: the first goes on.
+func TestCancelLongReason(t *testing.T) {
+	s, alice, phones := house(t, "register\nproxy", "1")
+	bob := phones[0]
+	branch := alice.invite(s.URI("bob"))
+	invite := bob.Expect("INVITE")
+	bob.Answer(invite, "180 Ringing", "b")
+	alice.Expect("SIP/2.0 180")
+	alice.cancel(branch, s.URI("bob"), "Reason: SIP;cause=200\nReason: Q.850;text=\""+strings.Repeat("x", 500)+"\"")
+	same(t, "Reason", strings.Join(bob.Expect("CANCEL").Headers("Reason"), "|"), "SIP;cause=200")
 }
 
 // TestCancelCrossed has the phone picked up while the CANCEL is under way.

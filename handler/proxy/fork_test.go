@@ -45,6 +45,7 @@ func TestFork(t *testing.T) {
 	for _, i := range []int{0, 2} {
 		cancel := phones[i].Expect("CANCEL " + phones[i].contact())
 		same(t, "Via of the CANCEL", cancel.Header("Via"), invites[i].Header("Via"))
+		same(t, "Reason", strings.Join(cancel.Headers("Reason"), "|"), `SIP;cause=200;text="Call completed elsewhere"`)
 		phones[i].Answer(cancel, "200 OK", "")
 		phones[i].Answer(invites[i], "487 Request Terminated", fmt.Sprint("t", i))
 		phones[i].Expect("ACK")
@@ -108,7 +109,7 @@ func TestSequentialEqual(t *testing.T) {
 	// The latest is the first.
 	phones[1].Answer(phones[1].Expect("INVITE"), "480 Absent", "t1")
 	phones[0].Answer(phones[0].Expect("INVITE"), "486 Busy Here", "t0")
-	alice.Expect("SIP/2.0 480 Absent")
+	alice.Expect("SIP/2.0 486 Busy Here")
 }
 
 // TestBest chooses among the failures of three phones (RFC 3261 §16.7 step 6).
@@ -118,6 +119,7 @@ func TestBest(t *testing.T) {
 		want    string
 	}{
 		{[3]string{"486 Busy Here", "404 Not Found", "480 Absent"}, "486 Busy Here"},
+		{[3]string{"404 Not Found", "488 Not Acceptable Here", "486 Busy Here"}, "486 Busy Here"},
 		{[3]string{"486 Busy Here", "302 Moved", "500 Oops"}, "302 Moved"},
 		{[3]string{"500 Oops", "503 Overload", "408 Late"}, "408 Late"},
 		{[3]string{"503 Overload", "500 Oops", "503 Overload"}, "500 Oops"},
@@ -156,6 +158,7 @@ func TestDecline(t *testing.T) {
 	alice.Expect("SIP/2.0 180")
 	phones[0].Answer(first, "603 Decline", "t0")
 	cancel := phones[1].Expect("CANCEL")
+	same(t, "Reason", cancel.Header("Reason"), `SIP;cause=603;text="Declined elsewhere"`)
 	alice.Nothing() // it waits for the others (RFC 3261 §16.7 step 5)
 	phones[1].Answer(cancel, "200 OK", "")
 	phones[1].Answer(second, "487 Request Terminated", "t1")
@@ -273,7 +276,7 @@ func TestInstanceFlowFailed(t *testing.T) {
 // TestRank gives the caller the response that helps him most (RFC 3261 §16.7 step 6).
 func TestRank(t *testing.T) {
 	for _, test := range []struct{ first, second, want string }{
-		{"486", "401", "401"}, {"486", "407", "407"}, {"404", "484", "484"}, {"404", "486", "404"}, {"480", "302", "302"},
+		{"486", "401", "401"}, {"486", "407", "407"}, {"404", "484", "484"}, {"404", "486", "486"}, {"480", "302", "302"},
 		{"500", "404", "404"}, {"408", "404", "404"}, {"500", "408", "408"}, {"404", "603", "603"}, {"500", "501", "500"},
 	} {
 		var b best
@@ -283,11 +286,29 @@ func TestRank(t *testing.T) {
 				"Call-ID: c\r\nCSeq: 1 INVITE\r\n\r\n")); err != nil {
 				t.Fatal(err)
 			}
-			b.consider(m, m.Status, "")
+			b.consider(m, m.Status, "", false)
 		}
 		if got := fmt.Sprint(b.response().Status); got != test.want {
 			t.Errorf("of %s and %s the caller gets %s, want %s", test.first, test.second, got, test.want)
 		}
+	}
+}
+
+// TestLeftOver calls a user of whose two phones one answers and the other's connection has gone.
+func TestLeftOver(t *testing.T) {
+	for _, said := range []string{"486 Busy Here", "404 Not Found", "500 Oops"} {
+		t.Run(said, func(t *testing.T) {
+			s := start(t, "register\nproxy")
+			alice, gone, bob := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob"), udp(t, s, "bob")
+			gone.register("Contact: <sip:bob@192.0.2.1;transport=tcp>", "Call-ID: gone")
+			lost := inside.AppOf(s.App()).Location().Lookup([]byte("bob@localhost"), nil)[0]
+			gone.Close()
+			<-lost.Flow().Conn.Done()
+			bob.register("Call-ID: there")
+			alice.invite(s.URI("bob"))
+			bob.Answer(bob.Expect("INVITE"), said, "t")
+			alice.Expect("SIP/2.0 " + said + "\r\n")
+		})
 	}
 }
 

@@ -167,10 +167,10 @@ func (p *phone) invite(uri string, headers ...string) string {
 }
 
 // cancel sends the CANCEL of the request that was sent last.
-func (p *phone) cancel(branch, uri string) {
+func (p *phone) cancel(branch, uri string, headers ...string) {
 	p.t.Helper()
 	p.cseq--
-	p.request("CANCEL", uri, fmt.Sprintf("Via: SIP/2.0/%s %s;branch=%s;rport", p.Transport(), p.Addr, branch), "Contact:")
+	p.request("CANCEL", uri, append(headers, fmt.Sprintf("Via: SIP/2.0/%s %s;branch=%s;rport", p.Transport(), p.Addr, branch), "Contact:")...)
 	p.Expect("SIP/2.0 200")
 }
 

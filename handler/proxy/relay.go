@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -99,7 +100,7 @@ func (c *responseContext) next(out *transport.Outbox) {
 		c.targets = c.targets[n:]
 		if c.share > 0 {
 			if c.left < n*c.share {
-				c.best.consider(nil, 440, "")
+				c.best.consider(nil, 440, "", true)
 				continue
 			}
 			c.left -= n * c.share
@@ -196,14 +197,14 @@ func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
 }
 
 // OnCancel implements transaction.ServerHandler.
-func (c *responseContext) OnCancel(_ *transaction.Server, out *transport.Outbox) {
+func (c *responseContext) OnCancel(s *transaction.Server, out *transport.Outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
 		return
 	}
 	c.cancelled = true
-	c.cancel(out)
+	c.cancel(s.CancelReason(), out)
 	c.next(out)
 }
 
@@ -214,20 +215,29 @@ func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	defer c.mu.Unlock()
 	if !c.done {
 		c.done = true
-		c.cancel(nil)
+		c.cancel(nil, nil)
 		c.release()
 	}
 }
 
+// answeredElsewhere tells a phone that rings no more that the call is none it has missed (RFC 3326
+// §2).
+var answeredElsewhere = []byte("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n")
+
+// declined tells a phone that rings no more that another one has declined the call for the user.
+func declined(m *wire.Message) []byte {
+	return wire.AppendHeader(nil, "Reason", fmt.Sprintf("SIP;cause=%d;text=\"Declined elsewhere\"", m.Status))
+}
+
 // cancel cancels every branch that has no final response, and tries no further ones (RFC 3261 §16.7
-// step 10).
-func (c *responseContext) cancel(out *transport.Outbox) {
+// step 10). reason says why in header lines; nil: that the caller gave up.
+func (c *responseContext) cancel(reason []byte, out *transport.Outbox) {
 	c.stopped = true
 	for _, b := range c.branches {
 		switch {
 		case b.done:
 		case b.client != nil:
-			b.client.Cancel(out)
+			b.client.Cancel(reason, out)
 		default: // it is still looking for its way
 			b.end()
 		}

@@ -42,11 +42,14 @@ type Client struct {
 	core
 	handler   ClientHandler
 	invite    bool
-	cancelled bool // a CANCEL was sent or will be
-	final     bool // the handler has been told of a final response
+	final     bool    // the handler has been told of a final response
+	cancelled *reason // of the CANCEL that was sent or will be; nil: none
 
 	after, before *Client // on the same connection; guarded by connections.mu
 }
+
+// reason is the Reason lines of a CANCEL.
+type reason []byte
 
 var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
 
@@ -148,13 +151,15 @@ func (c *Client) limitRinging() {
 // as soon as one comes, and not at all once a final one has. The server then answers the INVITE
 // with 487, which OnResponse is called with as with any other response. If it doesn't within 64*T1,
 // the transaction fails with ErrTimeout.
-func (c *Client) Cancel(out *transport.Outbox) {
+//
+// lines are the Reason lines that the CANCEL has (RFC 3326); nil: none.
+func (c *Client) Cancel(lines []byte, out *transport.Outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.invite || c.cancelled || c.state > proceeding {
+	if !c.invite || c.cancelled != nil || c.state > proceeding {
 		return
 	}
-	c.cancelled = true
+	c.cancelled = (*reason)(&lines)
 	if c.state == proceeding {
 		c.sendCancel(out)
 	}
@@ -169,7 +174,7 @@ func (c *Client) sendCancel(out *transport.Outbox) {
 	}
 	defer release(invite)
 	// If it cannot be sent, the INVITE times out.
-	cancel := invite.AppendCANCEL(buffer(out))
+	cancel := invite.AppendCANCEL(buffer(out), *c.cancelled)
 	_, _ = c.table.newClient(cancel, c.flow, nil, out, ClientOptions{}, false)
 }
 
@@ -221,7 +226,7 @@ func (c *Client) provisional(out *transport.Outbox) bool {
 		return true // timers E and F go on
 	}
 	c.resend, c.due = 0, 0
-	if c.cancelled {
+	if c.cancelled != nil {
 		c.sendCancel(out)
 	} else {
 		c.arm()

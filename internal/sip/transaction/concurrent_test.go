@@ -132,7 +132,7 @@ type relay struct {
 func (r *relay) OnCancel(_ *Server, out *transport.Outbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.client.Cancel(out)
+	r.client.Cancel(nil, out)
 }
 
 func (r *relay) OnResponse(c *Client, m *wire.Message, out *transport.Outbox) {
@@ -369,7 +369,7 @@ func TestRace(t *testing.T) {
 					case n == 9 && s != nil:
 						_ = s.Respond(responseText(status, method, branch, "t"), status, nil)
 					case n == 10 && c != nil:
-						c.Cancel(nil)
+						c.Cancel(nil, nil)
 					case n == 11 && s != nil && random.IntN(4) == 0:
 						s.Terminate()
 					case n == 11 && random.IntN(4) == 0:

@@ -115,7 +115,7 @@ func TestConnClosedCancelled(t *testing.T) {
 		w.flow.Conn = new(transport.Conn)
 		beginClient(t, w, &scenario{method: "INVITE"})
 		w.step("INVITE", "recv 180")
-		w.client.Cancel(nil)
+		w.client.Cancel(nil, nil)
 		if n := len(w.table.conns.of(w.flow.Conn)); n != 2 {
 			t.Fatalf("%d transactions are on the connection, want INVITE and CANCEL", n)
 		}

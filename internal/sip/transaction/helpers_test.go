@@ -194,7 +194,7 @@ func (w *world) step(method, s string) {
 			w.note("refused: %v", err)
 		}
 	case verb == "cancel":
-		w.client.Cancel(nil)
+		w.client.Cancel(nil, nil)
 	case verb == "abandon":
 		w.client.Abandon()
 	case verb == "terminate":

@@ -33,7 +33,7 @@ type Server struct {
 	requestSize int            // bytes of the request: a proxy keeps it until it is answered
 	status      int16
 	invite      bool
-	cancelled   bool // by the client
+	cancelled   *reason // of the CANCEL that came; nil: none
 }
 
 // UnvalidatedRetransmits is how often, at most, a message is sent again to a UDP address that is
@@ -91,7 +91,7 @@ func (t *Table) NewServer(
 func (s *Server) Tell(h ServerHandler) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cancelled || s.state == terminated {
+	if s.cancelled != nil || s.state == terminated {
 		return false
 	}
 	if s.handler == nil {
@@ -305,13 +305,39 @@ func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Out
 	ok := m.AppendResponse(buffer(out), 200, "OK", source, &wire.ResponseOptions{ToTag: s.toTag})
 	// If the 200 gets lost the CANCEL comes again.
 	_ = s.table.send(flow, ok, out)
-	if s.cancelled || s.state != proceeding {
+	if s.cancelled != nil || s.state != proceeding {
 		s.table.opts.Count(Absorbed)
 		return true
 	}
-	s.cancelled = true
+	s.cancelled = reasonOf(m)
 	s.deliver(s, event{kind: cancelEvent}, out)
 	return true
+}
+
+// maxReason is how long the Reason lines of a CANCEL are, in bytes, that are kept.
+const maxReason = 512
+
+// reasonOf returns a copy of the Reason lines of a CANCEL (RFC 3326), as far as they are of use.
+func reasonOf(m *wire.Message) *reason {
+	var lines reason
+	for it := m.Lines("Reason"); it.Next(); {
+		if len(lines)+len(it.Value()) > maxReason {
+			break
+		}
+		lines = wire.AppendHeader(lines, "Reason", it.Value())
+	}
+	return &lines
+}
+
+// CancelReason returns the Reason lines of the CANCEL that came for the INVITE (RFC 3326), nil when
+// there were none. It is for OnCancel.
+func (s *Server) CancelReason() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancelled == nil {
+		return nil
+	}
+	return *s.cancelled
 }
 
 func (s *Server) expire() {

@@ -107,7 +107,7 @@ func TestPanicInCallback(t *testing.T) {
 		}
 		w.step("INVITE", "recv 180")
 		w.step("INVITE", "recv 183")
-		c.Cancel(nil)
+		c.Cancel(nil, nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		// The server transaction has no end: nobody answers it.
