@@ -221,7 +221,7 @@ func TestGarbage(t *testing.T) {
 	for _, tc := range []struct{ data, reason string }{
 		{"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n", "framing"},
 		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x\n", 40000), "too_large"}, // TLS
-		{strings.Repeat("\x00", 70000), "too_large"},
+		{strings.Repeat("\x00", 70000) + strings.Repeat("\x01", 70000), "too_large"},
 	} {
 		since := drops(s)
 		p := s.TCP()

@@ -161,15 +161,15 @@ func (r *reader) deliver(data []byte, bad *FrameError) {
 	r.c.m.handler.HandleMessage(&r.in)
 }
 
-// keepAlive skips the empty lines between messages (RFC 3261 §7.5). Two of them are a ping, which
-// one answers (RFC 5626 §4.4.1).
+// keepAlive skips the empty lines between messages (RFC 3261 §7.5), and the NULs that some clients
+// keep a NAT binding open with. Two empty lines are a ping, which one answers (RFC 5626 §4.4.1).
 func (r *reader) keepAlive() {
 	if r.framer.seen > 0 {
 		return // within a message
 	}
 	for ; r.start < r.end; r.start++ {
 		switch {
-		case r.buf[r.start] == '\n':
+		case r.buf[r.start] == '\n', r.buf[r.start] == 0:
 		case r.buf[r.start] != '\r' || r.start+1 == r.end || r.buf[r.start+1] != '\n':
 			return
 		case r.pinging:

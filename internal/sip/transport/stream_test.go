@@ -66,6 +66,8 @@ func TestTCPEcho(t *testing.T) {
 		expect(t, nc, msg("d", 1))
 		io.WriteString(nc, "\r\n\r\n")
 		expect(t, nc, "\r\n")
+		io.WriteString(nc, "\r\n\x00"+msg("f", 0)+"\x00\r\n"+msg("g", 0)+"\x00\x00\x00\x00"+msg("h", 0))
+		expect(t, nc, msg("f", 0)+msg("g", 0)+msg("h", 0))
 
 		f := <-flows
 		remote := canonical(nc.LocalAddr().(*net.TCPAddr).AddrPort())
