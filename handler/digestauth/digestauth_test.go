@@ -1,6 +1,8 @@
 package digestauth
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +231,30 @@ func TestMalformed(t *testing.T) {
 	counts(t, s, func() {
 		p.ask(p.register("Authorization: Basic YWxpY2U6c2VjcmV0", "Authorization : Digest realm=\"other\"", "authorization:"+strings.TrimPrefix(good, "Authorization:")), "200")
 	}, "accepted")
+}
+
+// TestOwnLine has several lines with credentials for our realm: that with a nonce of ours counts.
+func TestOwnLine(t *testing.T) {
+	s := start(t, "")
+	p := newPhone(t, s, "udp", "alice")
+	lines := func() (good, old string) {
+		good = p.answers(p.challenged("REGISTER", "sip:127.0.0.1"), "REGISTER", "sip:127.0.0.1", 1)
+		return good, regexp.MustCompile(`nonce="..`).ReplaceAllString(good, `nonce="xx`)
+	}
+	for _, order := range [][]int{{0, 1, 2}, {1, 0, 2}, {2, 1, 0}} {
+		good, old := lines()
+		ims := `Authorization: Digest username="alice", realm="caddysip", nonce="", uri="sip:127.0.0.1", response=""`
+		list := []string{good, old, ims}
+		counts(t, s, func() { p.ask(p.register(list[order[0]], list[order[1]], list[order[2]]), "200") }, "accepted")
+		counts(t, s, func() { p.ask(p.register(ims), "401") }, "challenged")
+		counts(t, s, func() {
+			same(t, "stale", strings.Contains(p.ask(p.register(ims, old), "401").Text, "stale=true"), true)
+		}, "stale")
+	}
+	// There is an end to it.
+	good, old := lines()
+	counts(t, s, func() { p.ask(p.register(append(slices.Repeat([]string{old}, maxLines), good)...), "401") }, "stale")
+	counts(t, s, func() { p.ask(p.register(append(slices.Repeat([]string{old}, maxLines-1), good)...), "200") }, "accepted")
 }
 
 // TestIdentity has users who pretend to be others.

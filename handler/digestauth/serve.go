@@ -43,7 +43,7 @@ func (h *DigestAuth) ServeSIP(w module.ResponseWriter, r *module.Request, next m
 	if m.Method == wire.ACK {
 		check = h.checkACK
 	}
-	if !h.blocking || !h.asksProviders(r, line) {
+	if !h.blocking || !h.answers(r, line) {
 		return check(w, r, next, line)
 	}
 	// The request's bytes move when it is kept.
@@ -67,9 +67,9 @@ func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 	return routetoken.Routes{}
 }
 
-// asksProviders reports whether the providers are to be asked: not for whoever has no nonce of ours,
-// who may be anybody.
-func (h *DigestAuth) asksProviders(r *module.Request, line []byte) bool {
+// answers reports whether credentials answer a challenge of ours. Of those that don't, which may be
+// anybody's, no provider is asked.
+func (h *DigestAuth) answers(r *module.Request, line []byte) bool {
 	var c digest.Credentials
 	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
 		return false
@@ -99,18 +99,35 @@ func (h *DigestAuth) pass(w module.ResponseWriter, r *module.Request, next modul
 	return next(w, r)
 }
 
-// credentials returns the first line with credentials for our realm.
-func (h *DigestAuth) credentials(r *module.Request) ([]byte, bool) {
+// maxLines is how many lines with credentials for our realm are looked at. A phone that has been
+// challenged on its way by others with our realm, or keeps an answer to an old challenge, has two.
+const maxLines = 4
+
+// credentials returns the line with credentials for our realm that answers a challenge of ours; if
+// there is none, the first that answers any challenge.
+func (h *DigestAuth) credentials(r *module.Request) (line []byte, ok bool) {
 	id := wire.ProxyAuthorization
 	if h.forUs(r) {
 		id = wire.Authorization
 	}
-	for it := r.Message().Lines(id.String()); it.Next(); {
-		if string(digest.RealmOf(it.Value())) == string(h.realm) {
-			return it.Value(), true
+	n := 0
+	for it := r.Message().Lines(id.String()); n < maxLines && it.Next(); {
+		v := it.Value()
+		if string(digest.RealmOf(v)) != string(h.realm) || digest.AnswersNothing(v) {
+			continue
+		}
+		if n++; n == 1 {
+			line = v
+			continue
+		}
+		if n == 2 && h.answers(r, line) {
+			break
+		}
+		if h.answers(r, v) {
+			return v, true
 		}
 	}
-	return nil, false
+	return line, n > 0
 }
 
 // forUs reports whether a request is for this server as a registrar or user agent, and not for

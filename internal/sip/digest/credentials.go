@@ -61,14 +61,27 @@ const (
 // RealmOf returns the realm that credentials are for, or nil if their scheme is not Digest or they
 // cannot be parsed up to the realm.
 func RealmOf(value []byte) []byte {
+	text, _ := find(value, realm)
+	return text
+}
+
+// AnswersNothing reports whether credentials have an empty nonce. A phone made for IMS sends such
+// ones before it has met a challenge, to say who it is (3GPP TS 24.229 §5.1.1.2.2).
+func AnswersNothing(value []byte) bool {
+	text, found := find(value, nonce)
+	return found && len(text) == 0
+}
+
+// find returns the first value of a parameter, and whether it is there.
+func find(value []byte, bit int) (text []byte, found bool) {
 	rest, ok := cutScheme(value)
 	for n := 0; ok && n < MaxParams; n++ {
-		var name, text []byte
-		if name, text, rest, ok = param(separators(rest)); ok && lookup(name) == realm {
-			return text
+		var name []byte
+		if name, text, rest, ok = param(separators(rest)); ok && lookup(name) == bit {
+			return text, true
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // cutScheme returns what follows the scheme, and reports whether the scheme is Digest.
