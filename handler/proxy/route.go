@@ -33,14 +33,14 @@ func (rt *routing) single(t target) {
 }
 
 // forSelf reports whether a request is for this server itself. What is relayed to given URIs is
-// not, but for a query that may go no further (RFC 3261 §16.3 step 3).
+// not, but for an OPTIONS: whoever asks whether the server is alive does not ask what is behind it.
 func (p *Proxy) forSelf(r *module.Request, rs *routetoken.Routes) bool {
 	m := r.Message()
 	switch {
 	case rs.HasNext || rs.Standing != routetoken.None || !routetoken.IsOurs(p.in, &rs.URI):
 		return false
 	case len(p.To) > 0:
-		return m.Method == wire.OPTIONS && m.MaxForwards == 0 && len(rs.URI.User) == 0
+		return m.Method == wire.OPTIONS && len(rs.URI.User) == 0
 	}
 	return len(rs.URI.User) == 0 || m.Method == wire.REGISTER
 }

@@ -50,6 +50,19 @@ func TestConfigured(t *testing.T) {
 	}
 }
 
+// TestConfiguredAlive asks whether the server is alive: it answers itself, and not what is behind it.
+func TestConfiguredAlive(t *testing.T) {
+	s, alice, up := upstreams(t, "", "proxy sip:{1}")
+	for _, header := range []string{"Max-Forwards: 70", "Max-Forwards: 0", "Route: <sip:" + s.Addr.String() + ";lr>"} {
+		alice.request("OPTIONS", "sip:"+s.Addr.String(), header)
+		alice.Expect("SIP/2.0 200")
+	}
+	up[0].Nothing()
+	alice.request("OPTIONS", s.URI("12"))
+	up[0].Answer(up[0].Expect("OPTIONS sip:12@"), "486 Busy Here", "u")
+	alice.Expect("SIP/2.0 486")
+}
+
 // TestConfiguredRoute goes to the configured server and nowhere else, though the request has a
 // Route for somebody else.
 func TestConfiguredRoute(t *testing.T) {
