@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/module"
@@ -47,14 +49,16 @@ func (b *branch) relayable(m *wire.Message) bool {
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC
 // 4320 §4.1).
 func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
+	first := !b.heard
 	b.heard = true
-	if m.Status == 100 || b.c.method != wire.INVITE || !b.relayable(m) {
+	if b.c.method != wire.INVITE {
 		return
 	}
-	if !b.done && !b.expired {
-		b.startTimerC()
+	rings := m.Status > 100 && b.relayable(m)
+	if (first || rings) && !b.done && !b.expired {
+		b.startTimerC(b.c.p.Timeout)
 	}
-	if !b.c.done {
+	if rings && !b.c.done {
 		b.c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	}
 }
@@ -148,9 +152,10 @@ func (b *branch) end() {
 	}
 }
 
-// startTimerC limits how long a target may ring (RFC 3261 §16.6 step 11).
-func (b *branch) startTimerC() {
-	d := time.Duration(b.c.p.Timeout)
+// startTimerC limits how long a target may say nothing, and then how long it may ring (RFC 3261
+// §16.6 step 11).
+func (b *branch) startTimerC(limit caddy.Duration) {
+	d := time.Duration(limit)
 	if b.timerC == nil {
 		b.timerC = b.c.p.in.Engine.Transactions.AfterFunc(d, b.onTimerC)
 	} else {

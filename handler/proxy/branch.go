@@ -106,7 +106,7 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 	}
 	b.client = client
 	if c.method == wire.INVITE {
-		b.startTimerC()
+		b.startTimerC(min(c.p.NoResponse, c.p.Timeout))
 	}
 }
 

@@ -28,8 +28,9 @@ func (p *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return directive.Block(d, "proxy", directive.Options{
-		"to":      p.targets,
-		"timeout": directive.Duration(&p.Timeout),
+		"to":          p.targets,
+		"timeout":     directive.Duration(&p.Timeout),
+		"no_response": directive.Duration(&p.NoResponse),
 		"retries": directive.One(func(text string) error {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 0 {

@@ -26,6 +26,10 @@ func init() {
 // minutes.
 const DefaultTimeout = 185 * time.Second
 
+// DefaultNoResponse is how long a target may say nothing at all to an INVITE. A phone that is there
+// answers within a second; until T2, 4 seconds, the INVITE is sent four times (RFC 3261 §17.1.1.2).
+const DefaultNoResponse = 5 * time.Second
+
 // How targets are tried.
 const (
 	Parallel   = "parallel"
@@ -47,6 +51,10 @@ type Proxy struct {
 
 	// How long a phone may ring before it is given up (timer C). Default: 185 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How long a target may take to say anything to an INVITE, be it 100, before it is given up and
+	// the next is tried: what doesn't, has gone. Default: 5 seconds.
+	NoResponse caddy.Duration `json:"no_response,omitempty"`
 
 	// How many of the further URIs in to are tried when the first doesn't answer or answers 503.
 	// Default: all.
@@ -107,6 +115,9 @@ func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	if p.Timeout == 0 {
 		p.Timeout = caddy.Duration(DefaultTimeout)
 	}
+	if p.NoResponse == 0 {
+		p.NoResponse = caddy.Duration(DefaultNoResponse)
+	}
 	if p.Fork == "" {
 		p.Fork = Parallel
 	}
@@ -128,8 +139,8 @@ func (p *Proxy) Validate() error {
 	if p.Fork != Parallel && p.Fork != Sequential {
 		return fmt.Errorf("fork %q: it is %s or %s", p.Fork, Parallel, Sequential)
 	}
-	if p.Timeout < 0 || p.Retries != nil && *p.Retries < 0 {
-		return errors.New("timeout and retries must not be negative")
+	if p.Timeout < 0 || p.NoResponse < 0 || p.Retries != nil && *p.Retries < 0 {
+		return errors.New("timeout, no_response and retries must not be negative")
 	}
 	for _, text := range p.To {
 		if strings.Contains(text, "{") {

@@ -54,6 +54,59 @@ func TestTimerCAnew(t *testing.T) {
 	})
 }
 
+// TestNoResponse calls a user of whose phones one says nothing: the next rings when no_response is
+// over. The one that has said 100 by then has as long as any other.
+func TestNoResponse(t *testing.T) {
+	for _, says := range []int{0, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			n := simnet.New(1)
+			s := simtest.Start(t, n.Host("192.0.2.10"), "register\nproxy")
+			alice := listen(t, n, "192.0.2.1:5060")
+			phones := []*simnet.UDPConn{listen(t, n, "192.0.2.2:5060"), listen(t, n, "192.0.2.3:5060")}
+			request := func(method, user, contact string) string {
+				id := user + contact[len(contact)-1:]
+				return strings.ReplaceAll(fmt.Sprintf("%s sip:bob@192.0.2.10 SIP/2.0\nVia: SIP/2.0/UDP phone;branch=z9hG4bK%s;rport\n"+
+					"From: <sip:%s@192.0.2.10>;tag=1\nTo: <sip:bob@192.0.2.10>\nCall-ID: %s\nCSeq: 1 %s\nMax-Forwards: 70\nContact: %s\n\n",
+					method, id, user, id, method, contact), "\n", "\r\n")
+			}
+			for i, p := range phones {
+				write(t, p, s.Addr, []byte(request("REGISTER", "bob", fmt.Sprintf("<sip:bob@192.0.2.%d>;q=0.%d", 2+i, 9-i))))
+				expect(t, p, "SIP/2.0 200")
+			}
+			write(t, alice, s.Addr, []byte(request("INVITE", "alice", "<sip:alice@192.0.2.1>;x=1")))
+			expect(t, alice, "SIP/2.0 100")
+			begin := time.Now()
+			var invite wire.Message
+			if err := invite.Parse([]byte(expect(t, phones[0], "INVITE "))); err != nil {
+				t.Fatal(err)
+			}
+			answer := func(status int) {
+				write(t, phones[0], s.Addr, invite.AppendResponse(nil, status, "x", s.Addr, &wire.ResponseOptions{ToTag: []byte("b")}))
+			}
+			want := 5 * time.Second
+			if says > 0 {
+				time.Sleep(4900 * time.Millisecond)
+				answer(says)
+				want += 185*time.Second - 100*time.Millisecond // since the 100
+			}
+			if says == 0 {
+				expect(t, phones[1], "INVITE ")
+				answer(180) // late
+			}
+			for m := ""; !strings.HasPrefix(m, "CANCEL "); {
+				m = expect(t, phones[0], "") // the INVITE again
+			}
+			if says > 0 {
+				answer(487)
+				expect(t, phones[1], "INVITE ")
+			}
+			if took := time.Since(begin).Round(100 * time.Millisecond); took != want {
+				t.Errorf("it says %d: the next phone rings after %v, not %v", says, took, want)
+			}
+		})
+	}
+}
+
 func listen(t *testing.T, n *simnet.Net, addr string) *simnet.UDPConn {
 	t.Helper()
 	ap := netip.MustParseAddrPort(addr)
