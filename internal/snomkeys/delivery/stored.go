@@ -151,7 +151,7 @@ func parseUser(aor string, data []byte) (*user, error) {
 	}
 	s := stored{rest: data[1:]}
 	u := &user{aor: aor}
-	for range s.uvarint(len(data)) {
+	for range s.uvarint(uint64(len(data))) {
 		flags := s.bytes(1)[0]
 		p := &phone{
 			user:        u,
@@ -195,9 +195,9 @@ func (s *stored) bytes(n int) []byte {
 func (s *stored) hash() uint64 { return binary.BigEndian.Uint64(s.bytes(8)) }
 
 // uvarint returns a number of at most limit, 0 when it isn't one.
-func (s *stored) uvarint(limit int) uint64 {
+func (s *stored) uvarint(limit uint64) uint64 {
 	v, n := binary.Uvarint(s.rest)
-	if n <= 0 || v > uint64(limit) {
+	if n <= 0 || v > limit {
 		s.bad, s.rest = true, nil
 		return 0
 	}
@@ -206,7 +206,7 @@ func (s *stored) uvarint(limit int) uint64 {
 }
 
 func (s *stored) keys() []keyState {
-	n := s.uvarint(len(s.rest))
+	n := s.uvarint(uint64(len(s.rest)))
 	if n == 0 {
 		return nil
 	}
