@@ -24,6 +24,7 @@ import (
 //		algorithm      <algorithms...>
 //		nonce_lifetime <duration>
 //		identity       own|any
+//		uri            own|any
 //		failures       <n> [<window>] | off
 //		ban            <duration>
 //	}
@@ -41,7 +42,8 @@ func (h *DigestAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"provider":       h.provider,
 		"algorithm":      h.algorithms,
 		"nonce_lifetime": directive.Duration(&h.NonceLifetime),
-		"identity":       directive.Choice(&h.Identity, IdentityOwn, IdentityAny),
+		"identity":       directive.Choice(&h.Identity, Own, Any),
+		"uri":            directive.Choice(&h.URI, Own, Any),
 		"failures":       h.failures,
 		"ban":            directive.Duration(&h.Ban),
 	}, "user", "provider")

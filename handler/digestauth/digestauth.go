@@ -38,10 +38,10 @@ const (
 	DefaultBan      = 5 * time.Minute
 )
 
-// What users may be.
+// What Identity and URI may be.
 const (
-	IdentityOwn = "own"
-	IdentityAny = "any"
+	Own = "own"
+	Any = "any"
 )
 
 // DigestAuth challenges requests, and lets those pass that come back with the right credentials
@@ -78,6 +78,11 @@ type DigestAuth struct {
 	// Who a user may say to be, in From, and in To of a REGISTER: own, the address-of-record with
 	// the user's name, or any. Default: own.
 	Identity string `json:"identity,omitempty"`
+
+	// For which Request-URI credentials must have been made: own, the request's (RFC 7616 §3.4.6),
+	// or any, for clients that write another one there. With any, somebody on the way can have the
+	// credentials reach another number. Default: own.
+	URI string `json:"uri,omitempty"`
 
 	// So many wrong answers within the window have their source banned, or, where users are at that
 	// source, the user refused there; negative: nobody is. Default: 20.
@@ -160,7 +165,7 @@ func (h *DigestAuth) provisionRealm(repl *caddy.Replacer) error {
 
 func (h *DigestAuth) provisionOptions() error {
 	h.NonceLifetime = cmp.Or(h.NonceLifetime, caddy.Duration(DefaultNonceLifetime))
-	h.Identity = cmp.Or(h.Identity, IdentityOwn)
+	h.Identity, h.URI = cmp.Or(h.Identity, Own), cmp.Or(h.URI, Own)
 	for _, name := range h.Algorithms {
 		a, err := parseAlgorithm(name)
 		if err != nil {
@@ -240,8 +245,11 @@ func (h *DigestAuth) Validate() error {
 	if h.FailureWindow < 0 || h.Ban < 0 {
 		return errors.New("the times of failures and ban must not be negative")
 	}
-	if h.Identity != IdentityOwn && h.Identity != IdentityAny {
-		return fmt.Errorf("identity %q: it is %s or %s", h.Identity, IdentityOwn, IdentityAny)
+	if h.Identity != Own && h.Identity != Any {
+		return fmt.Errorf("identity %q: it is %s or %s", h.Identity, Own, Any)
+	}
+	if h.URI != Own && h.URI != Any {
+		return fmt.Errorf("uri %q: it is %s or %s", h.URI, Own, Any)
 	}
 	return nil
 }

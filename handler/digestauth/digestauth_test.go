@@ -112,14 +112,32 @@ func TestChanged(t *testing.T) {
 	p.ask(p.request("OPTIONS", "sip:127.0.0.1", register()), "401") // another method
 }
 
+// TestAnyURI has credentials for another URI where that is allowed.
+func TestAnyURI(t *testing.T) {
+	s := start(t, "uri any")
+	bob := registered(t, s, "udp", "bob")
+	alice := newPhone(t, s, "udp", "alice")
+	c := alice.challenged("MESSAGE", uri("bob"))
+	counts(t, s, func() {
+		alice.Send(alice.request("MESSAGE", uri("bob"), "Proxy-"+alice.answers(c, "MESSAGE", "sip:127.0.0.1", 1)))
+		bob.Answer(bob.Expect("MESSAGE "), "200 OK", "x")
+		alice.Expect("SIP/2.0 200")
+	}, "accepted")
+	c = alice.challenged("MESSAGE", uri("bob"))
+	counts(t, s, func() {
+		alice.ask(alice.request("MESSAGE", uri("bob"), "Proxy-"+alice.answers(c, "INFO", "sip:127.0.0.1", 1)), "407")
+	}, "wrong")
+}
+
 // TestRequestURI has credentials for the same URI, written otherwise, and for others.
 func TestRequestURI(t *testing.T) {
+	const other = "400 Credentials for Another Request-URI"
 	s := start(t, "")
 	bob := registered(t, s, "udp", "bob")
 	alice := newPhone(t, s, "udp", "alice")
 	for written, want := range map[string]string{
 		uri("bob"): "", uri("bob") + ";transport=udp": "", "sip:b%6fb@127.0.0.1:5060": "", "sip:bob@LOCALHOST": "", "sips:bob@127.0.0.1": "",
-		uri("alice"): "400", "sip:bob@example.org": "400", "sip:127.0.0.1": "400", "tel:bob": "400", "http://127.0.0.1": "400", "bob": "400",
+		uri("alice"): other, "sip:bob@example.org": other, "sip:127.0.0.1": other, "tel:bob": other, "http://127.0.0.1": other, "bob": other,
 	} {
 		c := alice.challenged("MESSAGE", uri("bob"))
 		request := alice.request("MESSAGE", uri("bob"), "Proxy-"+strings.TrimPrefix(alice.answers(c, "MESSAGE", written, 1), "Proxy-"))

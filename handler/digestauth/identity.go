@@ -14,7 +14,7 @@ import (
 // the user 101 of another; where the realm is no domain, or none was given, they are users of all
 // that are served.
 func (h *DigestAuth) mayActAs(user string, r *module.Request) bool {
-	if h.Identity == IdentityAny {
+	if h.Identity == Any {
 		return true
 	}
 	_, from := r.From()
@@ -69,7 +69,7 @@ func domainOf(app *module.App, host string) string {
 // write it with other parameters, or without the port, and give any of our names and addresses for
 // another: what counts is who is called, and where.
 func (h *DigestAuth) sameURI(c *digest.Credentials, to *wire.URI) bool {
-	if bytes.Equal(c.URI, to.Raw) {
+	if h.URI == Any || bytes.Equal(c.URI, to.Raw) {
 		return true
 	}
 	u, err := wire.ParseURI(c.URI)

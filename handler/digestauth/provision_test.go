@@ -23,8 +23,8 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		"digest_auth {\nuser 101 pass\n}":            {Users: []User{{Name: "101", Password: "pass"}}},
 		"digest_auth {\nuser 101 SHA-1:x\n}":         {Users: []User{{Name: "101", Password: "SHA-1:x"}}},
 		"digest_auth {\nuser 101 md5:x sha-256:y\n}": {Users: []User{{Name: "101", HA1: map[string]string{"MD5": "x", "SHA-256": "y"}}}},
-		"digest_auth {\nuser 101 a\nuser 102 b\nrealm r\nusers_file f\nidentity own\nnonce_lifetime 90s\nfailures 3\nban 1h\n}": {
-			Users: []User{{Name: "101", Password: "a"}, {Name: "102", Password: "b"}}, Realm: "r", UsersFile: "f", Identity: "own",
+		"digest_auth {\nuser 101 a\nuser 102 b\nrealm r\nusers_file f\nidentity own\nuri any\nnonce_lifetime 90s\nfailures 3\nban 1h\n}": {
+			Users: []User{{Name: "101", Password: "a"}, {Name: "102", Password: "b"}}, Realm: "r", UsersFile: "f", Identity: "own", URI: "any",
 			NonceLifetime: 90e9, Failures: 3, Ban: 3600e9,
 		},
 		"digest_auth {\nfailures 3 5s\nalgorithm sha-256\n}":      {Failures: 3, FailureWindow: 5e9, Algorithms: []string{"sha-256"}},
@@ -52,6 +52,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		"digest_auth {\nrealm a\nrealm b\n}":           "realm of digest_auth is given twice",
 		"digest_auth {\nusers_file\n}":                 "users_file of digest_auth needs a value",
 		"digest_auth {\nidentity all\n}":               "identity of digest_auth is own or any, not 'all'",
+		"digest_auth {\nuri all\n}":                    "uri of digest_auth is own or any, not 'all'",
 		"digest_auth {\nalgorithm\n}":                  "algorithm of digest_auth needs at least one value",
 		"digest_auth {\nalgorithm MD5-sess\n}":         `"MD5-sess" is not an algorithm`,
 		"digest_auth {\nnonce_lifetime 0\n}":           "nonce_lifetime of digest_auth takes a duration above zero such as 30s or 5m, not '0'",

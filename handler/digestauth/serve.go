@@ -144,7 +144,7 @@ var errURI = errors.New("the credentials are for another Request-URI")
 func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next module.Next, line []byte) error {
 	var c digest.Credentials
 	if err := c.Parse(line); err != nil {
-		return h.malformed(r, err)
+		return h.malformed(r, "Malformed Credentials", err)
 	}
 	if !h.offers(c.Algorithm) {
 		outcomes.challenged.Inc()
@@ -169,7 +169,7 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	case !right:
 		return h.wrong(w, r, user)
 	case !h.sameURI(&c, r.URI()):
-		return h.malformed(r, errURI)
+		return h.malformed(r, "Credentials for Another Request-URI", errURI)
 	}
 	switch h.nonces.Use(nonce, c.NC, identify(r), time.Duration(h.NonceLifetime)) {
 	case digest.Stale:
@@ -252,12 +252,12 @@ func (h *DigestAuth) guessed(r *module.Request, user string) bool {
 	return banned
 }
 
-func (h *DigestAuth) malformed(r *module.Request, err error) error {
+func (h *DigestAuth) malformed(r *module.Request, reason string, err error) error {
 	outcomes.malformed.Inc()
 	if c := h.logger.Check(zap.DebugLevel, "malformed credentials"); c != nil {
 		c.Write(zap.String("error", wire.ForLog(err.Error())), zap.Stringer("source", r.Source()))
 	}
-	return module.HandlerError{Status: 400, Reason: "Malformed Credentials", Err: err}
+	return module.HandlerError{Status: 400, Reason: reason, Err: err}
 }
 
 // refused logs who was refused, without anything that a password could be guessed from. It does so

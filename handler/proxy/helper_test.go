@@ -169,9 +169,13 @@ func (p *phone) invite(uri string, headers ...string) string {
 // cancel sends the CANCEL of the request that was sent last.
 func (p *phone) cancel(branch, uri string, headers ...string) {
 	p.t.Helper()
+	p.sendCancel(branch, uri, headers...)
+	p.Expect("SIP/2.0 200")
+}
+
+func (p *phone) sendCancel(branch, uri string, headers ...string) {
 	p.cseq--
 	p.request("CANCEL", uri, append(headers, fmt.Sprintf("Via: SIP/2.0/%s %s;branch=%s;rport", p.Transport(), p.Addr, branch), "Contact:")...)
-	p.Expect("SIP/2.0 200")
 }
 
 // ack acknowledges a final response other than 2xx.

@@ -15,7 +15,7 @@ import (
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	register [<matcher>] {
-//		expires <min> <default> <max>
+//		expires      <min> <default> <max> [lift]
 //		max_contacts <n>
 //		path         off|from <ranges...>
 //	}
@@ -36,9 +36,12 @@ func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (h *Register) unmarshalExpires(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
+	if h.Lift = len(args) == 4 && args[3] == "lift"; h.Lift {
+		args = args[:3]
+	}
 	if len(args) != 3 {
-		return errors.New("takes three times, the shortest, the default and the longest: " +
-			"expires 60 600 7200")
+		return errors.New("takes three times, the shortest, the default and the longest, and maybe " +
+			"lift: expires 60 600 7200")
 	}
 	for i, t := range [...]*caddy.Duration{&h.MinExpires, &h.DefaultExpires, &h.MaxExpires} {
 		var err error

@@ -178,6 +178,31 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLift has a time that is too short made the shortest there is.
+func TestLift(t *testing.T) {
+	s := start(t, "register {\n expires 2h 3h 4h lift\n}")
+	p := s.UDP()
+	for i, tc := range []struct {
+		line string
+		time int
+	}{
+		{"Contact: <sip:a@h>;expires=1", 2 * 3600},
+		{"Contact: <sip:a@h>\nExpires: 3599", 2 * 3600},
+		{"Contact: <sip:a@h>;expires=3600", 3600},
+		{"Contact: <sip:a@h>;expires=86400", 4 * 3600},
+		{"Contact: <sip:a@h>;expires=0", 0},
+	} {
+		user := fmt.Sprintf("user%d", i)
+		m := ask(p, request(user, 1, tc.line), "200 OK")
+		if got := lifetime(s, user+"@example.com"); got != tc.time && got != tc.time+1 {
+			t.Errorf("%s: the binding lasts %d s, want %d", tc.line, got, tc.time)
+		}
+		if tc.time > 0 && !strings.Contains(m.Header("Contact"), fmt.Sprintf(";expires=%d", tc.time)) {
+			t.Errorf("the phone is told\n%s", m.Text)
+		}
+	}
+}
+
 // TestForgedSource has many contacts, of which somebody who may not be where he says gets as many as fit
 // into an answer that is not many times as long as his request.
 func TestForgedSource(t *testing.T) {

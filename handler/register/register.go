@@ -40,6 +40,10 @@ type Register struct {
 	// the phone this one. Default: 60 seconds.
 	MinExpires caddy.Duration `json:"min_expires,omitempty"`
 
+	// Whether a shorter time is made the shortest one instead, which the answer says: for clients
+	// that give up at a 423. Default: false.
+	Lift bool `json:"lift,omitempty"`
+
 	// How long a registration lasts when the phone doesn't say. Default: 600 seconds.
 	DefaultExpires caddy.Duration `json:"default_expires,omitempty"`
 
@@ -207,7 +211,10 @@ func (h *Register) limit(contacts []location.ContactUpdate) bool {
 	for i := range contacts {
 		c := &contacts[i]
 		if c.Expires > 0 && c.Expires < min(h.min, 3600) {
-			return false
+			if !h.Lift {
+				return false
+			}
+			c.Expires = h.min
 		}
 		c.Expires = min(c.Expires, h.max)
 	}
