@@ -43,7 +43,7 @@ func controls(r *module.Request, within bool) bool {
 		return controlNotify(r, within)
 	case wire.MESSAGE:
 		// RFC 3428 has no Event: Snom's settings and actions have, and nobody reads XML.
-		return m.Has(wire.Event) || typeIs(m, "application/xml", "text/xml")
+		return m.Has(wire.Event) || isXML(m)
 	case wire.SUBSCRIBE, wire.PUBLISH:
 		return false
 	}
@@ -105,6 +105,20 @@ func typeIs(m *wire.Message, types ...string) bool {
 	}
 	name := mainPart(lines.Value())
 	return !lines.Next() && slices.ContainsFunc(types, func(t string) bool { return wire.EqualFold(name, t) })
+}
+
+// isXML reports whether one of the types that a request has is that of any XML.
+func isXML(m *wire.Message) bool {
+	for it := m.Lines("Content-Type"); it.Next(); {
+		for one, rest := wire.CutValue(it.Value()); len(one) > 0; one, rest = wire.CutValue(rest) {
+			var room [64]byte
+			switch string(squeeze(room[:0], mainPart(one))) {
+			case "applicationxml", "textxml":
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // controlBody reports whether a request has a document that a phone obeys, or one in a message or a

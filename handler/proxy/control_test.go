@@ -16,8 +16,9 @@ var controlRequests = []struct {
 	{"NOTIFY", []string{"o: check-sync"}, ""},
 	{"NOTIFY", []string{"O : Check-Sync ; reboot=true"}, ""},
 	{"NOTIFY", []string{"EVENT:\n check-sync"}, ""},
-	{"NOTIFY", []string{"Event: message-summary", "Event: check-sync"}, ""},
+	{"NOTIFY", []string{"Event: message-summary", "o: check-sync"}, ""},
 	{"NOTIFY", []string{"Event: message-summary, check-sync"}, ""},
+	{"NOTIFY", []string{"Event: message-summary, talk"}, ""},
 	{"NOTIFY", []string{`Event: "check-sync"`}, ""},
 	{"NOTIFY", []string{"Event: xml", "Content-Type: application/snomxml"}, "<SnomIPPhoneText/>"},
 	{"NOTIFY", []string{"Event: snom-settings", "Content-Type: text/plain"}, "x"},
@@ -35,7 +36,7 @@ var controlRequests = []struct {
 	{"MESSAGE", []string{"c: APPLICATION/X-BUTTONS;charset=utf-8"}, "k=1"},
 	{"MESSAGE", []string{"Content-Type: application / x-buttons"}, "k=1"},
 	{"MESSAGE", []string{"Content-Type: application/\n x-buttons"}, "k=1"},
-	{"MESSAGE", []string{"Content-Type: text/plain", "Content-Type: application/x-buttons"}, "k=1"},
+	{"MESSAGE", []string{"c: text/plain", "Content-Type: application/x-buttons"}, "k=1"},
 	{"MESSAGE", []string{"Content-Type: text/plain", "c: application/x-buttons"}, "k=1"},
 	{"MESSAGE", []string{"Content-Type: text/plain, application/x-buttons"}, "k=1"},
 	{"MESSAGE", []string{"Content-Type: text/plain;a=b, application/x-buttons"}, "k=1"},
@@ -51,6 +52,8 @@ var controlRequests = []struct {
 	{"MESSAGE", []string{"Event: snom-settings", "Content-Type: application/xml"}, "<settings/>"},
 	{"MESSAGE", []string{"o: snom-action", "Content-Type: text/plain"}, "x"},
 	{"MESSAGE", []string{"Content-Type: application/xml"}, "<settings/>"},
+	{"MESSAGE", []string{"Content-Type: application/xml", "c: text/plain"}, "<settings/>"},
+	{"MESSAGE", []string{"Content-Type: text/plain, text/XML;charset=utf-8"}, "<settings/>"},
 	{"INFO", []string{"Content-Type: application/csta+xml"}, "<MakeCall/>"},
 	{"INVITE", []string{"Content-Type: application/csta+xml"}, "<RequestSystemStatus/>"},
 	{"INVITE", []string{"Content-Type: application/x-buttons"}, "k=1"},
@@ -76,6 +79,7 @@ var harmlessRequests = []struct {
 	{false, "MESSAGE", []string{"Content-Type: text/plain;x=\"x-buttons\""}, "x"},
 	{false, "MESSAGE", []string{"Content-Type: message/cpim"}, "From: <im:a@b>{crlf}{crlf}Content-Type: text/plain{crlf}{crlf}snom x-buttons"},
 	{false, "MESSAGE", []string{"Content-Type: multipart/mixed;boundary=snom"}, "--snom{crlf}Content-Type: image/png{crlf}Content-Transfer-Encoding: base64{crlf}{crlf}xbuttons{crlf}--snom--"},
+	{false, "MESSAGE", []string{"Content-Type: application/im-iscomposing+xml"}, "<isComposing/>"},
 	{false, "SUBSCRIBE", []string{"Event: dialog"}, ""},
 	{false, "PUBLISH", []string{"Event: presence"}, ""},
 	{false, "INFO", []string{"Content-Type: application/dtmf-relay"}, "Signal=1"},
@@ -113,6 +117,10 @@ func TestControl(t *testing.T) {
 		alice.request(method, s.URI("bob"), "X-User: alice", "Event: anything")
 		alice.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 	}
+	// A state has its own type, and no other that a phone may read in its place.
+	alice.requestWith("NOTIFY", s.URI("bob"), "x", "X-User: alice", "Event: dialog",
+		"Content-Type: application/dialog-info+xml", "c: text/plain")
+	alice.Expect("SIP/2.0 403 Remote Control Not Allowed\r\n")
 	bob.Nothing()
 	for _, test := range controlRequests {
 		alice.requestWith(test.method, s.URI("bob"), test.body, append(test.headers, "X-Allow: yes")...)
@@ -272,4 +280,14 @@ func TestAutoAnswerURI(t *testing.T) {
 	alice.request("INVITE", us+";lr", "X-User: alice", "Route: <"+bob.contact()+";intercom=true>")
 	alice.Expect("SIP/2.0 403 Remote Control Not Allowed")
 	bob.Nothing()
+	// A MESSAGE lets nobody hear the room.
+	alice.request("MESSAGE", us+";lr", "X-User: alice", "Route: <"+bob.contact()+";intercom=true>")
+	bob.Answer(bob.Expect("MESSAGE "+bob.contact()+";intercom=true SIP/2.0\r\n"), "200 OK", "b")
+	alice.Expect("SIP/2.0 200")
+	// A loose router leaves the Request-URI as it is.
+	alice.invite("sip:bob@far.example", "X-User: alice", "Route: <"+bob.contact()+";lr;intercom=true>")
+	m := bob.Expect("INVITE sip:bob@far.example SIP/2.0\r\n")
+	bob.Answer(m, "486 Busy", "b")
+	alice.Expect("SIP/2.0 486")
+	bob.Expect("ACK")
 }
