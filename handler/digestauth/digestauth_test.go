@@ -390,6 +390,8 @@ func TestAuthenticated(t *testing.T) {
 	s.Load(handlertest.Caddyfile(s.Addr, "respond 480\ndigest_auth {\n"+users+"}"))
 	p := newPhone(t, s, "udp", "alice")
 	counts(t, s, func() { p.ask(p.request("MESSAGE", uri("x")), "480") })
+	s.Load(handlertest.Caddyfile(s.Addr, "register\ndigest_auth {\n"+users+"}"))
+	counts(t, s, func() { p.ask(p.register(), "200") })
 }
 
 // TestValidated checks when the address of a client counts as validated: it has answered from there

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,9 @@ func (g *guests) HA1(ctx context.Context, user, realm, algorithm string) (string
 	return (&inlineGuests{*g}).HA1(ctx, user, realm, algorithm)
 }
 
+// asks is how often guests have been asked.
+var asks atomic.Int64
+
 // inlineGuests is a provider that doesn't block.
 type inlineGuests struct{ guests }
 
@@ -70,8 +74,12 @@ func (*inlineGuests) CaddyModule() caddy.ModuleInfo {
 }
 
 func (g *inlineGuests) HA1(_ context.Context, user, realm, algorithm string) (string, error) {
-	if user == "broken" {
+	asks.Add(1)
+	switch user {
+	case "broken":
 		return "", errors.New("the table is on fire")
+	case "short":
+		return "short", nil // which is no hash
 	}
 	if !slices.Contains(g.Users, user) {
 		return "", nil
@@ -93,7 +101,10 @@ func TestProviders(t *testing.T) {
 		for _, transport := range []string{"udp", "tcp"} {
 			t.Run(kind+" "+transport, func(t *testing.T) {
 				s := handlertest.Start(t, "digest_auth {\nuser alice secret-alice\nprovider "+kind+" {\nusers alice bob\n}\n}\nregister\nproxy")
+				before := asks.Load()
 				registered(t, s, transport, "alice")
+				// Who knows a user cannot be told by the time that it takes.
+				same(t, "the second is asked for a user of the first", asks.Load()-before, 1)
 				bob := registered(t, s, transport, "bob")
 				carol := newPhone(t, s, transport, "carol")
 				counts(t, s, func() {
@@ -107,6 +118,9 @@ func TestProviders(t *testing.T) {
 				same(t, "Proxy-Authorization", got.Header("Proxy-Authorization"), "")
 				bob.Answer(got, "200 OK", "x")
 				alice.Expect("SIP/2.0 200")
+				short := newPhone(t, s, transport, "short")
+				short.ha1 = "short"
+				short.ask(short.register(short.answers(short.challenged("REGISTER", "sip:127.0.0.1"), "REGISTER", "sip:127.0.0.1", 1)), "401")
 				broken := newPhone(t, s, transport, "broken")
 				broken.ask(broken.register(broken.answers(broken.challenged("REGISTER", "sip:127.0.0.1"), "REGISTER", "sip:127.0.0.1", 1)), "500")
 			})
@@ -141,6 +155,9 @@ func TestFull(t *testing.T) {
 	}
 	same(t, "Retry-After", alice.ask(request, "503").Header("Retry-After"), "5")
 	other.ask(other.register(other.answers(&forged, "REGISTER", "sip:127.0.0.1", 2)), "401")
+	unknown := *challenge
+	unknown.Algorithm = "SHA-512-256" // which is not offered
+	alice.ask(alice.register(alice.answers(&unknown, "REGISTER", "sip:127.0.0.1", 3)), "401")
 	close(open)
 	alice.Expect("SIP/2.0 200")
 	for deadline := time.Now().Add(10 * time.Second); inside.AppOf(s.App()).Engine.Budget.Used(budget.Waiting) != 0; runtime.Gosched() {

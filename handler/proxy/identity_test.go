@@ -153,4 +153,11 @@ func TestAssertIdentity(t *testing.T) {
 		test.to.Answer(got, "200 OK", "x")
 		test.from.Expect("SIP/2.0 200")
 	}
+
+	// An ACK has none, whoever sends it (RFC 3325 §9.1).
+	alice.invite(s.URI("bob"), "X-User: alice")
+	bob.pickUp(bob.Expect("INVITE"))
+	call := alice.caller(alice.Expect("SIP/2.0 200"))
+	call.send("ACK", "X-User: alice")
+	none(t, bob.Expect("ACK"), "P-Asserted-Identity")
 }

@@ -78,6 +78,11 @@ func TestStrictBefore(t *testing.T) {
 	same(t, "Route", strings.Join(info.Headers("Route"), "|"), "<"+target+">")
 	bob.Answer(info, "200 OK", "")
 	alice.Expect("SIP/2.0 200")
+
+	// A Request-URI that has the phone answer comes no further that way either.
+	call.routes = []string{"<" + target + ";intercom=true>"}
+	call.send("INVITE")
+	alice.Expect("SIP/2.0 403 Remote Control Not Allowed")
 	bob.Nothing()
 }
 
@@ -123,6 +128,18 @@ func TestTokenPinned(t *testing.T) {
 	}
 	victim.Nothing()
 	bob.Nothing()
+}
+
+// TestContactElsewhere has a phone whose Contact leads nowhere in SIP.
+func TestContactElsewhere(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
+	for _, contact := range []string{"mailto:bob@127.0.0.1", "tel:+49301234"} {
+		bob.register("Contact: <" + contact + ">")
+		alice.request("MESSAGE", s.URI("bob"), "Call-ID: "+contact)
+		alice.Expect("SIP/2.0 480")
+		bob.Nothing()
+	}
 }
 
 // TestNoRoute has a request within a call that comes without Route, to the user: it goes to where

@@ -79,6 +79,7 @@ func TestOutbound(t *testing.T) {
 		{"without instance", "TCP", []string{sup, "Contact: <sip:a@h>;reg-id=1"}, "200 OK", "", false},
 		{"without number", "TCP", []string{sup, `Contact: <sip:a@h>;+sip.instance="<urn:uuid:1>"`}, "200 OK", "", false},
 		{"with a number that is none", "TCP", []string{sup, phone + "x"}, "200 OK", "", false},
+		{"with an instance that is none", "TCP", []string{sup, `Contact: <sip:a@h>;reg-id=1;+sip.instance=a\b`}, "200 OK", "", false},
 		{"0", "TCP", []string{sup, phone + "0"}, "200 OK", "", false},
 		{"two contacts", "TCP", []string{sup, phone + "1", "Contact: <sip:b@h>"}, "400 Contact With reg-id Must Be Alone", "", false},
 		{"two flows", "TCP", []string{sup, phone + "1", phone + "2"}, "400 Contact With reg-id Must Be Alone", "", false},

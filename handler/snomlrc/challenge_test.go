@@ -22,11 +22,13 @@ func TestChallenge(t *testing.T) {
 	s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n"+
 		"keys {\ncredentials {\nrealm phone\nusername server\npassword {user}-secret\n}\n}\n"+
 		addr.String()+" {\nsnom_lrc\nregister\n}\n}\n}\n")
-	phone, stranger := s.UDP(), s.UDP()
-	phone.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n" +
-		"Max-Forwards: 70\nFrom: <sip:alice@example.com>;tag=1\nTo: <sip:alice@example.com>\n" +
-		"Call-ID: r\nCSeq: 1 REGISTER\nContact: <sip:alice@{me}>\n\n")
-	phone.Expect("SIP/2.0 200")
+	phone, connected, stranger := s.UDP(), s.TCP(), s.UDP()
+	for _, p := range []*handlertest.Peer{phone, connected} {
+		p.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n" +
+			"Max-Forwards: 70\nFrom: <sip:alice@example.com>;tag=1\nTo: <sip:alice@example.com>\n" +
+			"Call-ID: " + p.Transport() + "\nCSeq: 1 REGISTER\nContact: <sip:alice@{me}>\n\n")
+		p.Expect("SIP/2.0 200")
+	}
 	const here = "{me};line=ab12"
 	for _, tc := range []struct {
 		name    string
@@ -37,6 +39,7 @@ func TestChallenge(t *testing.T) {
 		signed  bool
 	}{
 		{"the phone", phone, "alice", here, "phone", true},
+		{"the phone on a connection", connected, "alice", here, "phone", true},
 		{"another realm", phone, "alice", here, "victim", false},
 		{"another place", phone, "alice", "192.0.2.77:5071;line=ab12", "phone", false},
 		{"another user", phone, "bob", here, "phone", false},
