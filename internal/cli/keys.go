@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 )
 
 func keysCommand() *cobra.Command {
@@ -126,12 +127,18 @@ func outcome(k gjson.Result) string {
 }
 
 // acknowledged returns an error if the command was to wait and a phone of the user has not
-// acknowledged the keys.
+// acknowledged the keys, or there is none that can.
 func acknowledged(cmd *cobra.Command, answer []byte) error {
 	if !cmd.Flags().Changed("wait") {
 		return nil
 	}
+	able := 0
 	for _, p := range gjson.GetBytes(answer, "phones").Array() {
+		switch p.Get("state").String() {
+		case delivery.StateUnsupported, delivery.StateOther:
+			continue // what has no such keys may be beside a phone that has
+		}
+		able++
 		for _, k := range p.Get("keys").Array() {
 			if !k.Get("acknowledged").Bool() {
 				return fmt.Errorf(
@@ -142,6 +149,9 @@ func acknowledged(cmd *cobra.Command, answer []byte) error {
 				)
 			}
 		}
+	}
+	if able == 0 {
+		return errors.New("nobody has acknowledged it: no phone of the user's that has such keys is registered")
 	}
 	return nil
 }

@@ -104,6 +104,13 @@ func TestKeys(t *testing.T) {
 	prints(t, empty, keysClearCommand(), at, "101", "3", "--layer=user")
 	fails(t, "101@example.com is not registered", keysPushCommand(), at, "101")
 
+	// Without a phone nobody acknowledges it.
+	got, err = run(t, keysSetCommand(), at, "102", "2", "--light=on", "--wait=1s")
+	if err == nil || !strings.HasPrefix(err.Error(), "nobody has acknowledged it") || !strings.Contains(got, "2    on") {
+		t.Errorf("%s, %v", got, err)
+	}
+	prints(t, "KEY  LIGHT  COLOR  LABEL  NUMBER  ACTION  LAYER  EXPIRES\n3    on                                   admin\n", keysSetCommand(), at, "103", "3", "--light=on")
+
 	// With a phone, what it answers.
 	p := s.UDP()
 	registerPhone(p, "101")
