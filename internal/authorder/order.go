@@ -52,12 +52,10 @@ type Finding struct {
 func Check(steps []Step, named func(name string) []Step) []Finding {
 	c := checker{named: named}
 	c.walk(steps, nil)
-	for _, g := range c.unguarded {
-		for i := range c.authenticators {
-			if a := &c.authenticators[i]; a.number > g.number {
-				c.report(g.level, "%s comes before %s: it asks nobody for a password", g.step, a.step)
-				break
-			}
+	if len(c.authenticators) > 0 {
+		first := c.authenticators[0].step // all that are unguarded come before it
+		for _, g := range c.unguarded {
+			c.report(g.level, "%s comes before %s: it asks nobody for a password", g.step, first)
 		}
 	}
 	return c.findings
@@ -65,8 +63,7 @@ func Check(steps []Step, named func(name string) []Step) []Finding {
 
 type checker struct {
 	named          func(name string) []Step
-	invoking       []string // the named routes that are being walked
-	number         int
+	invoking       []string        // the named routes that are being walked
 	authenticators []authenticator // so far
 	unguarded      []unguarded
 	findings       []Finding
@@ -74,16 +71,14 @@ type checker struct {
 
 // authenticator is a handler that authenticates, with the conditions of the routes that it is in.
 type authenticator struct {
-	step   *Step
-	path   []condition
-	number int
+	step *Step
+	path []condition
 }
 
 // unguarded is a handler with no authenticator in front of it.
 type unguarded struct {
-	step   *Step
-	level  zapcore.Level
-	number int
+	step  *Step
+	level zapcore.Level
 }
 
 func (c *checker) report(level zapcore.Level, format string, args ...any) {
@@ -95,7 +90,6 @@ func (c *checker) walk(steps []Step, path []condition) {
 	groups := make(map[string]condition) // what earlier routes of the group match
 	for i := range steps {
 		s := &steps[i]
-		c.number++
 		here := path[:len(path):len(path)]
 		if earlier := groups[s.Group]; s.Group != "" {
 			if len(earlier) > 0 {
@@ -107,7 +101,7 @@ func (c *checker) walk(steps []Step, path []condition) {
 			here = append(here, s.Match)
 		}
 		if s.Authenticates {
-			c.authenticators = append(c.authenticators, authenticator{s, here, c.number})
+			c.authenticators = append(c.authenticators, authenticator{s, here})
 		}
 		if s.Method != "" {
 			c.checkGuarded(s, here)
@@ -158,6 +152,6 @@ func (c *checker) checkGuarded(s *Step, path []condition) {
 	case last != nil:
 		c.report(level, "%s is for some requests only: any other %s reaches %s without authentication", last, s.Method, s)
 	case s.Method == "REGISTER" || own == all:
-		c.unguarded = append(c.unguarded, unguarded{s, level, c.number})
+		c.unguarded = append(c.unguarded, unguarded{s, level})
 	}
 }
