@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,9 @@ func TestSendAnswersChallenge(t *testing.T) {
 			state != "terminated" {
 			t.Errorf("Event: %s, Subscription-State: %s", event, state)
 		}
+		if contact := m.Header("Contact"); !strings.HasPrefix(contact, "<sip:"+addr.String()) {
+			t.Errorf("Contact: %s", contact)
+		}
 		return m
 	}
 	peers[0].Answer(get(peers[0]), "200 OK", "p")
@@ -93,5 +97,61 @@ func TestSendAnswersChallenge(t *testing.T) {
 		if got := status[peers[i].Addr.String()]; got != want {
 			t.Errorf("phone %d answered %d, want %d", i, got, want)
 		}
+	}
+}
+
+// TestSendThroughEdge sends to a phone that has registered through an edge proxy (RFC 3327 §5.3).
+func TestSendThroughEdge(t *testing.T) {
+	s := handlertest.Start(t, "register {\n\tpath from 127.0.0.1\n}")
+	path := "<sip:edge@127.0.0.1;lr>"
+	p := s.Phone("101", "Supported: path", "Path: "+path, "Contact: <sip:101@192.0.2.7>;q=0.7")
+	aor, _, err := s.App().ParseAOR("101")
+	if err != nil {
+		t.Fatal(err)
+	}
+	phones := s.App().Bindings(aor)
+	if len(phones) != 1 || phones[0].Preference != 0.7 || phones[0].Path != path {
+		t.Fatalf("registered are %+v", phones)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	answers := make(chan []module.Answer, 1)
+	go func() {
+		answers <- s.App().Send(ctx, phones, &module.OutOfDialog{Method: "NOTIFY", Event: "check-sync"})
+	}()
+	m := p.Expect("NOTIFY sip:101@192.0.2.7")
+	if route := m.Header("Route"); route != path {
+		t.Errorf("Route: %s, want %s", route, path)
+	}
+	p.Answer(m, "200 OK", "p")
+	if got := <-answers; got[0].Status != 200 {
+		t.Errorf("the answer is %+v", got)
+	}
+}
+
+// TestSendUntilContextEnds has a phone that does not answer, which nobody waits for any more.
+func TestSendUntilContextEnds(t *testing.T) {
+	s := handlertest.Start(t, "register")
+	p := s.Phone("101")
+	app := s.App()
+	aor, _, err := app.ParseAOR("101")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	answers := make(chan []module.Answer, 1)
+	go func() {
+		answers <- app.Send(ctx, app.Bindings(aor), &module.OutOfDialog{Method: "NOTIFY", Event: "x"})
+	}()
+	p.Expect("NOTIFY")
+	cancel()
+	select {
+	case got := <-answers:
+		if len(got) != 1 || got[0].Err != module.ErrNoAnswer {
+			t.Errorf("the answers are %+v", got)
+		}
+	case <-time.After(10 * time.Second): // the transaction takes 32
+		t.Error("it goes on")
 	}
 }

@@ -78,3 +78,38 @@ func TestSetKeys(t *testing.T) {
 		t.Error(aor, served, err)
 	}
 }
+
+// TestVolatileKey restarts the server: what is volatile has gone, and what is not is there.
+func TestVolatileKey(t *testing.T) {
+	s := handlertest.Start(t, "")
+	kept := module.Key{Key: 1, Light: "on", Action: "invite"}
+	call := module.Key{Key: 2, Light: "on", Action: "invite"}
+	err := s.App().SetKeys(t.Context(), module.KeyChange{AOR: "101@example.com", Set: &kept},
+		module.KeyChange{AOR: "101@example.com", Set: &call, Volatile: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	if got := s.App().EffectiveKeys("101@example.com", ""); !slices.Equal(got, []module.Key{kept}) {
+		t.Errorf("after a restart it shows %+v, want %+v", got, kept)
+	}
+}
+
+// TestKeysOfModel asks what phones of two models show.
+func TestKeysOfModel(t *testing.T) {
+	addr := handlertest.FreeAddr(t)
+	app := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n"+`		keys {
+			profile desk {
+				model D785
+				key 1 {
+					light on
+				}
+			}
+		}
+		`+addr.String()+" {\n\t\t}\n\t}\n}\n").App()
+	for agent, want := range map[string]int{"snomD785/10.1": 1, "snom370/8.7": 0} {
+		if got := app.EffectiveKeys("101@example.com", agent); len(got) != want {
+			t.Errorf("%s shows %+v, want %d keys", agent, got, want)
+		}
+	}
+}

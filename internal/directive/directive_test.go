@@ -92,6 +92,22 @@ func TestChecked(t *testing.T) {
 	}
 }
 
+func TestLocate(t *testing.T) {
+	d := caddyfile.NewTestDispenser("thing {\n}")
+	d.Next()
+	for err, want := range map[error]string{
+		errors.New("wrong"): "wrong, at Testfile:1",
+		d.Err("wrong"):      "wrong, at Testfile:1",
+	} {
+		if got := Locate(d, err); got.Error() != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
+	if err := Locate(d, nil); err != nil {
+		t.Errorf("nothing is wrong, got %v", err)
+	}
+}
+
 func TestNoArgs(t *testing.T) {
 	d := caddyfile.NewTestDispenser("thing secret {\n}")
 	d.Next()

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -111,4 +112,32 @@ func TestPoolTurns(t *testing.T) {
 			t.Errorf("left: %d", p.running)
 		}
 	})
+}
+
+// TestRefuse counts what is refused, for each pool.
+func TestRefuse(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(RefusedTotal)
+	refused := func(pool string) float64 {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range families[0].GetMetric() {
+			if m.GetLabel()[0].GetValue() == pool {
+				return m.GetCounter().GetValue()
+			}
+		}
+		t.Fatalf("nothing is counted for %s", pool)
+		return 0
+	}
+	w := New(zap.NewNop(), guard)
+	p := w.Pool("refusing")
+	w.Pool("taking")
+	before := refused("refusing")
+	p.Refuse()
+	p.Refuse()
+	if n, other := refused("refusing")-before, refused("taking"); n != 2 || other != 0 {
+		t.Errorf("%v are counted, and %v for another pool", n, other)
+	}
 }

@@ -200,27 +200,52 @@ func TestSignsNothing(t *testing.T) {
 
 // TestSignedFails has the request that answers a challenge come to nothing.
 func TestSignedFails(t *testing.T) {
-	challenge := `WWW-Authenticate: Digest realm="phone", nonce="n"`
 	for name, tc := range map[string]struct {
-		nonce string
-		then  func(w *world)
-		want  string
+		nonce, body string
+		then        func(w *world)
+		want        string
 	}{
-		"no answer":  {"n", func(w *world) { w.phone.Close() }, "the transaction timed out"},
-		"not wanted": {"n", func(w *world) { w.answer(w.receive(), "403 Forbidden") }, "403 Forbidden"},
+		"no answer":  {"n", "", func(w *world) { w.phone.Close() }, "the transaction timed out"},
+		"not wanted": {"n", "", func(w *world) { w.answer(w.receive(), "403 Forbidden") }, "403 Forbidden"},
+		"not sent": { // with the answer it is larger than a message may be
+			strings.Repeat("n", 30000), strings.Repeat("x", 40000), (*world).nothing,
+			"reading the request to send: 413 Message Too Large",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				r := w.request()
-				r.Credentials = phoneCredentials
+				r.Credentials, r.Body = phoneCredentials, []byte(tc.body)
 				w.send(r)
-				w.answer(w.receive(), "401 x", strings.Replace(challenge, `"n"`, `"`+tc.nonce+`"`, 1))
+				w.answer(w.receive(), "401 x",
+					`WWW-Authenticate: Digest realm="phone", nonce="`+tc.nonce+`"`)
 				tc.then(w)
 				w.settle()
 				w.expect(tc.want)
 			})
 		})
 	}
+}
+
+// TestSignedLater has a phone challenge a request after others have been sent.
+func TestSignedLater(t *testing.T) {
+	inWorld(t, func(w *world) {
+		r := w.request()
+		r.Credentials = phoneCredentials
+		w.send(r)
+		first := w.receive()
+		for range 10 {
+			other := w.request()
+			other.Body = []byte("Other")
+			w.send(other)
+			w.answer(w.receive(), "200 OK")
+		}
+		w.answer(first, "401 Unauthorized", `WWW-Authenticate: Digest realm="phone", nonce="n"`)
+		second := w.receive()
+		if header(second, "Call-ID") != header(first, "Call-ID") || !strings.HasSuffix(second, "Hello") {
+			t.Errorf("after\n%s\ncomes\n%s", first, second)
+		}
+	})
 }
 
 // TestSignedElsewhere registers over IPv6 with a zone, which is no part of a URI.
