@@ -154,6 +154,9 @@ func TestRequestURI(t *testing.T) {
 			alice.Expect("SIP/2.0 " + want)
 		}, outcome)
 	}
+	// What was meant for a user of ours is for nobody of that name elsewhere.
+	line := alice.answers(alice.challenged("MESSAGE", "sip:bob@example.org"), "MESSAGE", uri("bob"), 1)
+	counts(t, s, func() { alice.ask(alice.request("MESSAGE", "sip:bob@example.org", line), "400") }, "malformed")
 }
 
 // TestReplay has a nonce's count used twice.
@@ -353,6 +356,11 @@ func TestDomains(t *testing.T) {
 			same(t, "realm", c.Realm, test.realm)
 			res := p.ask(p.request("REGISTER", "sip:"+domain, append(headers, p.answers(c, "REGISTER", "sip:"+domain, 1))...), want)
 			same(t, test.options+" at "+domain, strings.Fields(res.Text)[1], want)
+			// Nobody else of the domain.
+			for i, h := range headers {
+				headers[i] = strings.Replace(h, "alice", "bob", 1)
+			}
+			p.ask(p.request("REGISTER", "sip:"+domain, append(headers, p.answers(c, "REGISTER", "sip:"+domain, 2))...), "403")
 		}
 	}
 }

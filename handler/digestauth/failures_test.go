@@ -106,6 +106,9 @@ func TestOffice(t *testing.T) {
 		same(t, "bob's phone that is registered", bob.answer("secret-bob"), "200")
 		same(t, "carol, who is new", newPhone(t, s, transport, "carol").answer("secret-carol"), "200")
 		same(t, "bob at another address", (&phone{t: t, s: s, user: "bob", Peer: s.UDPFrom("127.0.0.3")}).answer("secret-bob"), "200")
+		// Who is registered there as somebody else does not guess on.
+		alice.login = "bob"
+		same(t, "alice guesses bob's password", alice.answer("old"), "403")
 		same(t, "bindings of bob", bindings(s, "bob@localhost")-before, 2)
 	}
 }

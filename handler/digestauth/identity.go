@@ -33,10 +33,10 @@ func (h *DigestAuth) mayActAs(user string, r *module.Request) bool {
 func (h *DigestAuth) namesUser(user string, u *wire.URI) bool {
 	var room [128]byte
 	aor, ours := h.app.AppendAOR(room[:0], u)
-	at := bytes.LastIndexByte(aor, '@')
-	if !ours || at < 0 {
+	if !ours {
 		return false
 	}
+	at := bytes.LastIndexByte(aor, '@')
 	name, domain := aor[:at], aor[at+1:]
 	if own := strings.LastIndexByte(user, '@'); own >= 0 {
 		return string(name) == user[:own] && string(domain) == domainOf(h.app, user[own+1:])

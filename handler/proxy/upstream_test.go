@@ -61,6 +61,10 @@ func TestConfiguredAlive(t *testing.T) {
 	alice.request("OPTIONS", s.URI("12"))
 	up[0].Answer(up[0].Expect("OPTIONS sip:12@"), "486 Busy Here", "u")
 	alice.Expect("SIP/2.0 486")
+	// All else is for those behind.
+	alice.request("MESSAGE", "sip:"+s.Addr.String())
+	up[0].Answer(up[0].Expect("MESSAGE "), "200 OK", "u")
+	alice.Expect("SIP/2.0 200")
 }
 
 // TestConfiguredRoute goes to the configured server and nowhere else, though the request has a

@@ -119,6 +119,25 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// TestOnePlaceholder has one in each of the values: what is dialled decides what is sent.
+func TestOnePlaceholder(t *testing.T) {
+	for option, body := range map[string]string{
+		"key {sip.uri.user}":   "k=431\r\nc=on\r\nn=432\r\na=invite\r\nl=Light is on",
+		"press {sip.uri.user}": "k=2\r\nc=on\r\nn=431\r\na=invite\r\nl=Light is on",
+		"label {sip.uri.user}": "k=2\r\nc=on\r\nn=432\r\na=invite\r\nl=431",
+	} {
+		p := handlertest.Start(t, "snom_lrc {\n"+option+"\n}").UDP()
+		p.Send(invite("431", strings.Fields(option)[0]))
+		p.Expect("SIP/2.0 404")
+		m := message(p, "")
+		if m.Body() != body {
+			t.Errorf("%s: got\n%s\nwant\n%s", option, m.Body(), body)
+		}
+		p.Answer(m, "200 OK", "p")
+		p.Nothing()
+	}
+}
+
 func TestUnmarshalCaddyfile(t *testing.T) {
 	for text, want := range map[string]string{
 		"snom_lrc":                                       "",
@@ -159,6 +178,7 @@ func TestProvision(t *testing.T) {
 		`"lights": [{"number": "1", "light": "on", "color": "red"}]`: "",
 		`"status": 200`:               "respond 200: the caller must get a final response other than 2xx",
 		`"status": 99`:                "respond 99",
+		`"status": 700`:               "respond 700",
 		`"reason": "a\r\nb"`:          "the reason must be one line",
 		`"from": "nonsense"`:          `from: "nonsense" is not a SIP URI`,
 		`"from": "http://h/"`:         "the scheme is not sip, sips or tel",

@@ -114,6 +114,10 @@ func TestTimeout(t *testing.T) {
 	if w.Status() != 404 || next.Calls != 0 {
 		t.Errorf("status %d, %d calls", w.Status(), next.Calls)
 	}
+	// What was answered before is left alone.
+	if err := h.ServeSIP(&w, request("answered", l.Flow(l.Addr())), next.Serve); err != nil || next.Calls != 1 {
+		t.Errorf("%d calls, %v", next.Calls, err)
+	}
 	first := <-phone.packets
 	for range 3 {
 		if again := <-phone.packets; again != first {
