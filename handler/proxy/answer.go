@@ -38,8 +38,10 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 // there the response would be nobody's.
 func (b *branch) relayable(m *wire.Message) bool {
 	v := m.Values(wire.Via)
-	if !v.Next() || !v.Next() {
-		return false
+	for range 2 {
+		if !v.Next() {
+			return false
+		}
 	}
 	below, err := wire.ParseVia(v.Value())
 	r := b.c.r
