@@ -43,11 +43,11 @@ type target struct {
 }
 
 var targets = map[string]target{
-	"register": {ratio: 0.35},
+	"register": {ratio: 0.5},
 	"options":  {ratio: 0.5},
-	"lrc":      {ratio: 0.25},
-	"call":     {ratio: 0.4},
-	"memory":   {bytes: 600},
+	"lrc":      {ratio: 0.4},
+	"call":     {ratio: 0.5},
+	"memory":   {bytes: 350},
 	"steady":   {megabytes: 200, rate: 20_000},
 }
 
