@@ -2,6 +2,7 @@ package digestauth
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,4 +117,18 @@ func TestWithinCall(t *testing.T) {
 	alice.Send(alice.request("MESSAGE", uri("alice"), "To: <"+uri("alice")+">;tag=x", alice.answers(c, "MESSAGE", uri("alice"), 1)))
 	alice.Answer(alice.Expect("MESSAGE "), "200 OK", "")
 	alice.Expect("SIP/2.0 200")
+}
+
+// TestWithinOwnCall has credentials that are no good in a request from one user to another within
+// their call: they would allow nothing more, and are not looked at.
+func TestWithinOwnCall(t *testing.T) {
+	s := start(t, "")
+	alice, bob := registered(t, s, "udp", "alice"), registered(t, s, "udp", "bob")
+	_, ok := call(t, alice, uri("bob"), bob.Peer)
+	stale := regexp.MustCompile(`nonce="..`).ReplaceAllString(alice.answers(alice.challenged("MESSAGE", uri("bob")), "INFO", uri("bob"), 1), `nonce="xx`)
+	counts(t, s, func() {
+		alice.Send(alice.request("INFO", bobContact(bob.Peer), append([]string{"To: " + ok.Header("To"), stale}, routes(ok, true)...)...))
+		bob.Answer(bob.Expect("INFO "), "200 OK", "")
+		alice.Expect("SIP/2.0 200")
+	})
 }
