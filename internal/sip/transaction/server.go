@@ -310,6 +310,7 @@ func (s *Server) cancel(m *wire.Message, flow transport.Flow, out *transport.Out
 		return true
 	}
 	s.cancelled = reasonOf(m)
+	s.hold(len(*s.cancelled))
 	s.deliver(s, event{kind: cancelEvent}, out)
 	return true
 }

@@ -70,12 +70,19 @@ type scratch struct{ message, text []byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// cautious are the options of a transaction with whoever may not receive what is sent there.
-var cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnvalidatedRetransmits}}
+// The options of a transaction with whoever may not receive what is sent there.
+var (
+	cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnvalidatedRetransmits}}
+	once     = []transaction.ClientOptions{{MaxRetransmits: -1}}
+)
 
 func (x *Exchange) send(message []byte, out *transport.Outbox) error {
 	var options []transaction.ClientOptions
-	if !x.validated && !x.client.Validated(x.flow) {
+	switch {
+	case x.validated || x.client.Validated(x.flow):
+	case len(message) > MaxDatagram:
+		options = once
+	default:
 		options = cautious
 	}
 	_, err := x.client.Transactions.NewClient(message, x.flow, x, out, options...)

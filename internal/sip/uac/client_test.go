@@ -33,6 +33,21 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
+// TestLargeToAnybody sends more than MaxDatagram to whoever may be a victim: once.
+func TestLargeToAnybody(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.validated = false
+		r := w.request()
+		r.Body = make([]byte, MaxDatagram)
+		w.send(r)
+		w.receive()
+		w.nothing()
+		time.Sleep(time.Minute)
+		w.nothing()
+		w.expect("the transaction timed out")
+	})
+}
+
 // TestTimeout has a phone that never answers.
 func TestTimeout(t *testing.T) {
 	for _, tc := range []struct {

@@ -32,8 +32,8 @@
 // rather not, how much fits.
 //
 // Retransmissions. Where nobody has shown that he receives what is sent there, the request is
-// repeated a few times only, so that a forged address gets little from us
-// (transaction.UnvalidatedRetransmits).
+// repeated a few times only (transaction.UnvalidatedRetransmits), and one of more than MaxDatagram
+// bytes not at all, so that a forged address gets little from us.
 //
 // Challenges. A 401 or 407 is answered once, with the same Call-ID, tag and To, the next CSeq and a
 // new branch (RFC 3261 §22.2). A second challenge, be it for a nonce that has become stale, is
