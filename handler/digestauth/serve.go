@@ -110,24 +110,22 @@ func (h *DigestAuth) credentials(r *module.Request) (line []byte, ok bool) {
 	if h.forUs(r) {
 		id = wire.Authorization
 	}
+	var lines [maxLines][]byte
 	n := 0
 	for it := r.Message().Lines(id.String()); n < maxLines && it.Next(); {
-		v := it.Value()
-		if string(digest.RealmOf(v)) != string(h.realm) || digest.AnswersNothing(v) {
-			continue
-		}
-		if n++; n == 1 {
-			line = v
-			continue
-		}
-		if n == 2 && h.answers(r, line) {
-			break
-		}
-		if h.answers(r, v) {
-			return v, true
+		if v := it.Value(); string(digest.RealmOf(v)) == string(h.realm) && !digest.AnswersNothing(v) {
+			lines[n] = v
+			n++
 		}
 	}
-	return line, n > 0
+	if n > 1 {
+		for _, v := range lines[:n] {
+			if h.answers(r, v) {
+				return v, true
+			}
+		}
+	}
+	return lines[0], n > 0
 }
 
 // forUs reports whether a request is for this server as a registrar or user agent, and not for
