@@ -1,9 +1,11 @@
 package transaction
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +48,14 @@ func TestBudget(t *testing.T) {
 					}
 					w.table.Response(view(t, responseText(status, method, id, "t2")), w.flow, nil)
 				}
+			}
+			serve("INVITE") // is cancelled, with a reason that is kept
+			before := b.Used(budget.Transactions)
+			cancel := requestText("CANCEL", fmt.Sprint(branch, "s", n))
+			reason := "\r\nReason: SIP;text=" + strings.Repeat("x", 400)
+			w.table.Request(view(t, bytes.Replace(cancel, []byte("\r\nContent-Length"), []byte(reason+"\r\nContent-Length"), 1)), w.flow, nil)
+			if more := b.Used(budget.Transactions) - before; more < 400 {
+				t.Errorf("%s: the reason of a CANCEL takes %d bytes", network, more)
 			}
 			serve("MESSAGE") // is never answered
 			w.setFail(errors.New("unplugged"))
