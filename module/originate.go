@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/uac"
@@ -85,12 +86,15 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 	if len(o.Body) > r.BodyRoom() {
 		return ErrTooLarge // RFC 3428 §8
 	}
+	s.engine, s.binding = a.engine, b
 	return a.engine.UAC.Send(&s.exchange, r, s, nil)
 }
 
 // sending waits for the answer to a request.
 type sending struct {
 	exchange uac.Exchange
+	engine   *engine.Engine
+	binding  *location.Binding
 	index    int
 	status   int
 	reason   string
@@ -103,6 +107,9 @@ func (s *sending) Done(final *wire.Message, err error) {
 	switch {
 	case err == nil:
 		s.status, s.reason = final.Status, string(final.Reason())
+		if s.status < 300 {
+			s.engine.Delivery.NotifyAnswered(s.binding.AOR(), s.binding.Contact(), false)
+		}
 	case errors.Is(err, transaction.ErrTimeout):
 		s.err = ErrNoAnswer
 	default:

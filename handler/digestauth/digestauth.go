@@ -224,7 +224,22 @@ func (h *DigestAuth) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) (er
 	if h.file != nil {
 		h.file.watch()
 	}
+	h.in.AddDirectory(h.mayKnow)
 	return nil
+}
+
+// mayKnow reports whether there may be a user of that name: of those whom a module knows, there may
+// always be one.
+func (h *DigestAuth) mayKnow(user, domain string) bool {
+	if len(h.ProvidersRaw) > 0 {
+		return true
+	}
+	for _, name := range [...]string{user, user + "@" + domain} {
+		if h.list.users[name] != nil || h.file != nil && h.file.current.Load().users[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // missing warns of users who cannot use what was configured to be offered.

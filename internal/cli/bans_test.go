@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,17 @@ func config(api, addr string) string {
 }
 
 // run runs a command and returns what it prints.
+// warnings are the lines that warn of users whom nobody knows, as most here are.
+var warnings = regexp.MustCompile(`(?m)^(.*warning: nobody is known as .*|and \d+ more warnings)\n`)
+
+// run runs a command and returns what it prints, without those.
 func run(t *testing.T, cmd *cobra.Command, args ...string) (string, error) {
+	t.Helper()
+	out, err := runAll(t, cmd, args...)
+	return warnings.ReplaceAllString(out, ""), err
+}
+
+func runAll(t *testing.T, cmd *cobra.Command, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.SetOut(&out)

@@ -38,6 +38,13 @@ type failure struct {
 	Error string `json:"error"`
 }
 
+// warning is about a row that was set.
+type warning struct {
+	Row     int    `json:"row"`
+	User    string `json:"user"`
+	Warning string `json:"warning"`
+}
+
 // setMany sets the keys of a file, in batches of importBatch rows, without the rows that are wrong.
 func setMany(cmd *cobra.Command, name string) error {
 	rows, err := readRows(cmd, name)
@@ -48,24 +55,26 @@ func setMany(cmd *cobra.Command, name string) error {
 	for name, values := range parameters(cmd, "layer", "ttl") {
 		defaults[name] = values[0]
 	}
-	failures := []failure{}
+	failures, warnings := []failure{}, []warning{}
 	done := 0
 	progress := newProgress(cmd, len(rows))
 	for batch := range slices.Chunk(rows, importBatch) {
 		var failed []failure
-		if failed, err = sendRows(cmd, batch, defaults); err != nil {
+		var warned []warning
+		if failed, warned, err = sendRows(cmd, batch, defaults); err != nil {
 			break
 		}
-		failures = append(failures, failed...)
+		failures, warnings = append(failures, failed...), append(warnings, warned...)
 		done += len(batch)
 		progress.show(done)
 	}
 	progress.end()
 	slices.SortFunc(failures, func(a, b failure) int { return a.Row - b.Row })
 	set := done - len(failures)
-	if printed, err := printJSON(cmd, map[string]any{"set": set, "failed": failures}); err != nil {
+	if printed, err := printJSON(cmd, map[string]any{"set": set, "failed": failures, "warnings": warnings}); err != nil {
 		return err
 	} else if !printed {
+		printWarnings(cmd, warnings)
 		printFailures(cmd, failures)
 		fmt.Fprintf(cmd.OutOrStdout(), "%s of %d set\n", plural(set, "row"), len(rows))
 	}
@@ -81,6 +90,16 @@ func setMany(cmd *cobra.Command, name string) error {
 		return fmt.Errorf("%s not set", plural(len(failures), "row"))
 	}
 	return nil
+}
+
+func printWarnings(cmd *cobra.Command, warnings []warning) {
+	for i, w := range warnings {
+		if i == maxShown {
+			fmt.Fprintf(cmd.ErrOrStderr(), "and %d more warnings\n", len(warnings)-i)
+			break
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "row %d, %s: warning: %s\n", w.Row, printable(w.User), printable(w.Warning))
+	}
 }
 
 func printFailures(cmd *cobra.Command, failures []failure) {
@@ -103,7 +122,7 @@ func sendRows(
 	cmd *cobra.Command,
 	rows []keyRow,
 	defaults map[string]string,
-) (failed []failure, err error) {
+) (failed []failure, warned []warning, err error) {
 	fail := func(i int, reason string) {
 		failed = append(failed, failure{rows[i].line, rows[i].user, reason})
 		rows[i].err = reason
@@ -125,16 +144,21 @@ func sendRows(
 			}
 		}
 		if len(body) == 0 {
-			return failed, nil
+			return failed, nil, nil
 		}
-		_, _, err := ask(cmd, http.MethodPost, "/sip/keys", body)
+		answer, _, err := ask(cmd, http.MethodPost, "/sip/keys", body)
 		var refused *apiError
 		if err == nil || !errors.As(err, &refused) {
-			return failed, err
+			for _, w := range gjson.GetBytes(answer, "warnings").Array() {
+				if i := int(w.Get("index").Int()); i >= 0 && i < len(sent) {
+					warned = append(warned, warning{rows[sent[i]].line, rows[sent[i]].user, w.Get("warning").String()})
+				}
+			}
+			return failed, warned, err
 		}
 		wrong := gjson.GetBytes(refused.Body, "errors").Array()
 		if len(wrong) == 0 {
-			return failed, err
+			return failed, nil, err
 		}
 		for _, e := range wrong {
 			if i := int(e.Get("index").Int()); i >= 0 && i < len(sent) {

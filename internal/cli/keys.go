@@ -158,6 +158,9 @@ func acknowledged(cmd *cobra.Command, answer []byte) error {
 
 // printChanged prints the result of a change.
 func printChanged(cmd *cobra.Command, answer []byte) error {
+	for _, w := range gjson.GetBytes(answer, "warnings").Array() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", printable(w.String()))
+	}
 	if err := printKeys(cmd, answer); err != nil {
 		return err
 	}
@@ -198,7 +201,8 @@ With --from the keys are those in a file, or in the standard input if that is
 "-". A CSV file begins with a line that names its columns: user and key, and
 any of light, color, label, number, action, locked, layer and ttl. A JSON file
 has an array of objects with these as fields; "aor" may stand for "user".
-What is wrong with a row is said, and all the others are set.`,
+What is wrong with a row is said, and all the others are set. A row for a user
+whom nobody knows is set as well, and warned of.`,
 		Example: `  caddysip sip keys set 101 2 --light on --color red --label "Front desk" --number 9
   caddysip sip keys set --from keys.csv`,
 		Args:              cobra.MaximumNArgs(2),

@@ -75,6 +75,58 @@ func TestRegistrations(t *testing.T) {
 	fails(t, "is no address-of-record", registrationsCommand(), at, "--aor=@")
 }
 
+// TestPhones lists a phone that has refused a key.
+func TestPhones(t *testing.T) {
+	s, at, _ := startPhones(t, "")
+	p := s.UDP()
+	refused := s.Metric("caddy_sip_key_pushes_total", "outcome=refused")
+	prints(t, "[]\n", phonesCommand(), at, "--json")
+	registerPhone(p, "101")
+	if _, err := run(t, keysSetCommand(), at, "101", "2", "--light=on"); err != nil {
+		t.Fatal(err)
+	}
+	p.Answer(p.Expect("MESSAGE"), "403 Forbidden", "t")
+	s.Await(refused+1, "caddy_sip_key_pushes_total", "outcome=refused")
+	want := "USER             MODEL  FIRMWARE     SOURCE           TRANSPORT  SINCE                STATE    KEYS  REFUSED  ERROR\n" +
+		"101@example.com  D785   10.1.159.12  " + p.Addr.String() + "  udp        <time>               refused  0/1   1        the phone answered 403\n"
+	if len(p.Addr.String()) == len("127.0.0.1:50000") {
+		got, err := run(t, phonesCommand(), at, "--state", "refused", "--aor", "101")
+		if got = strings.Replace(times.ReplaceAllString(got, "<time>"), "<time>  ", "<time>               ", 1); err != nil || got != want {
+			t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)
+		}
+	}
+	prints(t, "[]\n", phonesCommand(), at, "--state=retrying", "--json")
+	fails(t, `state: "broken" must be one of`, phonesCommand(), at, "--state=broken")
+}
+
+// TestUnknownUsers sets keys for users whom nobody knows: it is said, and is no error.
+func TestUnknownUsers(t *testing.T) {
+	s, at, _ := startPhones(t, "")
+	registerPhone(s.UDP(), "101")
+	got, err := runAll(t, keysSetCommand(), at, "1O1", "2", "--light=on")
+	if err != nil || !strings.HasPrefix(got, "warning: nobody is known as 1O1@example.com: ") {
+		t.Errorf("%s%v", got, err)
+	}
+	if got, err = runAll(t, keysSetCommand(), at, "101", "2", "--light=on"); err != nil || strings.Contains(got, "warning") {
+		t.Errorf("%s%v", got, err)
+	}
+	file := filepath.Join(t.TempDir(), "keys.csv")
+	if err := os.WriteFile(file, []byte("user,key\n101,1\n1O2,1\n101,x\n1O3,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err = runAll(t, keysSetCommand(), at, "--from", file)
+	lines := strings.Split(got, "\n")
+	if err == nil || err.Error() != "1 row not set" || len(lines) != 5 || !strings.HasPrefix(lines[0], "row 3, 1O2: warning: nobody is known as 1O2@example.com: ") ||
+		!strings.HasPrefix(lines[1], "row 5, 1O3: warning: ") || !strings.HasPrefix(lines[2], "row 4, 101: key: ") || lines[3] != "3 rows of 4 set" {
+		t.Errorf("%s%v", got, err)
+	}
+	got, _ = runAll(t, keysSetCommand(), at, "--json", "--from", file)
+	var result struct{ Warnings []warning }
+	if err := json.Unmarshal([]byte(got), &result); err != nil || len(result.Warnings) != 2 || result.Warnings[1].Row != 5 || result.Warnings[1].User != "1O3" {
+		t.Errorf("%v, %+v", err, result)
+	}
+}
+
 func TestKeys(t *testing.T) {
 	s, at, _ := startPhones(t, "")
 	head := "KEY  LIGHT  COLOR  LABEL       NUMBER  ACTION  LAYER          EXPIRES\n"
@@ -131,9 +183,9 @@ func TestKeys(t *testing.T) {
 	answer("200 OK")
 	printsTimes(t, "KEY  LIGHT  COLOR  LABEL  NUMBER  ACTION  LAYER  EXPIRES\n2    on                                   admin\n"+
 		phone("ANSWER        SINCE", "acknowledged  <time>"), keysSetCommand(), at, "101", "2", "--light=on", "--wait=30s")
-	answer("480 Gone")
+	answer("403 No")
 	got, err = run(t, keysPushCommand(), at, "101", "--wait=30s")
-	if err == nil || !strings.Contains(err.Error(), "has not acknowledged key 2: the phone answered 480") || !strings.Contains(got, "the phone answered 480") {
+	if err == nil || !strings.Contains(err.Error(), "has not acknowledged key 2: the phone answered 403") || !strings.Contains(got, "the phone answered 403") {
 		t.Errorf("%s, %v", got, err)
 	}
 	answer("200 OK")
@@ -214,9 +266,23 @@ row 2302, 3299@example.net: aor: "3299@example.net" is not of a domain that this
       "error": "reading the body: it must be something else than a JSON number"
     }
   ],
-  "set": 2
+  "set": 2,
+  "warnings": [
+    {
+      "row": 1,
+      "user": "201",
+      "warning": "%s"
+    },
+    {
+      "row": 2,
+      "user": "202",
+      "warning": "%s"
+    }
+  ]
 }
 `
+	const nobody = "nobody is known as %d@example.com: no phone is or was registered so, and no user or member has that name. The key waits for such a phone"
+	want = fmt.Sprintf(want, fmt.Sprintf(nobody, 201), fmt.Sprintf(nobody, 202))
 	if got != want || err == nil || err.Error() != "2 rows not set" {
 		t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)
 	}

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/location"
@@ -42,6 +43,26 @@ type App struct {
 	// Guard calls f for a handler that has a request wait for a callback: a panic in it is counted
 	// and logged, and goes no further.
 	Guard func(f func())
+
+	directories []func(user, domain string) bool
+}
+
+// AddDirectory adds what knows users: f reports whether there may be one of that name. It is for
+// Provision.
+func (a *App) AddDirectory(f func(user, domain string) bool) {
+	a.directories = append(a.directories, f)
+}
+
+// MayKnow reports whether a directory may have the user of an address-of-record. Without any, only
+// who has registered is known.
+func (a *App) MayKnow(aor string) bool {
+	at := max(strings.LastIndexByte(aor, '@'), 0)
+	for _, f := range a.directories {
+		if f(aor[:at], strings.TrimPrefix(aor[at:], "@")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Location returns the registrations.

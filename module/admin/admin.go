@@ -37,6 +37,7 @@ func resources() map[string]methods {
 		"/sip/bans/{source...}":    {"GET": getBan, "PUT": putBan, "DELETE": deleteBan},
 		"/sip/registrations":       {"GET": listRegistrations},
 		"/sip/registrations/{aor}": {"GET": getRegistration, "DELETE": deleteRegistration},
+		"/sip/phones":              {"GET": listPhones},
 		"/sip/keys":                {"GET": listKeys, "POST": postKeys},
 		"/sip/keys/{aor}":          {"GET": getKeys, "PUT": putKeys},
 		"/sip/keys/{aor}/push":     {"POST": pushKeys},

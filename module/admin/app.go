@@ -20,10 +20,12 @@ type api struct {
 	delivery *delivery.Delivery
 	events   *events.Bus
 	storage  storage.Engine
+	inside   *inside.App
 }
 
 func newAPI(app *module.App) *api {
-	e := inside.AppOf(app).Engine
+	in := inside.AppOf(app)
+	e := in.Engine
 	return &api{
 		app:      app,
 		bans:     e.Bans,
@@ -32,6 +34,7 @@ func newAPI(app *module.App) *api {
 		delivery: e.Delivery,
 		events:   e.Events,
 		storage:  e.Storage(),
+		inside:   in,
 	}
 }
 

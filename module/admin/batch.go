@@ -62,6 +62,7 @@ func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 			Errors []elementError `json:"errors"`
 		}{fmt.Sprintf("nothing is changed: element %d: %s", wrong[0].Index, wrong[0].Error), wrong})
 	}
+	warnings := a.warnElements(changes)
 	// Storages write what is in order much faster. The sort is stable: of two changes to one key
 	// the later one has to stay the later.
 	slices.SortStableFunc(changes, func(a, b keys.Change) int { return strings.Compare(a.AOR, b.AOR) })
@@ -69,8 +70,34 @@ func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, struct {
-		Changed int `json:"changed"`
-	}{len(changes)})
+		Changed  int              `json:"changed"`
+		Warnings []elementWarning `json:"warnings,omitempty"`
+	}{len(changes), warnings})
+}
+
+// elementWarning says what may be wrong with an element that was taken.
+type elementWarning struct {
+	Index   int    `json:"index"` // from 0
+	AOR     string `json:"aor"`
+	Warning string `json:"warning"`
+}
+
+// warnElements returns a warning for each of the first elements whose user nobody knows. What they
+// say is not in force yet.
+func (a *api) warnElements(changes []keys.Change) (list []elementWarning) {
+	texts := make(map[string]string) // by address-of-record: a user has many keys
+	for i := range changes {
+		aor := changes[i].AOR
+		text, found := texts[aor]
+		if !found {
+			text = a.unknown(aor)
+			texts[aor] = text
+		}
+		if text != "" && len(list) < maxElementErrors {
+			list = append(list, elementWarning{i, aor, text})
+		}
+	}
+	return list
 }
 
 // readManyKey reads an element of a list. aor is as it is written there.

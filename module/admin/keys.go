@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
+	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/storage"
 )
@@ -21,7 +23,7 @@ func listKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 		Keys []keys.Effective `json:"keys"`
 	}
 	list := []user{}
-	aors := a.keys.AORs(p.after, p.limit+1)
+	aors := a.usersWithKeys(p.after, p.limit+1)
 	if len(aors) > p.limit {
 		aors = aors[:p.limit]
 		p.next(w, r, aors[p.limit-1])
@@ -29,11 +31,30 @@ func listKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	for _, aor := range aors {
 		u := user{aor, a.keys.Effective(aor, keys.Phone{})}
 		if u.Keys == nil {
-			u.Keys = []keys.Effective{} // what there was has ended meanwhile
+			u.Keys = []keys.Effective{} // what there was has ended meanwhile, or is for other phones
 		}
 		list = append(list, u)
 	}
 	return writeJSON(w, http.StatusOK, list)
+}
+
+// usersWithKeys returns, sorted, up to limit users after the given one for whom a layer has a record
+// or who are registered and have a key by a profile.
+func (a *api) usersWithKeys(after string, limit int) []string {
+	list := a.keys.AORs(after, limit)
+	n := 0
+	a.location.Range(after, 0, func(aor string, bindings []*location.Binding) bool {
+		if slices.ContainsFunc(bindings, func(b *location.Binding) bool {
+			return len(a.keys.Effective(aor, keys.PhoneOf(b.UserAgent()))) > 0
+		}) {
+			list = append(list, aor)
+			n++
+		}
+		return n < limit
+	})
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return list[:min(len(list), limit)]
 }
 
 // GET /sip/keys/{aor}

@@ -15,6 +15,8 @@ type userKeys struct {
 	Keys   []keys.Effective      `json:"keys"`   // what a phone shows that no profile is for
 	Layers map[string][]layerKey `json:"layers"` // what each layer says
 	Phones []phoneKeys           `json:"phones"`
+
+	Warnings []string `json:"warnings,omitempty"` // about the user
 }
 
 // layerKey is what a layer says about a key.
@@ -61,6 +63,9 @@ func (a *api) describeKeys(aor string, key int) userKeys {
 				u.Layers[layer.String()] = append(u.Layers[layer.String()], describeStored(k))
 			}
 		}
+	}
+	if text := a.unknown(aor); text != "" && len(u.Layers) > 0 {
+		u.Warnings = append(u.Warnings, text)
 	}
 	for _, status := range a.delivery.Status(aor) {
 		p := phoneKeys{PhoneStatus: status, Keys: []phoneKey{}}

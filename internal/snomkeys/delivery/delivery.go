@@ -90,6 +90,7 @@ type Delivery struct {
 	tokens   float64          // how many messages may be sent now
 	refilled time.Time
 	cleaned  time.Time
+	notes    notes
 	waiters  map[string]chan struct{} // by address-of-record; closed when something has changed there
 
 	// Memory that is used again.
@@ -150,6 +151,29 @@ func (d *Delivery) Configure(s Settings) {
 // another way than before: with another Call-ID or User-Agent, or over another flow. It is for the
 // path of packets.
 func (d *Delivery) NotifyRegistered(aor string) { d.inbox.put(d, aor, registered) }
+
+// NotifyAnswered says that the phone of a Contact has answered another request of the server's with
+// a 2xx: one that has been silent, or was taken to have no keys, is asked at once. A keepAlive is no
+// sign that a phone has keys which has said that it has none.
+func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.users[aor].phoneOf(textHash(contact))
+	if p == nil || p.silent == 0 && (keepAlive || !p.unsupported) {
+		return
+	}
+	p.unsupported, p.silent = false, 0
+	d.retries.remove(p)
+	d.enqueue(p)
+	d.wakeUp()
+}
+
+// Knows reports whether a user has or had phones with keys.
+func (d *Delivery) Knows(aor string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.users[aor] != nil
+}
 
 // NotifyChanged says that the keys of an address-of-record may have changed.
 func (d *Delivery) NotifyChanged(aor string) { d.inbox.put(d, aor, changed) }

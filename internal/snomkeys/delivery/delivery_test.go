@@ -182,9 +182,14 @@ func TestUnsupported(t *testing.T) {
 			w.expect("k=1 c=on l=A")
 			w.state(alice, StateUnsupported)
 			w.set(alice, "B", 1)
-			w.register(registration{callID: "2"})
+			w.register(registration{})
 			time.Sleep(time.Hour / 2)
 			w.expect()
+			// One that has started anew is asked once more.
+			w.register(registration{callID: "2"})
+			time.Sleep(time.Hour / 2)
+			w.expect("k=1 c=on l=B")
+			w.state(alice, StateUnsupported)
 			w.restart()
 			w.expect()
 			// Whoever asks for it gets it, and a phone with new firmware may know better.
@@ -246,7 +251,7 @@ func TestRefused(t *testing.T) {
 			})
 			w.register(registration{})
 			w.expect("k=1 c=on l=A", "k=2 c=on l=A")
-			w.state(alice, StateCurrent)
+			w.state(alice, StateRefused)
 			time.Sleep(time.Hour / 2)
 			w.register(registration{})
 			w.set(alice, "B", 2)
@@ -272,7 +277,7 @@ func TestRefused(t *testing.T) {
 // between.
 func TestBackoff(t *testing.T) {
 	defer func(before func(time.Duration) time.Duration) { Jitter = before }(Jitter)
-	for i, status := range []int{408, 500, 503} {
+	for i, status := range []int{408, 486, 503} {
 		Jitter = func(d time.Duration) time.Duration { return min(d*time.Duration(i)/2, d-1) }
 		inWorld(t, func(w *world) {
 			w.set(alice, "A", 1)

@@ -1,8 +1,11 @@
 package delivery
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/sip/transaction"
@@ -45,11 +48,38 @@ type sentKey struct {
 
 // Done implements uac.Handler.
 func (f *flight) Done(final *wire.Message, err error) {
-	status := 0
+	a := reply{err: err}
 	if final != nil {
-		status = final.Status
+		a.status, a.retryAfter = final.Status, retryAfter(final)
 	}
-	f.d.finish(f, status, err)
+	f.d.finish(f, a)
+}
+
+// reply is how a message has ended.
+type reply struct {
+	status     int // 0: without an answer
+	err        error
+	retryAfter time.Duration // 0: the phone says nothing about it
+}
+
+// maxRetryAfter is how long a phone may ask to be left in peace.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads Retry-After (RFC 3261 §20.33): seconds, and perhaps a comment and parameters.
+func retryAfter(m *wire.Message) time.Duration {
+	field, _ := m.HeaderNamed("Retry-After")
+	value := string(field)
+	if end := strings.IndexFunc(value, func(c rune) bool { return c < '0' || c > '9' }); end >= 0 {
+		value = value[:end]
+	}
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return maxRetryAfter
+	case err != nil:
+		return 0
+	}
+	return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 }
 
 // result is what the outcome of a message means.
@@ -63,27 +93,37 @@ const (
 	failed              // it may work later
 )
 
-func resultOf(status int, err error) result {
+func resultOf(a reply) result {
 	switch {
-	case err == transaction.ErrTimeout || status == 408:
+	case a.err == transaction.ErrTimeout || a.status == 408:
 		return silent
-	case err != nil:
+	case a.err != nil:
 		return failed
-	case status < 300:
+	case a.status < 300:
 		return acknowledged
-	case status == 405 || status == 415 || status == 501:
+	case a.status == 405 || a.status == 415 || a.status == 501:
 		return unsupported
-	case status >= 500 && status < 600:
+	case a.retryAfter > 0 || passes(a.status):
 		return failed
 	}
 	return refused
 }
 
+// passes reports whether a phone that answers with this status may answer otherwise in a while: it
+// is busy, in another transaction, just starting, or asked too often. None of that is about the key.
+func passes(status int) bool {
+	switch status {
+	case 429, 430, 480, 486, 491, 600:
+		return true
+	}
+	return status >= 500 && status < 600
+}
+
 var resultNames = [...]string{"acknowledged", "refused", "refused", "timeout", "failed"}
 
 // finish notes the outcome of a message.
-func (d *Delivery) finish(f *flight, status int, err error) {
-	r := resultOf(status, err)
+func (d *Delivery) finish(f *flight, a reply) {
+	r := resultOf(a)
 	d.mu.Lock()
 	if f.done {
 		d.mu.Unlock()
@@ -94,23 +134,26 @@ func (d *Delivery) finish(f *flight, status int, err error) {
 	d.pending--
 	p := f.phone
 	p.flight = nil
-	d.apply(p, f, r, status)
+	d.apply(p, f, r, a)
 	d.account(p.user)
 	d.enqueue(p)
 	aor := p.user.aor
 	d.wakeWaiters(aor)
-	d.mu.Unlock()
-	if err == transaction.ErrClosed {
+	if a.err == transaction.ErrClosed {
+		d.mu.Unlock()
 		return // the server stops
 	}
+	d.noteAnswer(f, r)
+	d.mu.Unlock()
 	d.behind.Mark(aor)
 	d.options.Count(resultNames[r])
-	f.report(r, aor, status, err)
+	f.report(r, aor, a)
+	d.logNotes()
 	d.wakeUp()
 }
 
 // apply changes what is known of the phone. The caller holds the lock.
-func (d *Delivery) apply(p *phone, f *flight, r result, status int) {
+func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 	if r != silent {
 		p.silent = 0
 	}
@@ -119,12 +162,12 @@ func (d *Delivery) apply(p *phone, f *flight, r result, status int) {
 		p.known = p.known || r == acknowledged
 		p.failures, p.status = 0, 0
 		if !f.stale {
-			p.answered(f.keys, status)
+			p.answered(f.keys, a.status)
 		}
 	case unsupported:
-		p.unsupported, p.status = true, uint16(status)
+		p.unsupported, p.status = true, uint16(a.status)
 	default:
-		p.status = uint16(status)
+		p.status = uint16(a.status)
 		p.failures = min(p.failures+1, 100)
 		if r == silent {
 			p.silent = min(p.silent+1, maxSilence)
@@ -134,7 +177,7 @@ func (d *Delivery) apply(p *phone, f *flight, r result, status int) {
 			return
 		}
 		if !f.stale {
-			p.retry = time.Now().Add(backoff(p.failures)).UnixNano()
+			p.retry = time.Now().Add(max(backoff(p.failures), a.retryAfter)).UnixNano()
 			d.retries.add(p)
 		}
 	}
@@ -182,18 +225,18 @@ func backoff(failures uint8) time.Duration {
 }
 
 // report tells of the outcome, without a lock.
-func (f *flight) report(r result, aor string, status int, err error) {
+func (f *flight) report(r result, aor string, a reply) {
 	name := "key_failed"
 	if r == acknowledged {
 		name = "key_acknowledged"
 	}
 	for _, k := range f.keys {
 		data := map[string]any{"aor": aor, "contact": string(wire.WithoutPassword([]byte(f.contact))), "key": int(k.key)}
-		if status != 0 {
-			data["status"] = status
+		if a.status != 0 {
+			data["status"] = a.status
 		}
 		if r != acknowledged {
-			data["error"] = problem(status, err == transaction.ErrTimeout)
+			data["error"] = problem(a.status, a.err == transaction.ErrTimeout)
 		}
 		f.d.options.Emit(name, data)
 	}

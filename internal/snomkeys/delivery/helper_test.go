@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddysip/caddysip/internal/budget"
 	"github.com/caddysip/caddysip/internal/location"
@@ -55,6 +56,8 @@ type world struct {
 	challenge string // header lines of answers
 	closed    bool   // there are no transactions any more
 	exchanges map[*exchange]bool
+	logs      *observer.ObservedLogs
+	logger    *zap.Logger
 }
 
 // answer is how phones answer; status 0: not at all. nil: 200 at once.
@@ -106,6 +109,8 @@ func newWorld(t testing.TB) *world {
 		t: t, kept: memory{store.NewMemory()},
 		keys: make(map[string]map[int]string), phones: make(map[string]*fake), count: make(map[string]int), exchanges: make(map[*exchange]bool),
 	}
+	core, logs := observer.New(zap.InfoLevel)
+	w.logs, w.logger = logs, zap.New(core)
 	w.loc = location.New(location.Options{
 		OnAdded:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
 		OnRemoved: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
@@ -144,7 +149,7 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			w.count[outcome]++
 		},
-		Logger: zap.NewNop,
+		Logger: func() *zap.Logger { return w.logger },
 		Failed: func() { w.t.Error("the storage failed") },
 	})
 	w.d.Use(w.kept)

@@ -18,6 +18,7 @@ type user struct {
 	orphaned []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
 	cost     int        // what is taken from the budget
 	absent   uint64     // its number among those without a phone; 0: it has some
+	told     condition  // of the phone that went last
 }
 
 // phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and
@@ -37,6 +38,7 @@ type phone struct {
 	silent   uint8  // of those, the last ones that got no answer at all
 	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
 	queue    uint8  // the queue it is in, from 1 on; 0: none
+	told     condition
 
 	known       bool // it has acknowledged something
 	unsupported bool
@@ -203,6 +205,9 @@ func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
 // drop forgets a phone, but not which keys it had. The caller takes it off its user.
 func (d *Delivery) drop(p *phone) {
 	p.gone, p.queue = true, 0
+	if p.told != fine {
+		p.user.told = p.told
+	}
 	d.retries.remove(p)
 	now := uint32(time.Now().Unix())
 	for _, k := range p.keys {
@@ -234,7 +239,8 @@ func (d *Delivery) clean(u *user, now time.Time) {
 // add adds a phone that is new. What other phones of the user have shown it may show as well, if it
 // is one of them that has got another Contact.
 func (u *user) add(id uint64, b *location.Binding) *phone {
-	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent()))}
+	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent())), told: u.told}
+	u.told = fine // whoever was told that a phone is in trouble is told that this one is not
 	for _, k := range u.orphaned {
 		p.keys = append(p.keys, keyState{key: k.key})
 	}
@@ -259,10 +265,13 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 		p.agent, p.unsupported, p.silent = agent, false, 0
 	}
 	if since := sinceOf(b); since != p.since {
-		p.since = since
+		p.since, p.unsupported = since, false
 		d.forget(p)
 	}
 	if flow := flowOf(b); flow != p.flow || p.unreachable && !b.FlowFailed() {
+		if p.flow != 0 && p.unsupported && p.status == 0 {
+			p.unsupported, p.silent = false, 0 // nobody may have been where it was thought to be
+		}
 		p.flow, p.unreachable = flow, false
 		d.retries.remove(p)
 	}

@@ -59,6 +59,7 @@ func (d *Delivery) step() time.Duration {
 		if f == nil {
 			wait := d.wait(now)
 			d.mu.Unlock()
+			d.logNotes()
 			if more {
 				return 0
 			}
@@ -66,7 +67,7 @@ func (d *Delivery) step() time.Duration {
 		}
 		d.mu.Unlock()
 		if err := d.options.Client.Send(&f.exchange, &d.request, f, nil); err != nil {
-			d.finish(f, 0, err)
+			d.finish(f, reply{err: err})
 		}
 	}
 }
@@ -146,6 +147,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	stale := d.stale(p, b.UserAgent())
 	if len(stale) == 0 {
 		p.urgent = false
+		d.noteSettled(p, b.Contact())
 		d.settle(p)
 		return nil
 	}
@@ -153,6 +155,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	flow, sentBy, ok := d.options.Flow(b)
 	if !ok {
 		p.unreachable = true
+		d.note(p, badUnreachable, b.Contact())
 		d.wakeWaiters(p.user.aor)
 		return nil
 	}

@@ -16,13 +16,17 @@ type PhoneStatus struct {
 	Source    string      `json:"source"`
 	UserAgent string      `json:"user_agent,omitempty"`
 	Model     string      `json:"model,omitempty"`
+	Firmware  string      `json:"firmware,omitempty"`
 	State     string      `json:"state"`
 	Keys      []KeyStatus `json:"keys,omitempty"`
+
+	Binding *location.Binding `json:"-"`
 }
 
 // The states of a phone.
 const (
-	StateCurrent     = "current"     // it has acknowledged or refused every key
+	StateCurrent     = "current"     // it has acknowledged every key
+	StateRefused     = "refused"     // it has answered for every key, and refused some
 	StatePending     = "pending"     // there is something to send
 	StateSending     = "sending"     // a message is on its way
 	StateRetrying    = "retrying"    // it did not answer, and will be asked again
@@ -30,6 +34,13 @@ const (
 	StateUnsupported = "unsupported" // it has no such keys, or does not know them
 	StateOther       = "other"       // it is no Snom phone nor in the phones of the configuration, and gets nothing
 )
+
+// States returns all states.
+func States() []string {
+	return []string{
+		StateCurrent, StateRefused, StatePending, StateSending, StateRetrying, StateUnreachable, StateUnsupported, StateOther,
+	}
+}
 
 // KeyStatus is what is known of a key of a phone.
 type KeyStatus struct {
@@ -39,6 +50,8 @@ type KeyStatus struct {
 	Status       int       `json:"status,omitempty"`
 	Error        string    `json:"error,omitempty"`
 	At           time.Time `json:"at,omitzero"` // when the phone answered last
+
+	Refused bool `json:"-"` // the phone has refused the newest record
 }
 
 // Outcome is what a phone has answered for a key.
@@ -63,15 +76,16 @@ func (d *Delivery) Status(aor string) []PhoneStatus {
 			Source:    b.Source().String(),
 			UserAgent: b.UserAgent(),
 			State:     StateOther,
+			Binding:   b,
 		}
+		agent, _ := snom.ParseUserAgent(s.UserAgent)
+		s.Model, s.Firmware = agent.Model, agent.Firmware
 		id := textHash(b.Contact())
 		hasKeys := d.hasKeys(s.UserAgent)
 		if hasKeys && b != d.bindingOf(bindings, id) {
 			continue // another flow of the same phone
 		}
 		if hasKeys {
-			agent, _ := snom.ParseUserAgent(s.UserAgent)
-			s.Model = agent.Model
 			p := u.phoneOf(id)
 			s.Keys = d.keyStatus(aor, b, p)
 			s.State = stateOf(p, s.Keys)
@@ -113,7 +127,8 @@ func (p *phone) describe(k *KeyStatus, hash uint64) {
 	if state, ok := p.answer(uint16(k.Key), hash); ok {
 		k.Status, k.At = int(state.status), time.Unix(int64(state.at), 0).UTC()
 		k.Acknowledged = state.status < 300
-		if !k.Acknowledged {
+		k.Refused = !k.Acknowledged
+		if k.Refused {
 			k.Error = problem(k.Status, false)
 		}
 		return
@@ -167,6 +182,8 @@ func stateOf(p *phone, keys []KeyStatus) string {
 		return StateRetrying
 	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged && k.Error == "" }):
 		return StatePending
+	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged }):
+		return StateRefused
 	}
 	return StateCurrent
 }

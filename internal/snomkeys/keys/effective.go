@@ -89,6 +89,21 @@ func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 	}
 }
 
+// Names reports whether a profile names a user: as a member, or in its users without a wildcard.
+func (s *Store) Names(aor string) bool {
+	user := aor[:max(strings.LastIndexByte(aor, '@'), 0)]
+	list := s.profiles.Load().list
+	for i := range list {
+		p := &list[i]
+		_, byUser := p.Members[user]
+		_, byAOR := p.Members[aor]
+		if byUser || byAOR || slices.Contains(p.Users, user) {
+			return true
+		}
+	}
+	return false
+}
+
 // SetProfiles replaces the profiles, and the models of phones known besides the built-in ones.
 // OnChange is called for the registered addresses-of-record that the difference may touch. The
 // arguments must be valid and must not be changed afterwards.
