@@ -103,7 +103,7 @@ func parseProfile(d *caddyfile.Dispenser) (*keyprofile.Profile, error) {
 	if !d.NextArg() {
 		return nil, d.Err("profile needs a name")
 	}
-	p := &keyprofile.Profile{Name: d.Val()}
+	p := &keyprofile.Profile{Name: d.Val(), Source: place(d.Token())}
 	if d.NextArg() {
 		return nil, d.Errf("profile has one name: found '%s' behind it", d.Val())
 	}

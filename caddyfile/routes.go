@@ -87,19 +87,22 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 	}
 	var routes module.RouteList
 	for _, segment := range directives {
-		place := fmt.Sprintf("%s:%d", segment[0].File, segment[0].Line)
 		r, err := s.directive(segment)
 		if err != nil {
 			return nil, err
 		}
 		if r != nil {
+			r.Source = place(segment[0])
 			routes = append(routes, r)
-			s.step.Place, s.step.Match, s.step.Group = place, r.MatcherSetsRaw, r.Group
+			s.step.Place, s.step.Match, s.step.Group = r.Source, r.MatcherSetsRaw, r.Group
 			s.steps = append(s.steps, s.step)
 		}
 	}
 	return routes, nil
 }
+
+// place returns where a token stands.
+func place(t caddyfile.Token) string { return fmt.Sprintf("%s:%d", t.File, t.Line) }
 
 // nextSegment returns d's next directive as Dispenser.NextSegment does, with the braces of an empty
 // block, which that leaves out.

@@ -18,7 +18,7 @@ import (
 
 // server reads a server block.
 func (a *app) server(block serverBlock) (*module.Server, error) {
-	s := new(module.Server)
+	s := &module.Server{Source: place(block.body[0])}
 	for _, t := range block.addresses {
 		for address := range strings.SplitSeq(t.Text, ",") {
 			if address == "" {
@@ -161,7 +161,7 @@ func (s *serverScope) handleErrors(d *caddyfile.Dispenser, sc *scope) error {
 	if err != nil {
 		return err
 	}
-	r := &module.Route{Group: "handle_errors"}
+	r := &module.Route{Group: "handle_errors", Source: place(d.Token())}
 	if conditions != nil {
 		r.MatcherSetsRaw = []caddy.ModuleMap{{"expression": caddyconfig.JSON(strings.Join(conditions, " || "), nil)}}
 	}
@@ -193,6 +193,7 @@ type namedRoute struct {
 //		<directives...>
 //	}
 func parseNamedRoute(d *caddyfile.Dispenser, outer *scope, named map[string]*namedRoute) error {
+	source := place(d.Token())
 	name, ok := strings.CutSuffix(strings.TrimPrefix(d.Val(), "&("), ")")
 	if !ok || name == "" {
 		return d.Errf("the name of a named route is written as &(name), not '%s'", d.Val())
@@ -208,7 +209,7 @@ func parseNamedRoute(d *caddyfile.Dispenser, outer *scope, named map[string]*nam
 	if err != nil {
 		return err
 	}
-	r := new(module.Route)
+	r := &module.Route{Source: source}
 	named[name] = &namedRoute{r, sc.invoked, sc.steps}
 	return addHandler(r, "subroute", &module.Subroute{Routes: routes})
 }

@@ -3,7 +3,6 @@ package caddyfile
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/caddysip/caddysip/internal/directive"
 	"github.com/caddysip/caddysip/internal/suggest"
 	"github.com/caddysip/caddysip/module"
-	"github.com/caddysip/caddysip/wire"
 )
 
 func init() {
@@ -60,7 +58,10 @@ func parseSIP(d *caddyfile.Dispenser, existing any) (any, error) {
 	if err := directive.NoArgs(d); err != nil {
 		return nil, err
 	}
-	a := &app{App: &module.App{Servers: make(map[string]*module.Server)}, named: make(map[string]*namedRoute)}
+	a := &app{
+		App:   &module.App{Servers: make(map[string]*module.Server), Source: place(d.Token())},
+		named: make(map[string]*namedRoute),
+	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		segment := nextSegment(d)
 		// As in a site's address, a comma at the end of a line goes on in the next.
@@ -136,12 +137,11 @@ func (a *app) domain(d *caddyfile.Dispenser) error {
 	}
 	for {
 		name := d.Val()
-		if addr, err := netip.ParseAddr(name); err == nil && addr.Is6() {
-			name = "[" + name + "]" // as it stands in URIs
-		}
-		u, err := wire.ParseURI([]byte("sip:" + name))
-		if err != nil || string(u.Host) != name {
-			return d.Errf("'%s' is not a domain: write a host name or an address, without a port", d.Val())
+		if !strings.Contains(name, "{") { // else it is checked when it is replaced
+			var err error
+			if name, err = module.CheckDomain(name); err != nil {
+				return d.WrapErr(err)
+			}
 		}
 		if !slices.Contains(a.Domains, name) {
 			a.Domains = append(a.Domains, name)

@@ -54,7 +54,7 @@ func init() {
 // `{sip.snom.model}`, `{sip.snom.firmware}` | What the User-Agent of a Snom phone says
 type App struct {
 	// The domains that are served. Addresses among them, and all addresses that servers listen on,
-	// stand for the first one. Default: every address a server listens on, the machine's own name,
+	// stand for the first one. Global placeholders, such as {env.NAME}, are replaced. Default: every address a server listens on, the machine's own name,
 	// and localhost, all of them as one domain.
 	Domains []string `json:"domains,omitempty"`
 
@@ -74,6 +74,9 @@ type App struct {
 
 	// The servers, by names of your choice.
 	Servers map[string]*Server `json:"servers,omitempty"`
+
+	// Where in a Caddyfile the app is written, as file:line, for errors. It has no other effect.
+	Source string `json:"source,omitempty"`
 
 	logger     *zap.Logger
 	domains    *domains.Set
@@ -101,7 +104,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 var engines = caddy.NewUsagePool()
 
 // Provision loads the routes. It opens nothing.
-func (a *App) Provision(ctx caddy.Context) error {
+func (a *App) Provision(ctx caddy.Context) error { return located(a.provision(ctx), a.Source) }
+
+func (a *App) provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.workers = workers.New(a.logger, a.guard)
@@ -112,6 +117,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("grace_period %s: it must not be negative", time.Duration(a.GracePeriod))
 	case a.GracePeriod > 0:
 		a.generation.Grace = time.Duration(a.GracePeriod)
+	}
+	for i := range a.Domains {
+		if err := provisionDomain(&a.Domains[i]); err != nil {
+			return fmt.Errorf("domain: %w", err)
+		}
 	}
 	if err := a.listenAddresses(); err != nil {
 		return err
@@ -138,7 +148,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.in = inside.App{Site: a, Engine: a.engine, Generation: a.generation, Guard: a.guard}
 	for name, s := range a.Servers {
 		if err := s.provision(ctx, a, name); err != nil {
-			return fmt.Errorf("server %s: %w", name, err)
+			return located(fmt.Errorf("server %s: %w", name, err), s.Source)
 		}
 	}
 	return metrics.Register(ctx.GetMetricsRegistry(), append(a.engine.Collectors(), collectors...)...)

@@ -2,10 +2,35 @@ package module
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/wire"
 )
+
+// CheckDomain returns a domain, which may be an address, as it stands in URIs, or says what is
+// wrong with it.
+func CheckDomain(text string) (string, error) {
+	name := text
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Is6() {
+		name = "[" + name + "]"
+	}
+	u, err := wire.ParseURI([]byte("sip:" + name))
+	if err != nil || string(u.Host) != name {
+		return "", fmt.Errorf("'%s' is not a domain: write a host name or an address, without a port", text)
+	}
+	return name, nil
+}
+
+// provisionDomain replaces the placeholders in a domain of the configuration, and checks it.
+func provisionDomain(name *string) error {
+	text, err := globals.Text(*name)
+	if err == nil {
+		*name, err = CheckDomain(text)
+	}
+	return err
+}
 
 // ParseAOR reads an address-of-record as people write it: user, user@domain or sip:user@domain. A
 // user alone is one of the first domain. It returns the address-of-record in the canonical form

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/follow"
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
@@ -21,14 +22,21 @@ func (a *App) provisionKeys() error {
 	if c == nil {
 		return nil
 	}
+	if err := globals.Texts(c.Phones); err != nil {
+		return fmt.Errorf("keys: phones: %w", err)
+	}
+	for _, p := range c.Profiles {
+		if err := p.Replace(); err != nil {
+			return located(fmt.Errorf("keys: profile %s: %w", p.Name, err), p.Source)
+		}
+	}
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
 	g := a.generation
-	repl := caddy.NewReplacer()
 	g.Delivery = delivery.Settings{Batch: c.Batch, Rate: c.Rate, Phones: c.Phones}
 	if c.Credentials != nil {
-		credentials, err := c.Credentials.Replace(repl)
+		credentials, err := c.Credentials.Replace(caddy.NewReplacer())
 		switch {
 		case err != nil:
 			return fmt.Errorf("keys: %w", err)
@@ -56,12 +64,8 @@ func (a *App) provisionKeys() error {
 		if p.MembersFile == "" {
 			continue
 		}
-		path, err := repl.ReplaceOrErr(p.MembersFile, true, true)
-		if err == nil {
-			err = a.loadMembers(path, i)
-		}
-		if err != nil {
-			return fmt.Errorf("keys: profile %s: members: %w", p.Name, err)
+		if err := a.loadMembers(p.MembersFile, i); err != nil {
+			return located(fmt.Errorf("keys: profile %s: members: %w", p.Name, err), p.Source)
 		}
 	}
 	return nil

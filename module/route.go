@@ -24,6 +24,9 @@ type Route struct {
 	// Whether no later route is run when this one matched. Default: false.
 	Terminal bool `json:"terminal,omitempty"`
 
+	// Where in a Caddyfile the route is written, as file:line, for errors. It has no other effect.
+	Source string `json:"source,omitempty"`
+
 	match    []caddy.ModuleMap // MatcherSetsRaw, which is emptied when it is loaded
 	sets     [][]Matcher
 	handlers []namedHandler
@@ -41,7 +44,7 @@ type RouteList []*Route
 func (routes RouteList) Provision(ctx caddy.Context) error {
 	for i, r := range routes {
 		if err := r.provision(ctx); err != nil {
-			return fmt.Errorf("route %d: %w", i, err)
+			return located(fmt.Errorf("route %d: %w", i, err), r.Source)
 		}
 	}
 	return nil
@@ -106,7 +109,7 @@ func (routes RouteList) Compile(next Next) (Next, error) {
 	for _, r := range slices.Backward(routes) {
 		var err error
 		if chain, err = r.compile(chain, next, groups[r.Group]); err != nil {
-			return nil, err
+			return nil, located(err, r.Source)
 		}
 	}
 	return chain, nil

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/engine"
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
@@ -43,6 +44,9 @@ type Server struct {
 	// end of a call that was set up through them. Placeholders are replaced when the configuration
 	// is loaded. Default: none.
 	Trust []string `json:"trust,omitempty"`
+
+	// Where in a Caddyfile the server is written, as file:line, for errors. It has no other effect.
+	Source string `json:"source,omitempty"`
 
 	trusted       ipset.Set
 	authenticates bool
@@ -93,10 +97,13 @@ func (s *Server) App() *App { return s.app }
 func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 	s.app, s.name = a, name
 	s.logger = a.logger.With(zap.String("server", name))
+	var err error
 	if s.Logs != nil {
+		if s.Logs.LoggerName, err = globals.Text(s.Logs.LoggerName); err != nil {
+			return fmt.Errorf("log: %w", err)
+		}
 		s.access = a.logger.Named(s.Logs.loggerName())
 	}
-	var err error
 	if s.trusted, err = ipset.Parse(s.Trust); err != nil {
 		return fmt.Errorf("trust: %w", err)
 	}
@@ -104,7 +111,7 @@ func (s *Server) provision(ctx caddy.Context, a *App, name string) error {
 	ctx = ctx.WithValue(serverKey, s)
 	for name, r := range s.NamedRoutes {
 		if err := r.provision(ctx); err != nil {
-			return fmt.Errorf("named route %s: %w", name, err)
+			return located(fmt.Errorf("named route %s: %w", name, err), r.Source)
 		}
 	}
 	if err := s.Routes.Provision(ctx); err != nil {
@@ -131,35 +138,43 @@ func (a *App) listenAddresses() error {
 	owner := make(map[engine.Address]string)
 	for _, name := range slices.Sorted(maps.Keys(a.Servers)) {
 		s := a.Servers[name]
-		if len(s.Listen) == 0 {
-			return fmt.Errorf("server %s: no address to listen on", name)
+		if err := a.listenAddressesOf(s, name, owner); err != nil {
+			return located(fmt.Errorf("server %s: %w", name, err), s.Source)
 		}
-		if s.Limits != nil {
-			if err := s.Limits.Validate(); err != nil {
-				return fmt.Errorf("server %s: %w", name, err)
-			}
+	}
+	return nil
+}
+
+// listenAddressesOf collects what one server listens on; owner has what the others do.
+func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address]string) error {
+	if len(s.Listen) == 0 {
+		return errors.New("no address to listen on")
+	}
+	if s.Limits != nil {
+		if err := s.Limits.Validate(); err != nil {
+			return err
 		}
-		if l := s.Limits; l != nil && l.Memory != 0 && (a.generation.Memory == 0 || l.Memory < a.generation.Memory) {
-			a.generation.Memory = l.Memory
+	}
+	if l := s.Limits; l != nil && l.Memory != 0 && (a.generation.Memory == 0 || l.Memory < a.generation.Memory) {
+		a.generation.Memory = l.Memory
+	}
+	limits := s.Limits.listener()
+	limits.Trusted = &s.trusted
+	for _, text := range s.Listen {
+		list, err := parseListenAddress(text)
+		if err != nil {
+			return err
 		}
-		limits := s.Limits.listener()
-		limits.Trusted = &s.trusted
-		for _, text := range s.Listen {
-			list, err := parseListenAddress(text)
-			if err != nil {
-				return fmt.Errorf("server %s: %w", name, err)
-			}
-			for _, addr := range list {
-				for other, by := range owner {
-					if transport.Overlap(addr.Network, addr.Addr, other.Network, other.Addr) {
-						return fmt.Errorf("server %s: %s overlaps with %s of server %s; each address can be listened on once", name, addr, other, by)
-					}
+		for _, addr := range list {
+			for other, by := range owner {
+				if transport.Overlap(addr.Network, addr.Addr, other.Network, other.Addr) {
+					return fmt.Errorf("%s overlaps with %s of server %s; each address can be listened on once", addr, other, by)
 				}
-				owner[addr] = name
-				a.generation.Listen = append(a.generation.Listen, addr)
-				a.generation.Limits = append(a.generation.Limits, limits)
-				a.owners = append(a.owners, s)
 			}
+			owner[addr] = name
+			a.generation.Listen = append(a.generation.Listen, addr)
+			a.generation.Limits = append(a.generation.Limits, limits)
+			a.owners = append(a.owners, s)
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func BenchmarkDigestAuth(b *testing.B) {
 	h := &DigestAuth{Users: []User{{Name: "101", Password: "secret-of-101"}}, app: app, logger: zap.NewNop(), nonces: digest.Shared()}
 	h.tokens.Site = inside.AppOf(app)
 	repl := caddy.NewReplacer()
-	for _, err := range []error{h.provisionRealm(repl), h.provisionOptions(), h.provisionUsers(caddy.Context{}, repl)} {
+	for _, err := range []error{h.provisionRealm(), h.provisionOptions(), h.provisionUsers(caddy.Context{}, repl)} {
 		if err != nil {
 			b.Fatal(err)
 		}

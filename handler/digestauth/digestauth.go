@@ -131,7 +131,7 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 		return err
 	}
 	repl := caddy.NewReplacer()
-	if err := h.provisionRealm(repl); err != nil {
+	if err := h.provisionRealm(); err != nil {
 		return err
 	}
 	if err := h.provisionOptions(); err != nil {
@@ -144,10 +144,12 @@ func (h *DigestAuth) Provision(ctx caddy.Context) error {
 func (*DigestAuth) Authenticates() bool { return true }
 
 // provisionRealm finds out what the realm is, and whether users belong to one domain.
-func (h *DigestAuth) provisionRealm(repl *caddy.Replacer) error {
-	name := repl.ReplaceKnown(h.Realm, "")
+func (h *DigestAuth) provisionRealm() error {
+	name, err := module.ReplaceGlobal(h.Realm)
 	switch {
-	case h.Realm != "": // which may have become empty
+	case err != nil:
+		return fmt.Errorf("realm: %w", err)
+	case name != "":
 	case len(h.app.Domains) > 0:
 		name = h.app.Domains[0]
 	default:
@@ -200,7 +202,11 @@ func (h *DigestAuth) provisionUsers(ctx caddy.Context, repl *caddy.Replacer) (er
 	h.missing(h.list, "")
 	h.providers = append(h.providers, h.list)
 	if h.UsersFile != "" {
-		h.file = &usersFile{path: repl.ReplaceKnown(h.UsersFile, ""), realm: string(h.realm), logger: h.logger, loaded: h.missing}
+		path, err := module.ReplaceGlobal(h.UsersFile)
+		if err != nil {
+			return fmt.Errorf("users_file: %w", err)
+		}
+		h.file = &usersFile{path: path, realm: string(h.realm), logger: h.logger, loaded: h.missing}
 		if err := h.file.load(); err != nil {
 			return err
 		}

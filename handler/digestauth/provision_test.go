@@ -95,7 +95,7 @@ func TestProvision(t *testing.T) {
 		`"users": [` + user + `], "algorithms": ["SHA-1"]`:                      `"SHA-1" is not an algorithm`,
 		`"users": [` + user + `], "algorithms": ["MD5", "md5"]`:                 "the algorithm MD5 is there twice",
 		`"users": [` + user + `], "realm": "a\"b"`:                              "have no quotes",
-		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`:              "must not be empty",
+		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`:              "realm: evaluated placeholder {env.SIP_TEST_EMPTY} is empty",
 		`"users": [` + user + `], "identity": "all"`:                            `identity "all": it is own or any`,
 		`"users": [` + user + `], "nonce_lifetime": "1ms"`:                      "nonce_lifetime must be from 1 second to 24 hours",
 		`"users": [` + user + `], "nonce_lifetime": "25h"`:                      "nonce_lifetime must be from 1 second to 24 hours",

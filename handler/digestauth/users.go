@@ -91,7 +91,10 @@ func newList(users []User, realm string, repl *caddy.Replacer, logger *zap.Logge
 	plain := 0
 	for i := range users {
 		u := &users[i]
-		name := repl.ReplaceKnown(u.Name, "")
+		name, err := module.ReplaceGlobal(u.Name)
+		if err != nil {
+			return nil, fmt.Errorf("user: %w", err)
+		}
 		if err := digest.CheckUser(name); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,9 @@ func (h *LogAppend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&h.Key, &h.Value) {
 		return d.Err("log_append takes the name of a field and its value")
 	}
+	if err := h.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

@@ -2,6 +2,8 @@ package logappend
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -27,10 +29,13 @@ func (*LogAppend) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.handlers.log_append", New: func() caddy.Module { return new(LogAppend) }}
 }
 
-// Validate refuses a field without a name.
+// Validate refuses what is no name of a field.
 func (h *LogAppend) Validate() error {
-	if h.Key == "" {
+	switch {
+	case h.Key == "":
 		return errors.New("log_append needs the name of a field")
+	case strings.Contains(h.Key, "{"):
+		return fmt.Errorf("the field %q: there are no placeholders in names", h.Key)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ const (
 // are, and follows 131,072 of them at a time.
 type RateLimit struct {
 	// The name, for metrics and logs. Handlers with the same name, key, events and window count
-	// together. Default: the server's name.
+	// together. Global placeholders, such as {env.NAME}, are replaced. Default: the server's name.
 	Zone string `json:"zone,omitempty"`
 
 	// Whose requests are counted together, with placeholders. Default: {sip.source.ip}, for which
@@ -79,6 +79,9 @@ func (h *RateLimit) Provision(ctx caddy.Context) error {
 	server, err := module.ServerFrom(ctx)
 	if err != nil {
 		return err
+	}
+	if h.Zone, err = module.ReplaceGlobal(h.Zone); err != nil {
+		return fmt.Errorf("zone: %w", err)
 	}
 	h.engine = inside.AppOf(server.App()).Engine
 	h.log.logger = ctx.Logger()

@@ -25,7 +25,7 @@ func init() {
 // A call is answered first, and each gets one MESSAGE however often the phone repeats it. The MESSAGE goes to where the call came from and
 // nowhere else, with the Contact of the call as its Request-URI.
 type SnomLRC struct {
-	// The phones that are served, as globs of User-Agent without regard to case. Default: *snom*
+	// The phones that are served, as globs of User-Agent without regard to case. Placeholders are replaced. Default: *snom*
 	UserAgents []string `json:"user_agents,omitempty"`
 
 	// The key to set: the name in the Number field of a key of type Button. Placeholders are replaced. Default: 2
@@ -43,7 +43,7 @@ type SnomLRC struct {
 	// The status the caller gets. Default: 404
 	Status int `json:"status,omitempty"`
 
-	// The reason phrase the caller gets. Default: Not a call
+	// The reason phrase the caller gets. Placeholders are replaced. Default: Not a call
 	Reason string `json:"reason,omitempty"`
 
 	// The From URI of the MESSAGE. Placeholders are replaced. Default: sip:server@{sip.local.host}
@@ -60,7 +60,7 @@ type SnomLRC struct {
 
 // Light is what dialling one number does.
 type Light struct {
-	// The user part of the Request-URI.
+	// The user part of the Request-URI. Global placeholders, such as {env.NAME}, are replaced.
 	Number string `json:"number"`
 
 	// on, off, hold, park, pickup, message, offline, seized, record or error.
@@ -115,7 +115,13 @@ func (h *SnomLRC) Provision(ctx caddy.Context) (err error) {
 		}
 	}
 	h.lights = make(map[string]*light, len(h.Lights))
+	if err := module.ReplaceGlobalInPatterns(h.UserAgents); err != nil {
+		return fmt.Errorf("user_agent: %w", err)
+	}
 	for _, l := range h.Lights {
+		if l.Number, err = module.ReplaceGlobal(l.Number); err != nil {
+			return fmt.Errorf("light: %w", err)
+		}
 		if l.Number == "" || l.Light == "" {
 			return errors.New("each of the lights needs a number and a light")
 		}
@@ -173,25 +179,15 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	}
 	var number [64]byte
 	l := h.lights[string(wire.AppendUnescaped(number[:0], r.URI().User))]
-	if l == nil || !h.serves(m.Header(wire.UserAgent)) {
+	if l == nil || !r.MatchesAny(h.UserAgents, m.Header(wire.UserAgent), true) {
 		return next(w, r)
 	}
 	// The caller is answered first: what follows may fail, the call is over all the same.
-	if err := module.Respond(w, h.Status, h.Reason); err != nil {
+	if err := module.Respond(w, h.Status, r.Replace(h.Reason)); err != nil {
 		return err
 	}
 	h.push(r, l)
 	return nil
-}
-
-// serves tells whether a phone with this User-Agent is one of ours.
-func (h *SnomLRC) serves(userAgent []byte) bool {
-	for _, glob := range h.UserAgents {
-		if module.Glob(glob, userAgent, true) {
-			return true
-		}
-	}
-	return false
 }
 
 // Interface guards

@@ -39,6 +39,8 @@ func check(name string) error {
 		return errors.New("a variable needs a name")
 	case name == "handler":
 		return errors.New(`a variable can't be named "handler": in JSON that is the handler's own name`)
+	case strings.Contains(name, "{"):
+		return fmt.Errorf("the variable %q: there are no placeholders in names", name)
 	case strings.HasPrefix(name, "sip.") || strings.HasPrefix(name, "regexp."):
 		return fmt.Errorf("the variable %q is the server's own: names don't begin with sip. or regexp", name)
 	}

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/caddysip/caddysip/internal/globals"
 )
 
 // Set is a list of ranges.
@@ -34,13 +33,10 @@ func Expand(words []string) []string {
 // Parse reads addresses and ranges in CIDR notation. Placeholders, as {env.NAME}, are replaced.
 func Parse(texts []string) (Set, error) {
 	var s Set
-	repl := caddy.NewReplacer()
 	for _, text := range texts {
-		if strings.Contains(text, "{") {
-			var err error
-			if text, err = repl.ReplaceOrErr(text, true, true); err != nil {
-				return nil, err
-			}
+		text, err := globals.Text(text)
+		if err != nil {
+			return nil, err
 		}
 		p, err := parse(text)
 		if err != nil {

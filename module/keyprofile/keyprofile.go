@@ -30,7 +30,7 @@ type Config struct {
 	Credentials *Credentials `json:"credentials,omitempty"`
 
 	// Phones that have such keys beside those of Snom, by their User-Agent: one of these globs must
-	// match. Case does not matter.
+	// match. Case does not matter. Global placeholders, such as {env.NAME}, are replaced.
 	Phones []string `json:"phones,omitempty"`
 }
 

@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // Profile gives keys to users and phones. It is for those of whom all that it says is true; one
 // that says nothing is for everybody.
+//
+// Global placeholders in its texts, such as {env.NAME}, are replaced when the configuration is
+// loaded; in globs what they bring is part of the glob.
 //
 // Users and MembersFile both name users: with both, being in one of them is enough. UserAgents and
 // Models then say on which of the users' phones the keys are.
@@ -33,6 +38,36 @@ type Profile struct {
 
 	// The keys.
 	Keys []*Key `json:"keys,omitempty"`
+
+	// Where in a Caddyfile the profile is written, as file:line, for errors. It has no other effect.
+	Source string `json:"source,omitempty"`
+}
+
+// Replace replaces the global placeholders in the profile's texts, and checks what came out.
+func (p *Profile) Replace() (err error) {
+	if p.Name, err = globals.Text(p.Name); err != nil {
+		return err
+	}
+	for _, list := range [...]struct {
+		option string
+		texts  []string
+	}{{"users", p.Users}, {"user_agent", p.UserAgents}, {"model", p.Models}} {
+		if err := globals.Texts(list.texts); err != nil {
+			return fmt.Errorf("%s: %w", list.option, err)
+		}
+	}
+	if p.MembersFile, err = globals.Text(p.MembersFile); err != nil {
+		return fmt.Errorf("members: %w", err)
+	}
+	for _, k := range p.Keys {
+		if k.Label, err = globals.Text(k.Label, keys.Variables...); err != nil {
+			return fmt.Errorf("key %d: label: %w", k.Key, err)
+		}
+		if k.Number, err = globals.Text(k.Number, keys.Variables...); err != nil {
+			return fmt.Errorf("key %d: number: %w", k.Key, err)
+		}
+	}
+	return p.Validate()
 }
 
 // Validate returns what is wrong with the profile.
@@ -44,6 +79,9 @@ func (p *Profile) Validate() error {
 		return errors.New("an empty glob matches nobody")
 	}
 	for _, name := range p.Models {
+		if strings.Contains(name, "{") {
+			continue // until its placeholders are replaced
+		}
 		if err := checkModel(name); err != nil {
 			return fmt.Errorf("model %w", err)
 		}
@@ -73,10 +111,12 @@ type Key struct {
 	// The colour of the lamp: red, green, orange, local or remote. Default: the phone's own.
 	Color string `json:"color,omitempty"`
 
-	// The text beside the key, at most 255 bytes.
+	// The text beside the key, at most 255 bytes. {user} and {domain} stand for the user's, {model}
+	// for the phone's.
 	Label string `json:"label,omitempty"`
 
-	// What the key dials, at most 255 bytes. Default: pressing it does nothing.
+	// What the key dials, at most 255 bytes, with {user}, {domain} and {model} as in Label. Default:
+	// pressing it does nothing.
 	Number string `json:"number,omitempty"`
 
 	// What pressing the key sends: invite or message. Default: invite.

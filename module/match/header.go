@@ -27,13 +27,16 @@ func (MatchUserAgent) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.matchers.user_agent", New: func() caddy.Module { return new(MatchUserAgent) }}
 }
 
+// Provision replaces global placeholders.
+func (m MatchUserAgent) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
 // Validate refuses an empty list.
 func (m MatchUserAgent) Validate() error { return validatePatterns(m) }
 
 // Match implements module.Matcher.
 func (m MatchUserAgent) Match(r *module.Request) (bool, error) {
 	agent := r.Message().Header(wire.UserAgent)
-	return agent != nil && anyGlob(r, m, agent, true), nil
+	return agent != nil && r.MatchesAny(m, agent, true), nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.
@@ -50,6 +53,16 @@ type MatchHeader map[string][]string
 // CaddyModule returns the Caddy module information.
 func (MatchHeader) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.matchers.header", New: func() caddy.Module { return new(MatchHeader) }}
+}
+
+// Provision replaces global placeholders in the patterns.
+func (m MatchHeader) Provision(caddy.Context) error {
+	for _, patterns := range m {
+		if err := module.ReplaceGlobalInPatterns(patterns); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Validate refuses what is no field name.
@@ -82,11 +95,11 @@ func matchField(r *module.Request, name string, patterns []string) bool {
 	}
 	for lines.Next() {
 		line := lines.Value()
-		if anyGlob(r, patterns, line, false) {
+		if r.MatchesAny(patterns, line, false) {
 			return true
 		}
 		for value, rest := wire.CutValue(line); len(value) < len(line); value, rest = wire.CutValue(rest) {
-			if anyGlob(r, patterns, value, false) {
+			if r.MatchesAny(patterns, value, false) {
 				return true
 			}
 			if len(rest) == 0 {
@@ -218,6 +231,8 @@ var (
 	_ module.Matcher        = (*MatchUserAgent)(nil)
 	_ module.Matcher        = (*MatchHeader)(nil)
 	_ module.Matcher        = (*MatchHeaderRegexp)(nil)
+	_ caddy.Provisioner     = (*MatchUserAgent)(nil)
+	_ caddy.Provisioner     = (*MatchHeader)(nil)
 	_ caddy.Validator       = (*MatchUserAgent)(nil)
 	_ caddy.Validator       = (*MatchHeader)(nil)
 	_ caddy.Provisioner     = (*MatchHeaderRegexp)(nil)

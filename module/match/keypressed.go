@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -23,6 +24,9 @@ type MatchKeyPressed []string
 func (MatchKeyPressed) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.matchers.key_pressed", New: func() caddy.Module { return new(MatchKeyPressed) }}
 }
+
+// Provision replaces placeholders.
+func (m MatchKeyPressed) Provision(caddy.Context) error { return globals.Texts(m) }
 
 // Match implements module.Matcher.
 func (m MatchKeyPressed) Match(r *module.Request) (bool, error) {
@@ -43,5 +47,6 @@ func (m *MatchKeyPressed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Interface guards
 var (
 	_ module.Matcher        = MatchKeyPressed(nil)
+	_ caddy.Provisioner     = (*MatchKeyPressed)(nil)
 	_ caddyfile.Unmarshaler = (*MatchKeyPressed)(nil)
 )

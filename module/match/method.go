@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -23,6 +24,9 @@ type MatchMethod []string
 func (MatchMethod) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "sip.matchers.method", New: func() caddy.Module { return new(MatchMethod) }}
 }
+
+// Provision replaces placeholders.
+func (m MatchMethod) Provision(caddy.Context) error { return globals.Texts(m) }
 
 // Validate refuses what cannot be a method, and known methods in the wrong case.
 func (m MatchMethod) Validate() error {
@@ -61,6 +65,7 @@ func (m *MatchMethod) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return 
 // Interface guards
 var (
 	_ module.Matcher        = (*MatchMethod)(nil)
+	_ caddy.Provisioner     = (*MatchMethod)(nil)
 	_ caddy.Validator       = (*MatchMethod)(nil)
 	_ caddyfile.Unmarshaler = (*MatchMethod)(nil)
 )

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddysip/caddysip/internal/directive"
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/module"
 )
 
@@ -24,7 +26,9 @@ type Regexp struct {
 	// named matcher.
 	Name string `json:"name,omitempty"`
 
-	// The expression. It matches anywhere in the text unless it is anchored with ^ and $.
+	// The expression. It matches anywhere in the text unless it is anchored with ^ and $. Global
+	// placeholders, such as {env.NAME}, are replaced by parts of it when the configuration is
+	// loaded.
 	Pattern string `json:"pattern"`
 
 	compiled *regexp.Regexp
@@ -35,7 +39,14 @@ func (re *Regexp) compile() error {
 	if re.Pattern == "" {
 		return fmt.Errorf("the regular expression is empty")
 	}
-	compiled, err := regexp.Compile(re.Pattern)
+	if strings.Contains(re.Name, "{") {
+		return fmt.Errorf("the name %q of a regular expression: there are no placeholders in names", re.Name)
+	}
+	pattern, err := globals.Regexp(re.Pattern)
+	if err != nil {
+		return fmt.Errorf("regular expression %q: %w", re.Pattern, err)
+	}
+	compiled, err := regexp.Compile(pattern)
 	if err != nil {
 		return fmt.Errorf("regular expression %q: %w", re.Pattern, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/module"
 )
@@ -68,6 +69,9 @@ func (MatchTransport) CaddyModule() caddy.ModuleInfo {
 
 var transports = []string{"udp", "tcp", "tls", "ws", "wss"}
 
+// Provision replaces placeholders.
+func (m MatchTransport) Provision(caddy.Context) error { return globals.Texts(m) }
+
 // Validate refuses what is no transport.
 func (m MatchTransport) Validate() error {
 	if len(m) == 0 {
@@ -96,6 +100,7 @@ var (
 	_ module.Matcher        = (*MatchRemoteIP)(nil)
 	_ module.Matcher        = (*MatchTransport)(nil)
 	_ caddy.Provisioner     = (*MatchRemoteIP)(nil)
+	_ caddy.Provisioner     = (*MatchTransport)(nil)
 	_ caddy.Validator       = (*MatchTransport)(nil)
 	_ caddyfile.Unmarshaler = (*MatchRemoteIP)(nil)
 	_ caddyfile.Unmarshaler = (*MatchTransport)(nil)

@@ -130,6 +130,24 @@ func (m *MatchToUser) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return 
 //	to_host <patterns...>
 func (m *MatchToHost) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return list(d, m) }
 
+// Provision replaces global placeholders.
+func (m MatchURIUser) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
+// Provision replaces global placeholders.
+func (m MatchURIHost) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
+// Provision replaces global placeholders.
+func (m MatchFromUser) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
+// Provision replaces global placeholders.
+func (m MatchFromHost) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
+// Provision replaces global placeholders.
+func (m MatchToUser) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
+// Provision replaces global placeholders.
+func (m MatchToHost) Provision(caddy.Context) error { return module.ReplaceGlobalInPatterns(m) }
+
 // Validate refuses an empty list.
 func (m MatchURIUser) Validate() error { return validatePatterns(m) }
 
@@ -172,6 +190,12 @@ var (
 	_ module.Matcher        = (*MatchFromHost)(nil)
 	_ module.Matcher        = (*MatchToUser)(nil)
 	_ module.Matcher        = (*MatchToHost)(nil)
+	_ caddy.Provisioner     = (*MatchURIUser)(nil)
+	_ caddy.Provisioner     = (*MatchURIHost)(nil)
+	_ caddy.Provisioner     = (*MatchFromUser)(nil)
+	_ caddy.Provisioner     = (*MatchFromHost)(nil)
+	_ caddy.Provisioner     = (*MatchToUser)(nil)
+	_ caddy.Provisioner     = (*MatchToHost)(nil)
 	_ caddy.Validator       = (*MatchURIUser)(nil)
 	_ caddy.Validator       = (*MatchURIHost)(nil)
 	_ caddy.Validator       = (*MatchFromUser)(nil)

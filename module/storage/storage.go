@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/internal/store"
 	"github.com/caddysip/caddysip/storage"
 )
@@ -56,7 +57,7 @@ func (b *Bolt) path() (string, error) {
 	if b.Path == "" {
 		return filepath.Join(caddy.AppDataDir(), "sip", "sip.db"), nil
 	}
-	text, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
+	text, err := globals.Text(b.Path)
 	if err != nil {
 		return "", fmt.Errorf("path: %w", err)
 	}

@@ -78,13 +78,14 @@ func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 		if !profile.matches(aor, phone) {
 			continue
 		}
-		for _, k := range profile.Keys {
+		for i := range profile.Keys {
+			k := &profile.Keys[i]
 			bit := uint64(1) << (k.Key % 64)
 			if said[k.Key/64]&bit != 0 {
 				continue
 			}
 			said[k.Key/64] |= bit
-			f(Stored{Record: k.Record(), Layer: Profile, Locked: k.Locked})
+			f(Stored{Record: k.on(aor, phone), Layer: Profile, Locked: k.Locked})
 		}
 	}
 }

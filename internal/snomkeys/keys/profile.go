@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/glob"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // ProfileConfig is a profile: keys that the configuration gives to users and phones. It applies to
@@ -49,6 +50,23 @@ func (k ProfileKey) Record() Record {
 		Number: k.Number,
 		Action: k.Action,
 	}
+}
+
+// Variables are what stands for something of the phone in the label and the number of a profile's
+// key, written in braces.
+var Variables = []string{"user", "domain", "model"}
+
+// on returns what the key shows and does on a user's phone.
+func (k *ProfileKey) on(aor string, phone *Phone) Record {
+	r := k.Record()
+	if strings.IndexByte(r.Label, '{') < 0 && strings.IndexByte(r.Number, '{') < 0 {
+		return r
+	}
+	at := max(strings.LastIndexByte(aor, '@'), 0)
+	values := strings.NewReplacer("{user}", aor[:at], "{domain}", aor[min(at+1, len(aor)):], "{model}", phone.Model)
+	r.Label = wire.Printable(values.Replace(r.Label), MaxText) // a user may have any character
+	r.Number = wire.Printable(values.Replace(r.Number), MaxText)
+	return r
 }
 
 // Phone is what profiles can be matched against of a phone.

@@ -330,3 +330,22 @@ func TestAORs(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestVariables: a profile's texts may say whose the phone is, who can have any name.
+func TestVariables(t *testing.T) {
+	k := ProfileKey{Key: 1, Label: "{user} at {domain}", Number: "*{user}{model}"}
+	for _, tc := range []struct{ aor, model, label, number string }{
+		{alice, "370", "alice at example.com", "*alice370"},
+		{"a\r\nb@example.com", "", "a??b at example.com", "*a??b"},
+		{"{model}@example.com", "370", "{model} at example.com", "*{model}370"},
+		{strings.Repeat("x", 300) + "@example.com", "", strings.Repeat("x", 252) + "…", "*" + strings.Repeat("x", 251) + "…"},
+	} {
+		got := k.on(tc.aor, &Phone{Model: tc.model})
+		if got.Label != tc.label || got.Number != tc.number {
+			t.Errorf("%.20q: %q, %q, want %q, %q", tc.aor, got.Label, got.Number, tc.label, tc.number)
+		}
+		if err := got.Validate(); err != nil {
+			t.Errorf("%.20q: %v", tc.aor, err)
+		}
+	}
+}
