@@ -64,7 +64,7 @@ func isButtons(value []byte) bool {
 // RegisteredHere reports whether an address-of-record has a binding from where the request comes.
 func (r *Request) RegisteredHere(aor []byte) bool {
 	var room [8]*location.Binding
-	for _, b := range r.server.app.engine.Location.Lookup(aor, room[:0]) {
+	for _, b := range r.server.app.engine.Location.All(aor, room[:0]) {
 		if b.Network() == r.in.Flow.Network && b.Source() == r.in.Flow.Remote {
 			return true
 		}

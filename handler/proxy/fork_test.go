@@ -244,18 +244,48 @@ func TestMaxBreadthSequential(t *testing.T) {
 
 // TestInstance rings a phone with two flows once (RFC 5626 §5.3).
 func TestInstance(t *testing.T) {
-	s := start(t, "register\nproxy")
-	alice, first, second := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob"), newPhone(t, s, s.TCP(), "bob")
-	for i, p := range []*phone{first, second} {
-		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
+	for _, transport := range []string{"UDP", "TCP"} {
+		t.Run(transport, func(t *testing.T) {
+			s := start(t, "register\nproxy")
+			peer := s.UDP
+			if transport == "TCP" {
+				peer = s.TCP
+			}
+			alice, first, second := udp(t, s, "alice"), newPhone(t, s, peer(), "bob"), newPhone(t, s, peer(), "bob")
+			for i, p := range []*phone{first, second} {
+				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
+			}
+			alice.invite(s.URI("bob"))
+			invite := second.Expect("INVITE")
+			none(t, invite, "Max-Breadth")
+			first.Nothing()
+			second.Answer(invite, "486 Busy Here", "t")
+			alice.Expect("SIP/2.0 486")
+			first.Nothing()
+		})
 	}
-	alice.invite(s.URI("bob"))
-	invite := second.Expect("INVITE")
-	none(t, invite, "Max-Breadth")
-	first.Nothing()
-	second.Answer(invite, "486 Busy Here", "t")
-	alice.Expect("SIP/2.0 486")
-	first.Nothing()
+}
+
+// TestSuperseded has a phone that was restarted be called where it is now alone, until it turns out
+// that there are two.
+func TestSuperseded(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, before, after := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
+	register := func(p *phone, callID string, cseq int) {
+		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;line=%s>;+sip.instance="<urn:uuid:1>"`, callID), "Call-ID: "+callID, fmt.Sprintf("CSeq: %d REGISTER", cseq))
+	}
+	register(before, "a", 1)
+	register(after, "b", 1)
+	alice.request("MESSAGE", s.URI("bob"))
+	after.Answer(after.Expect("MESSAGE sip:bob@192.0.2.1;line=b"), "200 OK", "t")
+	alice.Expect("SIP/2.0 200")
+	before.Nothing()
+
+	register(before, "a", 2)
+	alice.request("MESSAGE", s.URI("bob"), "CSeq: 2 MESSAGE")
+	before.Expect("MESSAGE sip:bob@192.0.2.1;line=a")
+	after.Answer(after.Expect("MESSAGE sip:bob@192.0.2.1;line=b"), "200 OK", "t")
+	alice.Expect("SIP/2.0 200")
 }
 
 // TestInstanceFlowFailed rings a phone by its other flow when the latest has gone.

@@ -89,7 +89,7 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	user := routetoken.Identity(aor)
 	group := 0
 	for i, b := range bindings {
-		if b.RegID() > 0 && secondFlow(bindings[:i], b) {
+		if b.RegID() > 0 && anotherWay(bindings[:i], b) {
 			continue
 		}
 		if i > 0 && (p.Fork == Sequential || bindings[i-1].Q() != b.Q()) {
@@ -102,11 +102,11 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	return nil
 }
 
-// secondFlow reports whether one of the other bindings is the same phone by another connection that
-// is alive: it must not ring twice (RFC 5626 §5.3).
-func secondFlow(others []*location.Binding, b *location.Binding) bool {
+// anotherWay reports whether one of the other bindings is another way to the same phone: it must not
+// ring twice (RFC 5626 §5.3).
+func anotherWay(others []*location.Binding, b *location.Binding) bool {
 	return slices.ContainsFunc(others, func(o *location.Binding) bool {
-		return o.RegID() > 0 && o.Instance() == b.Instance() && !o.FlowFailed()
+		return o.RegID() > 0 && o.RegID() != b.RegID() && o.Instance() == b.Instance() && !o.FlowFailed()
 	})
 }
 

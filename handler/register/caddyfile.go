@@ -16,7 +16,7 @@ import (
 //
 //	register [<matcher>] {
 //		expires      <min> <default> <max> [lift]
-//		max_contacts <n>
+//		max_contacts <n> [refuse]
 //		path         off|from <ranges...>
 //	}
 //
@@ -29,7 +29,7 @@ func (h *Register) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return directive.Block(d, "register", directive.Options{
 		"expires":      h.unmarshalExpires,
-		"max_contacts": directive.Number(&h.MaxContacts),
+		"max_contacts": h.unmarshalMaxContacts,
 		"path":         h.unmarshalPath,
 	})
 }
@@ -51,6 +51,17 @@ func (h *Register) unmarshalExpires(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+func (h *Register) unmarshalMaxContacts(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if h.Refuse = len(args) == 2 && args[1] == "refuse"; h.Refuse {
+		args = args[:1]
+	}
+	if len(args) != 1 {
+		return errors.New("takes a number above zero, and maybe refuse: max_contacts 10")
+	}
+	return directive.ParseNumber(&h.MaxContacts)(args[0])
 }
 
 func (h *Register) unmarshalPath(d *caddyfile.Dispenser) (err error) {

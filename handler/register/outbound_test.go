@@ -66,16 +66,16 @@ func TestOutbound(t *testing.T) {
 		lines   []string
 		status  string
 		require string
-		flow    bool // the binding is for a flow
+		kept    bool // what it says is kept
 	}{
 		{"on a connection", "TCP", []string{sup, phone + "1"}, "200 OK", "outbound", true},
-		{"over UDP", "UDP", []string{sup, phone + "1"}, "200 OK", "", false},
+		{"over UDP", "UDP", []string{sup, phone + "1"}, "200 OK", "", true},
 		{"required over UDP", "UDP", []string{"Require: outbound", sup, phone + "1"}, "420 Bad Extension", "", false},
 		{"behind a proxy that keeps the flow", "UDP", []string{via, edge, "Require: outbound", sup, phone + "1"}, "200 OK", "outbound", true},
 		{"behind two of them", "UDP", []string{via, "Path: <sip:core@192.0.2.8;lr>", edge, sup, phone + "1"}, "200 OK", "outbound", true},
 		{"behind a proxy that doesn't", "TCP", []string{via, plain, sup, phone + "1"}, "439 First Hop Lacks Outbound Support", "", false},
 		{"behind a proxy that is not in the path", "TCP", []string{via, sup, phone + "1"}, "439 First Hop Lacks Outbound Support", "", false},
-		{"there without support", "TCP", []string{via, plain, phone + "1"}, "200 OK", "", false},
+		{"there without support", "TCP", []string{via, plain, phone + "1"}, "200 OK", "", true},
 		{"without instance", "TCP", []string{sup, "Contact: <sip:a@h>;reg-id=1"}, "200 OK", "", false},
 		{"without number", "TCP", []string{sup, `Contact: <sip:a@h>;+sip.instance="<urn:uuid:1>"`}, "200 OK", "", false},
 		{"with a number that is none", "TCP", []string{sup, phone + "x"}, "200 OK", "", false},
@@ -105,7 +105,7 @@ func TestOutbound(t *testing.T) {
 				}
 				return
 			}
-			if len(bindings) != 1 || (bindings[0].RegID() == 1) != tc.flow {
+			if len(bindings) != 1 || (bindings[0].RegID() == 1) != tc.kept {
 				t.Errorf("bindings %q", stored(s, user+"@example.com"))
 			}
 		})

@@ -56,7 +56,8 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	agent := m.Header(wire.UserAgent)
 	u.UserAgent = agent[:min(len(agent), maxAgent)]
 	u.Flow = inside.RequestOf(r).Flow
-	u.Max, u.Limits = h.MaxContacts, h.limits
+	u.Relayed = !direct(m) || m.Has(wire.Path) || h.edges.Contains(u.Flow.Remote.Addr())
+	u.Max, u.Refuse, u.Limits = h.MaxContacts, h.Refuse, h.limits
 	u.Contacts = contacts
 	var err error
 	if u.Path, err = h.path(m, u.Flow); err != nil {
@@ -97,13 +98,13 @@ func (h *Register) setFlows(u *location.Update, m *wire.Message) (used bool, err
 		if c.Expires > 0 {
 			set++
 		}
-		if c.Instance == nil || !counts {
-			if c.RegID > 0 && c.Instance != nil && !direct(m) && supports(m, outboundTag) {
-				return false, module.Error(439, nil)
-			}
-			c.RegID = 0
+		if c.RegID == 0 || c.Instance == nil {
+			continue
 		}
-		used = used || c.RegID > 0
+		if !counts && !direct(m) && supports(m, outboundTag) {
+			return false, module.Error(439, nil)
+		}
+		used = used || counts
 	}
 	if used && set > 1 {
 		return false, module.HandlerError{Status: 400, Reason: "Contact With reg-id Must Be Alone"}

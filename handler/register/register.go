@@ -51,9 +51,13 @@ type Register struct {
 	// seconds.
 	MaxExpires caddy.Duration `json:"max_expires,omitempty"`
 
-	// How many contacts an address-of-record may have at a time; a REGISTER for one more is refused
-	// with 503. Default: 10.
+	// How many contacts an address-of-record may have at a time. One more takes the place of one
+	// that its device has left, else of one that cannot be reached any more, else of the one that
+	// has not been refreshed for longest. Default: 10.
 	MaxContacts int `json:"max_contacts,omitempty"`
+
+	// Whether a REGISTER for one more is refused with 503 instead. Default: false.
+	Refuse bool `json:"refuse,omitempty"`
 
 	// Addresses and ranges in CIDR notation of the edge proxies whose Path is recorded and followed
 	// (RFC 3327): the REGISTER must come from one of them, and its first Path value must lead to
@@ -190,7 +194,7 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 	}
 	s.response = module.Response{
 		Status: 200,
-		Header: h.header(s.response.Header[:0], s.update.Path, s.result.Bindings, h.maxContactBytes(r)),
+		Header: h.header(s.response.Header[:0], &s.update, s.result.Bindings, h.maxContactBytes(r)),
 	}
 	if flow && supports(m, outboundTag) {
 		s.response.AddHeader("Require", outboundTag) // RFC 5626 §6
@@ -236,38 +240,47 @@ func (h *Register) maxContactBytes(r *module.Request) int {
 	return max(unvalidatedContacts, len(r.Message().Raw))
 }
 
-// header appends what the answer tells: all bindings for which there is room and how long they
-// still last (step 8), and the Path that was recorded (RFC 3327 §5.3).
-func (h *Register) header(dst []byte, path []byte, bindings []*location.Binding, room int) []byte {
-	for _, b := range bindings {
-		start := len(dst)
-		dst = append(dst, "Contact: <"...)
-		dst = append(dst, b.Contact()...)
-		dst = append(dst, ">;expires="...)
-		dst = strconv.AppendUint(dst, uint64(h.in.Location().Remaining(b)), 10)
-		if q := b.Q(); q != 1000 {
-			dst = append(dst, ";q=0."...)
-			dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
-		}
-		if instance := b.Instance(); instance != "" {
-			dst = append(dst, ";+sip.instance="...)
-			dst = append(dst, instance...)
-		}
-		if id := b.RegID(); id > 0 {
-			dst = append(dst, ";reg-id="...)
-			dst = strconv.AppendUint(dst, uint64(id), 10)
-		}
-		dst = append(dst, '\r', '\n')
-		if len(dst) > room {
-			dst = dst[:start]
+// header appends what the answer tells: all bindings for which there is room, first those that the
+// request has set, and how long they still last (step 8), and the Path that was recorded (RFC 3327
+// §5.3).
+func (h *Register) header(dst []byte, u *location.Update, bindings []*location.Binding, room int) []byte {
+	for _, own := range [...]bool{true, false} {
+		for _, b := range bindings {
+			if set := b.CSeq() == u.CSeq && b.CallID() == string(u.CallID); set != own {
+				continue
+			}
+			start := len(dst)
+			if dst = h.contactLine(dst, b); len(dst) > room {
+				dst = dst[:start]
+			}
 		}
 	}
-	for len(path) > 0 {
+	for path := u.Path; len(path) > 0; {
 		var value []byte
 		value, path = wire.CutValue(path)
 		dst = wire.AppendHeader(dst, "Path", value)
 	}
 	return appendDate(dst)
+}
+
+func (h *Register) contactLine(dst []byte, b *location.Binding) []byte {
+	dst = append(dst, "Contact: <"...)
+	dst = append(dst, b.Contact()...)
+	dst = append(dst, ">;expires="...)
+	dst = strconv.AppendUint(dst, uint64(h.in.Location().Remaining(b)), 10)
+	if q := b.Q(); q != 1000 {
+		dst = append(dst, ";q=0."...)
+		dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
+	}
+	if instance := b.Instance(); instance != "" {
+		dst = append(dst, ";+sip.instance="...)
+		dst = append(dst, instance...)
+	}
+	if id := b.RegID(); id > 0 {
+		dst = append(dst, ";reg-id="...)
+		dst = strconv.AppendUint(dst, uint64(id), 10)
+	}
+	return append(dst, '\r', '\n')
 }
 
 // Interface guards

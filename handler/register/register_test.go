@@ -221,12 +221,12 @@ func TestMove(t *testing.T) {
 }
 
 func TestMaxContacts(t *testing.T) {
-	s := start(t, "register {\n max_contacts 2\n}\nwitness")
+	s := start(t, "register {\n max_contacts 2 refuse\n}\nwitness")
 	p := s.TCP()
 	line := func(from, to int) string {
 		var all []string
 		for i := from; i <= to; i++ {
-			all = append(all, fmt.Sprintf("<sip:a@192.0.2.%d>", i))
+			all = append(all, fmt.Sprintf("<sip:a%d@192.0.2.1>", i))
 		}
 		return "Contact: " + strings.Join(all, ", ")
 	}
@@ -239,9 +239,9 @@ func TestMaxContacts(t *testing.T) {
 	ask(p, request("alice", 2, line(1, 2)), "200 OK")
 	ask(p, request("alice", 3, line(3, 3)), "503")
 	ask(p, request("alice", 4, line(1, 1)), "200 OK")
-	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.1", "sip:a@192.0.2.2")
+	wantStored(t, s, "alice@example.com", "sip:a1@192.0.2.1", "sip:a2@192.0.2.1")
 	ask(p, request("alice", 5, strings.ReplaceAll(line(1, 2), ">", ">;expires=0")+", "+strings.TrimPrefix(line(3, 4), "Contact: ")), "200 OK")
-	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.4", "sip:a@192.0.2.3")
+	wantStored(t, s, "alice@example.com", "sip:a4@192.0.2.1", "sip:a3@192.0.2.1")
 	ask(p, request("alice", 6, strings.ReplaceAll(line(3, 7), ">", ">;expires=0")), "503")
 	// Thousands are refused before they make work.
 	var many strings.Builder
@@ -249,7 +249,27 @@ func TestMaxContacts(t *testing.T) {
 		fmt.Fprintf(&many, "<sip:%d@h>,", i)
 	}
 	ask(p, request("alice", 7, "Contact: "+strings.TrimSuffix(many.String(), ",")), "503")
-	wantStored(t, s, "alice@example.com", "sip:a@192.0.2.4", "sip:a@192.0.2.3")
+	wantStored(t, s, "alice@example.com", "sip:a4@192.0.2.1", "sip:a3@192.0.2.1")
+}
+
+// TestMakeRoom has one contact more take the place of one that its phone has left, and else of the
+// oldest.
+func TestMakeRoom(t *testing.T) {
+	s := start(t, "register {\n max_contacts 2\n}")
+	register := func(instance, contact string) {
+		t.Helper()
+		p := s.UDP()
+		m := ask(p, request("alice", 1, `Contact: <`+contact+`>;+sip.instance="<`+instance+`>"`), "200 OK")
+		if got := m.Headers("Contact"); len(got) == 0 || !strings.HasPrefix(got[0], "<"+contact+">") {
+			t.Errorf("the answer lists %q", got)
+		}
+	}
+	register("urn:a", "sip:alice@192.0.2.1")
+	register("urn:b", "sip:alice@192.0.2.2")
+	register("urn:a", "sip:alice@192.0.2.3")
+	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.3 instance="<urn:a>"`, `sip:alice@192.0.2.2 instance="<urn:b>"`)
+	register("urn:c", "sip:alice@192.0.2.4")
+	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.4 instance="<urn:c>"`, `sip:alice@192.0.2.3 instance="<urn:a>"`)
 }
 
 // TestLengths registers with texts that are as long as they may be, and longer.

@@ -74,7 +74,7 @@ func (h *SnomLRC) vouch(r *module.Request, f transport.Flow, request *uac.Reques
 		return
 	}
 	var room [8]*location.Binding
-	for _, b := range h.in.Location().Lookup(aor, room[:0]) {
+	for _, b := range h.in.Location().All(aor, room[:0]) {
 		if b.Network() == f.Network && b.Source() == f.Remote {
 			request.Validated, request.Credentials, request.AOR = true, credentials, b.AOR()
 			return

@@ -5,8 +5,11 @@ import (
 	"time"
 	"unsafe"
 
+	"go.uber.org/zap"
+
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/ratelog"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
@@ -32,7 +35,7 @@ func (e *Engine) publish(typ string, b *location.Binding, reason string) {
 		expires: b.Expires().Unix(),
 		reason:  reason,
 	}
-	if reason == removed {
+	if reason == removed || reason == replaced {
 		d.expires = 0
 	}
 	var room [3 * events.MaxText]byte
@@ -47,8 +50,9 @@ func (e *Engine) publish(typ string, b *location.Binding, reason string) {
 
 // Reasons why a binding was removed.
 const (
-	removed = "removed"
-	expired = "expired"
+	removed  = "removed"
+	expired  = "expired"
+	replaced = "replaced" // its device has another Contact now, or there were too many
 )
 
 // Describe implements events.Describer. It names the fields as the admin API does.
@@ -107,15 +111,38 @@ func (e *Engine) locationOptions() location.Options {
 			e.publish(events.Registered, b, "")
 			e.Delivery.NotifyRegistered(b.AOR())
 		},
-		OnRemoved: func(b *location.Binding) {
-			e.publish(events.Unregistered, b, removed)
-			e.Delivery.NotifyRegistered(b.AOR())
+		OnRemoved: func(b *location.Binding, inPlace bool) {
+			reason := removed
+			if inPlace {
+				reason = replaced
+			}
+			e.unregistered(b, reason)
 		},
-		OnExpired: func(b *location.Binding) {
-			e.publish(events.Unregistered, b, expired)
-			e.Delivery.NotifyRegistered(b.AOR())
-		},
+		OnExpired:   func(b *location.Binding) { e.unregistered(b, expired) },
+		OnConfirmed: e.confirmed,
 	}
+}
+
+// unregistered follows the end of a binding. That of one which was superseded has been published
+// then.
+func (e *Engine) unregistered(b *location.Binding, reason string) {
+	if !b.Superseded() {
+		e.publish(events.Unregistered, b, reason)
+	}
+	e.Delivery.NotifyRegistered(b.AOR())
+}
+
+var confirmedLog = ratelog.Gate{Interval: time.Minute}
+
+// confirmed logs that a phone is still there which seemed to have another Contact now.
+func (e *Engine) confirmed(b *location.Binding) {
+	confirmedLog.Log(e.Logger(), zap.InfoLevel,
+		"two phones look like one, and both are called: they have one instance, or one address and the same Contact",
+		zap.String("aor", b.AOR()),
+		zap.String("contact", string(wire.WithoutPassword([]byte(b.Contact())))),
+		zap.Stringer("source", b.Source()),
+		zap.String("instance", b.Instance()),
+		zap.String("user_agent", b.UserAgent()))
 }
 
 // Interface guards

@@ -263,6 +263,7 @@ func TestAccountsAtRandom(t *testing.T) {
 		defer s.Close()
 		rnd := rand.New(rand.NewPCG(1, 2))
 		var r Result
+		superseded := 0
 		for range 5000 {
 			u := several(t, rnd.IntN(5), rnd.IntN(4), 1+rnd.IntN(4))
 			u.CSeq = uint32(rnd.IntN(1000))
@@ -270,7 +271,9 @@ func TestAccountsAtRandom(t *testing.T) {
 			u.UserAgent = fmt.Appendf(nil, "agent %d", rnd.IntN(3))
 			u.Owner = []byte([]string{"", "", "x", "y"}[rnd.IntN(4)])
 			u.CallID = fmt.Appendf(nil, "call %d", rnd.IntN(3))
+			u.Refuse = rnd.IntN(4) == 0
 			for i := range u.Contacts {
+				u.Contacts[i].Instance = []byte([]string{"", "", "i", "j"}[rnd.IntN(4)])
 				if rnd.IntN(3) == 0 {
 					u.Contacts[i].Expires = 0
 				}
@@ -286,6 +289,9 @@ func TestAccountsAtRandom(t *testing.T) {
 			held := make(map[*shared]int)
 			s.Range("", 0, func(aor string, bindings []*Binding) bool {
 				for _, b := range bindings {
+					if b.Superseded() {
+						superseded++
+					}
 					want += int64(b.cost())
 					if held[b.shared]++; held[b.shared] == 1 {
 						want += int64(b.shared.cost())
@@ -303,6 +309,9 @@ func TestAccountsAtRandom(t *testing.T) {
 				}
 			}
 			s.interner.mu.Unlock()
+		}
+		if superseded < 1000 {
+			t.Errorf("only %d times was a binding superseded", superseded)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()

@@ -29,9 +29,17 @@ type Binding struct {
 	cseq       uint32
 	regID      uint32
 	sourcePort uint16
-	q          uint16
+	qMarks     uint16    // q in thousandths, and the marks
 	ends       [4]uint16 // where AOR, Contact, Call-ID and instance end in data
 }
+
+// The marks that a binding has in the bits of qMarks which q leaves free. See succeeds.
+const (
+	qMask      = 1<<10 - 1
+	superseded = 1 << 10 // its device has registered another Contact since
+	confirmed  = 1 << 11 // it was superseded or superseding, and both are devices of their own
+	relayed    = 1 << 12 // the REGISTER came through a proxy
+)
 
 // socket is what the phones that registered over the same listening socket have in common.
 type socket struct {
@@ -71,13 +79,27 @@ func (b *Binding) CallID() string {
 func (b *Binding) CSeq() uint32 { return b.cseq }
 
 // Q returns the Contact's q value in thousandths, 0 to 1000.
-func (b *Binding) Q() int { return int(b.q) }
+func (b *Binding) Q() int { return int(b.qMarks & qMask) }
+
+// Superseded reports whether the device has registered another Contact since, as a phone does that
+// has restarted or moved: it is not called here any more. The binding is kept until it expires, in
+// case it is another device after all: when it is refreshed it counts again.
+func (b *Binding) Superseded() bool { return b.qMarks&superseded != 0 }
+
+// marked returns a copy of b that has a mark more.
+func (b *Binding) marked(mark uint16) *Binding {
+	other := *b
+	other.next = nil
+	other.qMarks |= mark
+	return &other
+}
 
 // Instance returns the +sip.instance parameter as it was given to Update, empty if there was none
 // (RFC 5626 §4.1).
 func (b *Binding) Instance() string { return b.data[b.ends[2]:b.ends[3]] }
 
-// RegID returns the reg-id parameter, 0 if there was none or no instance with it (RFC 5626 §4.2).
+// RegID returns the reg-id parameter, 0 if there was none or no instance with it (RFC 5626 §4.2):
+// bindings of one instance with different ones are ways to the same phone.
 func (b *Binding) RegID() uint32 { return b.regID }
 
 // Path returns the values of Path, separated by commas, empty if there was none (RFC 3327).

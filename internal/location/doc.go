@@ -2,15 +2,16 @@
 // address-of-record is bound to (RFC 3261 §10). It lives in memory; engine saves it to the
 // configured storage and restores it when the server starts.
 //
-// Store.Update applies a REGISTER (RFC 3261 §10.3, outbound flows by RFC 5626 §6), Store.Lookup
-// returns the bindings of an address-of-record in order of preference, Store.Range lists them all,
+// Store.Update applies a REGISTER (RFC 3261 §10.3), and device.go says which bindings it supersedes
+// because they seem to be the same phone's. Store.Lookup returns where an address-of-record is
+// called, in order of preference, Store.All also what is superseded, Store.Range lists them all,
 // Store.Remove ends them. A Binding never changes once it is handed out, so that it may be kept and
 // read from any goroutine. Record, AppendStored and ParseStored say what a binding looks like when
 // it is stored; Store.Restore puts it back.
 //
 // A binding at rest costs its bytes and nothing else: no goroutine, no timer. Look-ups skip what
 // has expired, and one sweeper for the whole store removes it some seconds later. Hooks in Options
-// report what was added, moved, removed and expired.
+// report what was added, moved, superseded, removed and expired.
 //
 // The table is spread over 256 shards, each with a lock of its own that is held only in memory and
 // for no longer than one address-of-record takes. While a shard is locked, the lock of the

@@ -11,7 +11,8 @@ import (
 // computed once, and without the lock.
 //
 // A Contact that is bound exactly as it is written, as in every refresh, is compared with nothing
-// else: no other binding has an equal URI, since one of the two would have replaced the other.
+// else: no other binding of the phone has an equal URI, since one of the two would have replaced the
+// other.
 type matching struct {
 	contacts []wire.URIFingerprint // of the update
 	known    []*Binding            // the bindings that prepare has seen
@@ -19,20 +20,16 @@ type matching struct {
 	bound    []*wire.URIFingerprint
 }
 
-// flows reports whether both are flows. A phone with several flows registers them all with the same
-// URI, so between two flows only instance and reg-id count (RFC 5626 §6).
-func (c *ContactUpdate) flows(b *Binding) bool { return b.regID > 0 && c.outbound() }
-
 // asWritten reports whether b binds the Contact's URI exactly as it is written, so that no other
-// binding has an equal one.
-func (c *ContactUpdate) asWritten(b *Binding) bool {
-	return (b.regID == 0 || c.outbound()) && string(c.URI.Raw) == b.Contact()
+// binding of this phone has an equal one.
+func (c *ContactUpdate) asWritten(u *Update, b *Binding) bool {
+	return string(c.URI.Raw) == b.Contact() && !c.otherFlow(b) && !c.otherSite(u, b)
 }
 
 // bound reports whether the list has a binding of the Contact exactly as it is written.
-func (c *ContactUpdate) bound(list []*Binding) bool {
+func (c *ContactUpdate) bound(u *Update, list []*Binding) bool {
 	for _, b := range list {
-		if c.asWritten(b) {
+		if c.asWritten(u, b) {
 			return true
 		}
 	}
@@ -45,7 +42,7 @@ func (u *Update) compares(list []*Binding) bool {
 		return false
 	}
 	for i := range u.Contacts {
-		if !u.Contacts[i].bound(list) {
+		if !u.Contacts[i].bound(u, list) {
 			return true
 		}
 	}
@@ -105,8 +102,8 @@ func (m *matching) end() {
 func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool) bool {
 	c, b := &u.Contacts[i], list[j]
 	switch {
-	case c.flows(b):
-		return c.RegID == b.regID && string(c.Instance) == b.Instance()
+	case c.otherFlow(b) || c.otherSite(u, b):
+		return false
 	case string(c.URI.Raw) == b.Contact():
 		return true
 	case bound:
@@ -120,4 +117,19 @@ func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool)
 		b.form(m.bound[j])
 	}
 	return m.contacts[i].Equal(m.bound[j])
+}
+
+// here reports whether one of several bindings that the update's i-th Contact may refer to is from
+// the address that the update comes from. A phone that registers with an instance may remove its
+// Contact without one; that of another site stays.
+func (m *matching) here(u *Update, i int, list []*Binding, bound bool) bool {
+	if len(list) < 2 || len(u.Contacts[i].Instance) > 0 {
+		return false
+	}
+	for j, b := range list {
+		if b.Source().Addr() == u.Flow.Remote.Addr() && m.matches(u, i, list, j, bound) {
+			return true
+		}
+	}
+	return false
 }

@@ -23,6 +23,7 @@ func TestMatching(t *testing.T) {
 		for cseq := range uint32(30) {
 			u := phone(t, 1)
 			u.CSeq, u.Contacts = cseq+1, nil
+			u.UserAgent = fmt.Append(nil, cseq) // each is another phone
 			for range 1 + rnd.IntN(3) {
 				uri, err := wire.ParseURI([]byte(uris[rnd.IntN(len(uris))]))
 				if err != nil {
@@ -56,48 +57,4 @@ func TestMatching(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestMatchingFlows has a flow be known by its number alone, whatever its URI is, among others that
-// have the same one.
-func TestMatchingFlows(t *testing.T) {
-	s := newStore(t, Options{})
-	cseq := uint32(0)
-	register := func(uri string, regID uint32) {
-		t.Helper()
-		cseq++
-		u := phone(t, 1)
-		parsed, err := wire.ParseURI([]byte(uri))
-		if err != nil {
-			t.Fatal(err)
-		}
-		u.CSeq, u.Contacts = cseq, []ContactUpdate{{URI: parsed, Expires: 600, Q: 1000, Instance: []byte(`"i"`), RegID: regID}}
-		var r Result
-		if err := s.Update(u, &r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := func(want ...string) {
-		t.Helper()
-		var got []string
-		for _, b := range s.Lookup(phone(t, 1).AOR, nil) {
-			got = append(got, fmt.Sprintf("%s %d", b.Contact(), b.RegID()))
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("bound are %q, want %q", got, want)
-		}
-	}
-	register("sip:a@h", 1)
-	register("sip:a@h", 2)
-	want("sip:a@h 1", "sip:a@h 2")
-	register("sip:b@h", 0)
-	register("sip:B@h", 0)
-	want("sip:B@h 0", "sip:a@h 1", "sip:a@h 2", "sip:b@h 0")
-	register("sip:b@H", 1) // the first flow moves to where another contact is
-	want("sip:B@h 0", "sip:a@h 2", "sip:b@H 1")
-	register("sip:a@H", 2)
-	register("sip:a@h", 3)
-	register("sip:a@h", 0) // and takes the place of all flows to it
-	want("sip:B@h 0", "sip:a@h 0", "sip:b@H 1")
 }

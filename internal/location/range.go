@@ -3,7 +3,7 @@ package location
 import "slices"
 
 // Range calls f with up to limit addresses-of-record that sort after the given one, in sorted
-// order, and with their bindings as by Lookup, until f returns false. A limit of 0 means all. The
+// order, and with their bindings as by All, until f returns false. A limit of 0 means all. The
 // bindings may be kept, but not the slice that holds them.
 //
 // It is for lists that people read: each call walks the whole table, shard by shard, and holds no
@@ -17,7 +17,7 @@ func (s *Store) Range(after string, limit int, f func(aor string, bindings []*Bi
 		}
 		for _, aor := range aors {
 			after = aor
-			bindings = s.Lookup([]byte(aor), bindings[:0])
+			bindings = s.All([]byte(aor), bindings[:0])
 			if len(bindings) == 0 {
 				continue // removed meanwhile: the next round finds another
 			}

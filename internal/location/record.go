@@ -29,6 +29,12 @@ type Record struct {
 	Expires    time.Time      `json:"expires"`
 	Registered time.Time      `json:"registered"`
 	Updated    time.Time      `json:"updated"`
+
+	// See Binding.Superseded and Update.Relayed. Confirmed says that the instance is known to belong
+	// to several devices.
+	Superseded bool `json:"superseded,omitempty"`
+	Confirmed  bool `json:"confirmed,omitempty"`
+	Relayed    bool `json:"relayed,omitempty"`
 }
 
 // Record returns the binding's content.
@@ -38,7 +44,7 @@ func (b *Binding) Record() Record {
 		Contact:    b.Contact(),
 		CallID:     b.CallID(),
 		CSeq:       b.cseq,
-		Q:          b.q,
+		Q:          uint16(b.Q()),
 		Instance:   b.Instance(),
 		RegID:      b.regID,
 		Path:       b.Path(),
@@ -50,6 +56,10 @@ func (b *Binding) Record() Record {
 		Expires:    b.Expires(),
 		Registered: b.Registered(),
 		Updated:    b.Updated(),
+
+		Superseded: b.Superseded(),
+		Confirmed:  b.qMarks&confirmed != 0,
+		Relayed:    b.qMarks&relayed != 0,
 	}
 }
 
@@ -57,52 +67,57 @@ func (b *Binding) Record() Record {
 const MaxText = 1 << 10
 
 // Restore puts the stored bindings of an address-of-record back. It skips one that has expired, and
-// one whose Contact is bound now: the phone itself knows better. OnChange is not called, and limits
-// do not apply. The error says what is wrong with a record; those before it are restored.
+// one whose Contact is bound now: the phone itself knows better. One whose device is bound with
+// another Contact is superseded. OnChange is not called, and limits do not apply. The error says
+// what is wrong with a record; those before it are restored.
 func (s *Store) Restore(records ...Record) error {
 	var last *shared
 	for i := range records {
 		rec := &records[i]
-		network, ok := parseNetwork(rec.Network)
-		if !ok {
-			return fmt.Errorf("restoring a binding of %q: unknown network %q", rec.AOR, rec.Network)
-		}
-		uri, err := wire.ParseURI([]byte(rec.Contact))
+		u, err := rec.update()
 		if err != nil {
-			return fmt.Errorf(
-				"restoring a binding of %q: contact %.100q: %w",
-				rec.AOR,
-				rec.Contact,
-				err,
-			)
+			return fmt.Errorf("restoring a binding of %q: %w", rec.AOR, err)
 		}
-		u := Update{
-			AOR:       []byte(rec.AOR),
-			CallID:    []byte(rec.CallID),
-			CSeq:      rec.CSeq,
-			Owner:     []byte(rec.Owner),
-			Path:      []byte(rec.Path),
-			UserAgent: []byte(rec.UserAgent),
-			Flow:      transport.Flow{Network: network, Remote: rec.Source, Local: rec.Local},
-			Contacts: []ContactUpdate{
-				{URI: uri, Q: rec.Q, Instance: []byte(rec.Instance), RegID: rec.RegID},
-			},
-			several: i > 0 && rec.sameRequest(&records[i-1]) ||
-				i+1 < len(records) && rec.sameRequest(&records[i+1]),
-		}
-		// Older versions stored longer ones.
-		longest := max(len(rec.AOR), len(rec.Contact), len(rec.CallID), len(rec.Instance),
-			len(rec.Path), len(rec.UserAgent), len(rec.Owner))
-		if longest > MaxText {
-			return fmt.Errorf("restoring a binding of %q: %w", rec.AOR, ErrTooLarge)
-		}
-		if last != nil && last.fits(&u) {
+		u.several = i > 0 && rec.sameRequest(&records[i-1]) ||
+			i+1 < len(records) && rec.sameRequest(&records[i+1])
+		if last != nil && last.fits(u) {
 			u.shared = last
 		}
-		s.restore(rec, &u)
+		s.restore(rec, u)
 		last = u.shared
 	}
 	return nil
+}
+
+// update returns the REGISTER that sets the record's binding, without its times.
+func (r *Record) update() (*Update, error) {
+	network, ok := parseNetwork(r.Network)
+	if !ok {
+		return nil, fmt.Errorf("unknown network %q", r.Network)
+	}
+	uri, err := wire.ParseURI([]byte(r.Contact))
+	if err != nil {
+		return nil, fmt.Errorf("contact %.100q: %w", r.Contact, err)
+	}
+	// Older versions stored longer ones.
+	longest := max(len(r.AOR), len(r.Contact), len(r.CallID), len(r.Instance), len(r.Path),
+		len(r.UserAgent), len(r.Owner))
+	if longest > MaxText {
+		return nil, ErrTooLarge
+	}
+	return &Update{
+		AOR:       []byte(r.AOR),
+		CallID:    []byte(r.CallID),
+		CSeq:      r.CSeq,
+		Owner:     []byte(r.Owner),
+		Path:      []byte(r.Path),
+		Relayed:   r.Relayed,
+		UserAgent: []byte(r.UserAgent),
+		Flow:      transport.Flow{Network: network, Remote: r.Source, Local: r.Local},
+		Contacts: []ContactUpdate{
+			{URI: uri, Q: r.Q, Instance: []byte(r.Instance), RegID: r.RegID},
+		},
+	}, nil
 }
 
 // sameRequest reports whether one REGISTER has set both.
@@ -129,6 +144,12 @@ func (s *Store) restore(rec *Record, u *Update) {
 		}
 	}
 	b := s.binding(u, &u.Contacts[0], nil, now)
+	if rec.Confirmed {
+		b.qMarks |= confirmed
+	}
+	if rec.Superseded || slices.ContainsFunc(list, func(other *Binding) bool { return other.succeeded(b) }) {
+		b.qMarks |= superseded
+	}
 	b.expires = seconds(rec.Expires)
 	b.registered = seconds(rec.Registered)
 	b.updated = seconds(rec.Updated)
@@ -137,6 +158,16 @@ func (s *Store) restore(rec *Record, u *Update) {
 	list = append(list, expired...)
 	before := len(list)
 	s.set(sh, b.AOR(), slices.Insert(list, position(list, b), b), before, false)
+}
+
+// succeeded reports whether the device of a restored binding is at b now, and not there any more.
+func (b *Binding) succeeded(restored *Binding) bool {
+	now, then := b.Record(), restored.Record()
+	if b.Superseded() || now.sameRequest(&then) {
+		return false
+	}
+	u, err := now.update()
+	return err == nil && u.Contacts[0].succeeds(u, restored)
 }
 
 // parseNetwork is the inverse of transport.Network.String.

@@ -23,14 +23,20 @@ type Options struct {
 	// except by Restore. For changes made at the same time the calls may come in another order than
 	// the changes: it says what to look up, not what will be found.
 	OnChange func(aor string)
-	// OnAdded is called with each binding that is new, and OnRemoved with each that a REGISTER or
-	// Remove has ended. A refresh is neither.
-	OnAdded, OnRemoved func(b *Binding)
+	// OnAdded is called with each binding that is new, or not superseded any more. OnRemoved is
+	// called with each that a REGISTER or Remove has ended; replaced says that this is because
+	// another Contact has taken its place. It is also called, with the binding as it was, when it is
+	// superseded. A refresh is neither.
+	OnAdded   func(b *Binding)
+	OnRemoved func(b *Binding, replaced bool)
+	// OnConfirmed is called with a binding that was superseded and has been refreshed, the first
+	// time: what seemed to be one device is two.
+	OnConfirmed func(b *Binding)
 	// OnMoved is called with each binding whose refresh changed more than its time: another
 	// Call-ID, Path or User-Agent, or another flow.
 	OnMoved func(b *Binding)
 	// OnExpired is called with each binding that ended without being refreshed or removed, some
-	// seconds after it did.
+	// seconds after it did. It may be one that was superseded.
 	OnExpired func(b *Binding)
 }
 
@@ -103,13 +109,24 @@ func (s *Store) shard(aor []byte) *shard {
 	return &s.shards[maphash.Bytes(s.seed, aor)&(shardCount-1)]
 }
 
-// Lookup appends to dst the bindings of a canonical address-of-record that have not expired: the
-// highest q first, and among equals the most recently refreshed.
+// Lookup appends to dst where a canonical address-of-record is called: its bindings that have
+// neither expired nor been superseded, the highest q first, and among equals the most recently
+// refreshed.
 func (s *Store) Lookup(aor []byte, dst []*Binding) []*Binding {
+	return s.lookup(aor, dst, false)
+}
+
+// All appends to dst what Lookup does, and then the bindings that are superseded: its devices may
+// still send requests from there.
+func (s *Store) All(aor []byte, dst []*Binding) []*Binding {
+	return s.lookup(aor, dst, true)
+}
+
+func (s *Store) lookup(aor []byte, dst []*Binding, all bool) []*Binding {
 	now := s.now().floor()
 	sh := s.shard(aor)
 	sh.mu.RLock()
-	for b := sh.bindings[string(aor)]; b != nil; b = b.next {
+	for b := sh.bindings[string(aor)]; b != nil && (all || !b.Superseded()); b = b.next {
 		if b.expires > now {
 			dst = append(dst, b)
 		}
@@ -118,13 +135,13 @@ func (s *Store) Lookup(aor []byte, dst []*Binding) []*Binding {
 	return dst
 }
 
-// Registered reports whether a canonical address-of-record has a binding.
+// Registered reports whether Lookup finds a binding of a canonical address-of-record.
 func (s *Store) Registered(aor []byte) bool {
 	now := s.now().floor()
 	sh := s.shard(aor)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	for b := sh.bindings[string(aor)]; b != nil; b = b.next {
+	for b := sh.bindings[string(aor)]; b != nil && !b.Superseded(); b = b.next {
 		if b.expires > now {
 			return true
 		}
@@ -196,16 +213,32 @@ func (s *Store) notify(aor string, changes []Change, expired []*Binding) {
 		}
 	}
 	for i := range changes {
-		switch c := &changes[i]; {
-		case c.Old == nil && s.options.OnAdded != nil:
-			s.options.OnAdded(c.New)
-		case c.New == nil && s.options.OnRemoved != nil:
-			s.options.OnRemoved(c.Old)
-		case c.Old != nil && c.New != nil && s.options.OnMoved != nil && c.New.moved(c.Old):
-			s.options.OnMoved(c.New)
-		}
+		s.notifyChange(&changes[i])
 	}
 	if s.options.OnChange != nil && len(changes)+len(expired) > 0 {
 		s.options.OnChange(aor)
+	}
+}
+
+func (s *Store) notifyChange(c *Change) {
+	o := &s.options
+	switch {
+	case c.New == nil:
+		if o.OnRemoved != nil {
+			o.OnRemoved(c.Old, c.Replaced)
+		}
+	case c.New.Superseded():
+		if o.OnRemoved != nil {
+			o.OnRemoved(c.Old, true)
+		}
+	case c.Old == nil || c.Old.Superseded():
+		if o.OnAdded != nil {
+			o.OnAdded(c.New)
+		}
+		if c.Old != nil && c.Old.qMarks&confirmed == 0 && c.New.qMarks&confirmed != 0 && o.OnConfirmed != nil {
+			o.OnConfirmed(c.New)
+		}
+	case o.OnMoved != nil && c.New.moved(c.Old):
+		o.OnMoved(c.New)
 	}
 }

@@ -10,11 +10,14 @@ import (
 
 // recordVersion is the first byte of what is stored for an address-of-record. The bindings follow,
 // each as its fields in the order of appendRecord: texts and addresses prefixed with their length,
-// numbers as varints, times in seconds since 1970. For the texts that the Contacts of one REGISTER
+// numbers as varints, times in seconds since 1970, the marks last. For the texts that the Contacts of one REGISTER
 // have in common, the length is stored plus one, and 0 means "the same as in the binding before".
 //
-// In version 1, which is still read, each binding had all texts.
-const recordVersion = 2
+// Older versions are still read: version 2 had no marks, and in version 1 each binding had all texts.
+const recordVersion = 3
+
+// marks returns the marks of a record, which are stored as the bits of one number, in this order.
+func (r *Record) marks() [3]*bool { return [...]*bool{&r.Superseded, &r.Confirmed, &r.Relayed} }
 
 // sharedTexts returns the texts that the bindings of one REGISTER have in common.
 func sharedTexts(r *Record) [4]*string {
@@ -68,7 +71,13 @@ func appendRecord(dst []byte, r, before *Record) []byte {
 	for _, t := range [...]time.Time{r.Expires, r.Registered, r.Updated} {
 		dst = binary.AppendUvarint(dst, uint64(t.Unix()))
 	}
-	return dst
+	marks := uint64(0)
+	for i, mark := range r.marks() {
+		if *mark {
+			marks |= 1 << i
+		}
+	}
+	return binary.AppendUvarint(dst, marks)
 }
 
 var errRecord = errors.New("the record ends too early or is damaged")
@@ -113,6 +122,12 @@ func ParseStored(aor string, data []byte) (list []Record, err error) {
 		r.CSeq, r.Q, r.RegID = uint32(p.number()), uint16(p.number()), uint32(p.number())
 		for _, t := range [...]*time.Time{&r.Expires, &r.Registered, &r.Updated} {
 			*t = time.Unix(int64(p.number()), 0)
+		}
+		if version > 2 {
+			marks := p.number()
+			for i, mark := range r.marks() {
+				*mark = marks>>i&1 != 0
+			}
 		}
 		if p.bad {
 			return list, fmt.Errorf("record of %q: %w", aor, errRecord)

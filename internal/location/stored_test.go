@@ -15,11 +15,11 @@ func records() []Record {
 	return []Record{
 		{
 			Contact: "sip:alice@192.0.2.7:5060;line=x", CallID: "c1", CSeq: 4_000_000_000, Q: 700, Instance: "<urn:uuid:1>", RegID: 7,
-			Path: "<sip:edge.example.com;lr>,<sip:b;lr>", UserAgent: "snomD785/10.1.159.12", Owner: "boss", Network: "wss",
+			Path: "<sip:edge.example.com;lr>,<sip:b;lr>", UserAgent: "snomD785/10.1.159.12", Owner: "boss", Network: "wss", Superseded: true, Relayed: true,
 			Source: netip.MustParseAddrPort("[fe80::1%2]:40000"), Local: netip.MustParseAddrPort("192.0.2.1:5061"),
 			Expires: time.Unix(1_900_000_000, 0), Registered: time.Unix(1_800_000_000, 0), Updated: time.Unix(1_800_000_100, 0),
 		},
-		{Contact: "sip:a", Network: "udp", Expires: time.Unix(1, 0), Registered: time.Unix(0, 0), Updated: time.Unix(0, 0)},
+		{Contact: "sip:a", Network: "udp", Confirmed: true, Expires: time.Unix(1, 0), Registered: time.Unix(0, 0), Updated: time.Unix(0, 0)},
 		{
 			Contact: "sip:alice@[2001:db8::7]", CallID: "c2", Q: 1000, Network: "udp",
 			Source: netip.MustParseAddrPort("[2001:db8::7]:5060"), Local: netip.MustParseAddrPort("[2001:db8::1]:5060"),
@@ -51,8 +51,8 @@ func TestRecords(t *testing.T) {
 		t.Fatalf("got  %+v\nwant %+v", got, list)
 	}
 	// A field that is new and not written down would be lost.
-	if n := reflect.TypeFor[Record]().NumField(); n != 16 {
-		t.Errorf("a record has %d fields, and 16 of them are written", n)
+	if n := reflect.TypeFor[Record]().NumField(); n != 19 {
+		t.Errorf("a record has %d fields, and 19 of them are written", n)
 	}
 }
 
@@ -111,23 +111,41 @@ func TestSharedTexts(t *testing.T) {
 	}
 }
 
-// TestVersion1 reads what the version before has written.
-func TestVersion1(t *testing.T) {
+// TestOlderVersions reads what the versions before have written.
+func TestOlderVersions(t *testing.T) {
 	list := records()
-	data := []byte{1}
+	for i := range list {
+		list[i].Superseded, list[i].Confirmed, list[i].Relayed = false, false, false
+	}
+	withoutMarks := func(r, before *Record) []byte {
+		data := appendRecord(nil, r, before)
+		return data[:len(data)-1]
+	}
+	two := []byte{2}
+	for i := range list {
+		if i == 0 {
+			two = append(two, withoutMarks(&list[i], nil)...)
+		} else {
+			two = append(two, withoutMarks(&list[i], &list[i-1])...)
+		}
+	}
+	if got, err := ParseStored("", two); err != nil || !reflect.DeepEqual(got, list) {
+		t.Errorf("version 2: got %+v, %v", got, err)
+	}
+
+	one := []byte{1}
 	for i := range list {
 		r := &list[i]
 		r.Owner = ""
 		for _, text := range [...]string{r.Contact, r.CallID, r.Instance, r.Path, r.UserAgent, r.Network} {
-			data = append(binary.AppendUvarint(data, uint64(len(text))), text...)
+			one = append(binary.AppendUvarint(one, uint64(len(text))), text...)
 		}
-		whole := appendRecord(nil, &Record{Source: r.Source, Local: r.Local, CSeq: r.CSeq, Q: r.Q, RegID: r.RegID,
+		whole := withoutMarks(&Record{Source: r.Source, Local: r.Local, CSeq: r.CSeq, Q: r.Q, RegID: r.RegID,
 			Expires: r.Expires, Registered: r.Registered, Updated: r.Updated}, nil)
-		data = append(data, whole[7:]...) // behind texts that are empty
+		one = append(one, whole[7:]...) // behind texts that are empty
 	}
-	got, err := ParseStored("", data)
-	if err != nil || !reflect.DeepEqual(got, list) {
-		t.Errorf("got %+v, %v", got, err)
+	if got, err := ParseStored("", one); err != nil || !reflect.DeepEqual(got, list) {
+		t.Errorf("version 1: got %+v, %v", got, err)
 	}
 }
 

@@ -16,7 +16,8 @@ var (
 	// ErrOutOfOrder: a later REGISTER with the same Call-ID has overtaken this one. RFC 3261 §10.3
 	// step 7 demands a 500.
 	ErrOutOfOrder = errors.New("a later REGISTER with the same Call-ID was served before this one")
-	// ErrTooMany: the address-of-record would have more bindings than Update.Max.
+	// ErrTooMany: the update has more Contacts than Update.Max, or with Refuse the address-of-record
+	// would have more.
 	ErrTooMany = errors.New(
 		"the address-of-record has too many contacts: let one expire, remove one, or raise the limit",
 	)
@@ -49,12 +50,16 @@ type Update struct {
 	Owner []byte
 
 	Path      []byte // the values of Path, separated by commas (RFC 3327)
+	Relayed   bool   // a proxy between the phone and us has relayed it
 	UserAgent []byte
 	Flow      transport.Flow // the flow it came over
 
 	// Max is how many bindings an AOR may have; 0: any number. One that has more already can still
-	// refresh and remove them.
-	Max int
+	// refresh and remove them. A Contact beyond that takes the place of one that is superseded,
+	// else of one that cannot be reached any more, else of the one that has not been refreshed for
+	// longest; with Refuse only of one that is superseded.
+	Max    int
+	Refuse bool
 	// Limits are how much there may be in total.
 	Limits Limits
 
@@ -74,7 +79,7 @@ type ContactUpdate struct {
 // Result is what Update did. Its memory is reused when it is passed to Update again; the bindings
 // may be kept.
 type Result struct {
-	// Bindings are all that the AOR has now, ordered as by Lookup: the Contacts of the answer.
+	// Bindings are what Lookup returns now: the Contacts of the answer.
 	Bindings []*Binding
 	// Changes are the differences. It is empty for a look-up, for a retransmission, and after an
 	// error.
@@ -84,10 +89,13 @@ type Result struct {
 	match   matching
 }
 
-// Change is a binding that was added (Old is nil), refreshed (both are set) or removed (New is
-// nil). A binding that had expired is added again, not refreshed.
+// Change is a binding that was added (Old is nil), refreshed or marked (both are set), or removed
+// (New is nil). A binding that had expired is added again, not refreshed.
 type Change struct {
 	Old, New *Binding
+	Replaced bool // it was removed because another Contact has taken its place
+
+	contact int // which Contact of the update New is, when it is one
 }
 
 func (r *Result) reset() {
@@ -131,11 +139,13 @@ func (s *Store) Update(u *Update, r *Result) error {
 		if err != nil {
 			r.reset()
 		}
+		r.dropSuperseded()
 		return err
 	}
 	s.apply(u, r, now)
+	r.succeed(u)
 	err = nil
-	if u.Max > 0 && len(r.Bindings) > max(u.Max, before) {
+	if u.Max > 0 && !r.makeRoom(max(u.Max, before), u.Refuse) {
 		err = ErrTooMany
 	} else {
 		err = s.admit(u, r, before+len(r.expired))
@@ -170,6 +180,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 	if len(r.Bindings) == 0 {
 		aor = strings.Clone(aor) // keeping it must not keep the binding
 	}
+	r.dropSuperseded()
 	s.notify(aor, r.Changes, r.expired)
 	return nil
 }
@@ -202,6 +213,13 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 	return r.Bindings
 }
 
+// dropSuperseded takes the superseded bindings, which are the last ones, off the list.
+func (r *Result) dropSuperseded() {
+	if i := slices.IndexFunc(r.Bindings, (*Binding).Superseded); i >= 0 {
+		r.Bindings = r.Bindings[:i]
+	}
+}
+
 // tooLarge reports whether the texts of a Contact would not fit into the offsets of a binding.
 func (u *Update) tooLarge() bool {
 	rest := math.MaxUint16 - len(u.AOR) - len(u.CallID) - len(u.Path)
@@ -227,9 +245,16 @@ func (u *Update) check(r *Result, now uint32) (again bool, err error) {
 	}
 	for i := range u.Contacts {
 		c := &u.Contacts[i]
-		bound := c.bound(r.Bindings)
+		bound := c.bound(u, r.Bindings)
 		for j, b := range r.Bindings {
-			if !later(b) || !r.match.matches(u, i, r.Bindings, j, bound) {
+			if !later(b) {
+				continue
+			}
+			if !r.match.matches(u, i, r.Bindings, j, bound) {
+				// It was overtaken by the one that has replaced its Contact.
+				if u.CSeq < b.cseq && u.Flow.Remote == b.Source() && c.Expires > 0 && !bound && c.continues(u, b) {
+					return false, ErrOutOfOrder
+				}
 				continue
 			}
 			if u.CSeq < b.cseq || c.Expires == 0 {
@@ -253,10 +278,12 @@ func (s *Store) apply(u *Update, r *Result, now instant) {
 	for i := range u.Contacts {
 		c := &u.Contacts[i]
 		var old *Binding
-		kept, bound := 0, c.bound(r.Bindings)
+		kept, bound := 0, c.bound(u, r.Bindings)
+		here := r.match.here(u, i, r.Bindings, bound)
 		for j, b := range r.Bindings {
 			switch {
-			case !r.match.matches(u, i, r.Bindings, j, bound):
+			case !r.match.matches(u, i, r.Bindings, j, bound),
+				here && b.Source().Addr() != u.Flow.Remote.Addr():
 				r.Bindings[kept], r.match.bound[kept] = b, r.match.bound[j]
 				kept++
 			case old == nil && c.Expires > 0:
@@ -271,24 +298,30 @@ func (s *Store) apply(u *Update, r *Result, now instant) {
 			at := position(r.Bindings, b)
 			r.Bindings = slices.Insert(r.Bindings, at, b)
 			r.match.insert(at, i)
-			r.Changes = append(r.Changes, Change{Old: old, New: b})
+			r.Changes = append(r.Changes, Change{Old: old, New: b, contact: i})
 		}
 	}
 }
 
-// position returns where b belongs in the list: before all others that have a lower q, or the same
-// q and were not refreshed later.
+// position returns where b belongs in the list: before those that are superseded, unless it is one
+// itself, before all others that have a lower q, or the same q and were not refreshed later.
 func position(list []*Binding, b *Binding) int {
-	i := 0
-	for i < len(list) && (list[i].q > b.q || list[i].q == b.q && list[i].updated > b.updated) {
-		i++
+	for i, other := range list {
+		switch {
+		case other.Superseded() != b.Superseded():
+			if other.Superseded() {
+				return i
+			}
+		case other.Q() != b.Q():
+			if other.Q() < b.Q() {
+				return i
+			}
+		case other.updated <= b.updated:
+			return i
+		}
 	}
-	return i
+	return len(list)
 }
-
-// outbound reports whether the Contact is a flow of its own, identified by instance and reg-id (RFC
-// 5626 §6).
-func (c *ContactUpdate) outbound() bool { return c.RegID > 0 && len(c.Instance) > 0 }
 
 // binding returns the binding that c asks for, which replaces old unless that is nil.
 func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) *Binding {
@@ -300,13 +333,17 @@ func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) 
 		updated:    now.floor(),
 		cseq:       u.CSeq,
 		sourcePort: u.Flow.Remote.Port(),
-		q:          c.Q,
+		qMarks:     c.Q,
 	}
-	if c.outbound() {
+	if len(c.Instance) > 0 {
 		b.regID = c.RegID
+	}
+	if u.Relayed {
+		b.qMarks |= relayed
 	}
 	if old != nil {
 		b.registered = old.registered
+		b.qMarks |= old.qMarks & confirmed
 	}
 	if old != nil && old.shared.fits(u) {
 		b.shared, u.shared = old.shared, old.shared

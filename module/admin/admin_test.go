@@ -253,8 +253,53 @@ func TestAdminRefuses(t *testing.T) {
 }
 
 type registration struct {
-	AOR      string
-	Bindings []map[string]any
+	AOR                  string
+	Bindings, Superseded []map[string]any
+}
+
+// TestSuperseded lists where a phone was before apart from where it is, and a user whose phone has
+// gone from there not at all.
+func TestSuperseded(t *testing.T) {
+	s := startAdmin(t, "register\nrespond 404")
+	register := func(user, line string, expires int) {
+		t.Helper()
+		p := s.UDP()
+		p.Send(fmt.Sprintf("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\n"+
+			"From: <sip:%[1]s@example.com>;tag=f\nTo: <sip:%[1]s@example.com>\nCall-ID: %[2]s\nCSeq: %[4]d REGISTER\n"+
+			"Contact: <sip:%[1]s@192.0.2.7;line=%[2]s>;expires=%[3]d;+sip.instance=\"<urn:uuid:%[1]s>\"\n\n", user, line, expires, 1000-expires))
+		p.Expect("SIP/2.0 200")
+	}
+	register("101", "x", 600)
+	register("101", "y", 600)
+	register("102", "x", 600)
+	register("102", "y", 600)
+	register("102", "y", 0)
+	register("103", "x", 600)
+	var list []registration
+	s.get("/sip/registrations", &list)
+	got := ""
+	for _, r := range list {
+		got += fmt.Sprintf("%s %d %d, ", r.AOR, len(r.Bindings), len(r.Superseded))
+	}
+	if got != "101@example.com 1 1, 103@example.com 1 0, " {
+		t.Errorf("listed are %s", got)
+	}
+	var one registration
+	s.get("/sip/registrations/101", &one)
+	if len(one.Bindings) != 1 || len(one.Superseded) != 1 || one.Bindings[0]["contact"] != "sip:101@192.0.2.7;line=y" || one.Superseded[0]["contact"] != "sip:101@192.0.2.7;line=x" {
+		t.Errorf("got %+v", one)
+	}
+	s.refused("GET", "/sip/registrations/102", "", 404, "102@example.com is not registered")
+	s.get("/sip/registrations?aor=102", &list)
+	if len(list) != 0 {
+		t.Errorf("listed are %+v", list)
+	}
+	res := s.get("/sip/registrations?limit=2", &list)
+	if len(list) != 1 || res.Header.Get("Link") != `</sip/registrations?after=102%40example.com&limit=2>; rel="next"` {
+		t.Errorf("listed are %+v, Link: %s", list, res.Header.Get("Link"))
+	}
+	s.do("DELETE", "/sip/registrations/102", "", 204) // and what is superseded
+	s.do("DELETE", "/sip/registrations/102", "", 404)
 }
 
 func TestAdminRegistrations(t *testing.T) {

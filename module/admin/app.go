@@ -60,7 +60,11 @@ func (a *api) ownAOR(text string) (string, error) {
 	return aor, nil
 }
 
-// lookup returns the bindings of a user.
+// lookup returns the bindings of a user, nil when none of them is called.
 func (a *api) lookup(aor string) []*location.Binding {
-	return a.location.Lookup([]byte(aor), nil)
+	all := a.location.All([]byte(aor), nil)
+	if len(all) == 0 || all[0].Superseded() {
+		return nil
+	}
+	return all
 }

@@ -13,6 +13,9 @@ import (
 type registration struct {
 	AOR      string    `json:"aor"`
 	Bindings []binding `json:"bindings"`
+
+	// Where the user's phones were before they registered elsewhere.
+	Superseded []binding `json:"superseded,omitempty"`
 }
 
 type binding struct {
@@ -26,9 +29,13 @@ type binding struct {
 }
 
 func describeRegistration(aor string, bindings []*location.Binding) registration {
-	reg := registration{AOR: aor, Bindings: make([]binding, len(bindings))}
-	for i, b := range bindings {
-		reg.Bindings[i] = describeBinding(b)
+	reg := registration{AOR: aor, Bindings: make([]binding, 0, len(bindings))}
+	for _, b := range bindings {
+		if b.Superseded() {
+			reg.Superseded = append(reg.Superseded, describeBinding(b))
+		} else {
+			reg.Bindings = append(reg.Bindings, describeBinding(b))
+		}
 	}
 	return reg
 }
@@ -58,21 +65,22 @@ func listRegistrations(a *api, w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if bindings := a.lookup(aor); len(bindings) > 0 && aor > p.after {
+		if bindings := a.lookup(aor); bindings != nil && aor > p.after {
 			list = append(list, describeRegistration(aor, bindings))
 		}
 		return writeJSON(w, http.StatusOK, list)
 	}
-	more := false
+	n, last := 0, ""
 	a.location.Range(p.after, p.limit+1, func(aor string, bindings []*location.Binding) bool {
-		if more = len(list) == p.limit; !more {
+		if n++; n > p.limit {
+			p.next(w, r, last)
+			return false
+		}
+		if last = aor; !bindings[0].Superseded() {
 			list = append(list, describeRegistration(aor, bindings))
 		}
-		return !more
+		return true
 	})
-	if more {
-		p.next(w, r, list[len(list)-1].AOR)
-	}
 	return writeJSON(w, http.StatusOK, list)
 }
 
@@ -83,7 +91,7 @@ func getRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	bindings := a.lookup(aor)
-	if len(bindings) == 0 {
+	if bindings == nil {
 		return notRegistered(aor)
 	}
 	return writeJSON(w, http.StatusOK, describeRegistration(aor, bindings))

@@ -90,7 +90,7 @@ func (s *Signer) aorOf(v *scratch, m *wire.Message, id wire.HeaderID) (aor []byt
 // bound reports whether an address-of-record is registered from a flow.
 func (s *Signer) bound(aor []byte, f *transport.Flow) bool {
 	var room [8]*location.Binding
-	for _, b := range s.Site.Location().Lookup(aor, room[:0]) {
+	for _, b := range s.Site.Location().All(aor, room[:0]) {
 		if b.Network() == f.Network && b.Source() == f.Remote && !b.FlowFailed() {
 			return true
 		}
@@ -135,7 +135,7 @@ func (s *Signer) Moved(m *wire.Message, rs *Routes) *location.Binding {
 		return nil
 	}
 	var room [8]*location.Binding
-	bindings := s.Site.Location().Lookup(aor, room[:0])
+	bindings := s.Site.Location().All(aor, room[:0])
 	b := contactOf(bindings, &rs.URI)
 	if b == nil {
 		return nil

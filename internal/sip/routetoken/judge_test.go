@@ -29,7 +29,7 @@ func newRegistrar(t *testing.T, users map[string][]string) *Signer {
 				t.Fatal(err)
 			}
 			cseq++
-			u := location.Update{AOR: []byte(user + "@example.com"), CallID: []byte("c"), CSeq: cseq, Flow: flowFrom(from),
+			u := location.Update{AOR: []byte(user + "@example.com"), CallID: fmt.Append(nil, cseq), CSeq: cseq, Flow: flowFrom(from),
 				Contacts: []location.ContactUpdate{{URI: uri, Expires: 600}}}
 			if err := store.Update(&u, new(location.Result)); err != nil {
 				t.Fatal(err)

@@ -39,16 +39,77 @@ func TestRegistration(t *testing.T) {
 		// A phone that has started anew gets everything.
 		w.register(registration{callID: "2"})
 		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
-		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.register(registration{callID: "3", contact: "sip:101@192.0.2.7:5060;line=abcd"})
 		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
-		// Also when it was away, and comes back as it was.
-		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def", expires: gone})
+		// One that only goes on with another Contact has it all.
+		w.register(registration{callID: "3", contact: "sip:101@192.0.2.7:5060;line=def"})
 		w.expect()
-		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.state(alice, StateCurrent)
+		w.set(alice, "D", 2)
+		w.expect("k=2 c=on l=D")
+		w.set(alice, "C", 2)
+		w.expect("k=2 c=on l=C")
+		// Also when it was away, and comes back as it was.
+		w.register(registration{callID: "3", contact: "sip:101@192.0.2.7:5060;line=def", expires: gone})
+		w.expect()
+		w.register(registration{callID: "3", contact: "sip:101@192.0.2.7:5060;line=def"})
 		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
 		time.Sleep(2 * time.Hour) // it expires
-		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=def"})
+		w.register(registration{callID: "3", contact: "sip:101@192.0.2.7:5060;line=def"})
 		w.expect("k=1 c=on l=A", "k=2 c=on l=C", "k=12 c=on l=A")
+	})
+}
+
+// TestSuperseded sends a phone nothing at a Contact that it has left, and nothing that it has.
+func TestSuperseded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1, 2)
+		before := registration{callID: "1", instance: "i"}
+		after := registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def", source: "192.0.2.7:5061"}
+		w.register(before)
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		w.register(after)
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A") // it has been restarted
+		if all := w.d.Status(alice); len(all) != 1 || all[0].Contact != after.contact {
+			t.Errorf("the phones are %+v", all)
+		}
+		w.set(alice, "B", 2)
+		time.Sleep(time.Hour / 2)
+		w.expect("k=2 c=on l=B")
+		w.state(alice, StateCurrent)
+
+		// Both are there.
+		w.register(before)
+		w.expect("k=2 c=on l=B")
+		w.register(after)
+		w.expect()
+		if all := w.d.Status(alice); len(all) != 2 || all[0].State != StateCurrent || all[1].State != StateCurrent {
+			t.Errorf("the phones are %+v", all)
+		}
+	})
+}
+
+// TestSupersededUnanswered gives up what a phone has not answered at a Contact that it has left.
+func TestSupersededUnanswered(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.answer(func(m message) (int, time.Duration) {
+			if m.contact == "sip:101@192.0.2.7:5060;line=abc" {
+				return 0, 0
+			}
+			return 200, 0
+		})
+		w.set(alice, "A", 1)
+		w.register(registration{callID: "1", instance: "i"})
+		time.Sleep(10 * time.Second)
+		w.register(registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def", source: "192.0.2.7:5061"})
+		w.expect("k=1 c=on l=A", "k=1 c=on l=A")
+		time.Sleep(50 * time.Minute)
+		w.expect()
+		w.d.mu.Lock()
+		defer w.d.mu.Unlock()
+		if w.d.slots != 0 || w.d.pending != 0 || len(w.d.retries) != 0 {
+			t.Errorf("%d %d %d are left", w.d.slots, w.d.pending, len(w.d.retries))
+		}
 	})
 }
 
@@ -122,7 +183,7 @@ func TestLetGoWhileAway(t *testing.T) {
 		w.register(registration{expires: gone})
 		w.set(alice, "", 2)
 		w.expect()
-		w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=other"})
 		w.expect("k=1 c=on l=A", "k=2 c=off")
 	})
 }
@@ -142,7 +203,7 @@ func TestLetGoWhileOff(t *testing.T) {
 		w.set(alice, "", 2)
 		time.Sleep(time.Minute)
 		w.got()
-		w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=other"})
 		if got := w.got(); !slices.Equal(got, []string{"k=1 c=on l=A", "k=2 c=off"}) {
 			t.Errorf("sent %q", got)
 		}
@@ -215,7 +276,7 @@ func TestSilence(t *testing.T) {
 		w.state(alice, StateUnsupported)
 
 		// A new Contact is another phone.
-		w.register(registration{contact: "sip:101@192.0.2.9", expires: 7200})
+		w.register(registration{callID: "2", contact: "sip:101@192.0.2.9", expires: 7200})
 		w.expect("k=1 c=on l=A")
 	})
 }
@@ -372,7 +433,7 @@ func TestOrphaned(t *testing.T) {
 			}
 			w.d.mu.Unlock()
 			time.Sleep(cleanInterval + time.Minute)
-			w.register(registration{contact: "sip:101@192.0.2.7:5060;line=other"})
+			w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=other"})
 			w.expect(want...)
 		})
 	}

@@ -113,7 +113,7 @@ func newWorld(t testing.TB) *world {
 	w.logs, w.logger = logs, zap.New(core)
 	w.loc = location.New(location.Options{
 		OnAdded:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
-		OnRemoved: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
+		OnRemoved: func(b *location.Binding, _ bool) { w.d.NotifyRegistered(b.AOR()) },
 		OnExpired: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
 		OnMoved:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
 	})
@@ -197,8 +197,8 @@ func (w *world) set(aor, label string, keys ...int) {
 
 // registration is a REGISTER.
 type registration struct {
-	aor, contact, callID, userAgent, source string
-	expires                                 uint32
+	aor, contact, callID, userAgent, source, instance string
+	expires                                           uint32
 }
 
 // register registers a phone; what is not given is usual.
@@ -236,7 +236,7 @@ func (w *world) register(r registration) *fake {
 	u := &location.Update{
 		AOR: []byte(r.aor), CallID: []byte(r.callID), CSeq: cseq, UserAgent: []byte(r.userAgent),
 		Flow:     transport.Flow{Remote: netip.MustParseAddrPort(r.source)},
-		Contacts: []location.ContactUpdate{{URI: uri, Expires: r.expires, Q: 1000}},
+		Contacts: []location.ContactUpdate{{URI: uri, Expires: r.expires, Q: 1000, Instance: []byte(r.instance)}},
 	}
 	if err := w.loc.Update(u, new(location.Result)); err != nil {
 		w.t.Fatal(err)

@@ -154,7 +154,8 @@ func TestAnything(t *testing.T) {
 			for range 300 {
 				n++
 				aor := aors[r.IntN(len(aors))]
-				phone := registration{aor: aor, contact: "sip:" + aor + ":507" + fmt.Sprint(r.IntN(2)), callID: fmt.Sprint(r.IntN(2))}
+				i := fmt.Sprint(r.IntN(2))
+				phone := registration{aor: aor, contact: "sip:" + aor + ":507" + i, callID: i + fmt.Sprint(r.IntN(2))}
 				switch r.IntN(10) {
 				case 0, 1, 2:
 					w.set(aor, fmt.Sprint("#", n), 1+r.IntN(4))

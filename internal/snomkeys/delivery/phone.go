@@ -149,15 +149,23 @@ func usableBinding(bindings []*location.Binding, b *location.Binding) *location.
 // which something may have to be sent.
 func (d *Delivery) reconcile(aor string, c cause) {
 	var room [8]*location.Binding
-	bindings := d.options.Location.Lookup([]byte(aor), room[:0])
+	bindings := d.options.Location.All([]byte(aor), room[:0])
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := d.users[aor]
 	if u != nil {
+		u.follow(bindings)
 		d.dropGone(u, bindings)
 	}
 	for _, b := range bindings {
 		if !d.hasKeys(b.UserAgent()) || !first(bindings, b) {
+			continue
+		}
+		if b.Superseded() {
+			// It has another Contact now. What it has been told counts again if it is back.
+			if p := u.phoneOf(textHash(b.Contact())); p != nil {
+				d.retries.remove(p)
+			}
 			continue
 		}
 		id := textHash(b.Contact())
@@ -188,6 +196,31 @@ func (d *Delivery) reconcile(aor string, c cause) {
 		d.clean(u, time.Now())
 	}
 	d.wakeWaiters(aor)
+}
+
+// follow has the phones that go on with another Contact, without having started anew, be the ones they
+// were: they show what they have shown. What is on its way is for the old Contact, and whether it
+// arrives isn't known.
+func (u *user) follow(bindings []*location.Binding) {
+	for _, p := range u.phones {
+		if p.flight != nil {
+			continue
+		}
+		var next *location.Binding
+		for _, b := range bindings {
+			id := textHash(b.Contact())
+			if id == p.id {
+				next = nil
+				break
+			}
+			if sinceOf(b) == p.since && u.phoneOf(id) == nil {
+				next = b
+			}
+		}
+		if next != nil {
+			p.id = textHash(next.Contact())
+		}
+	}
 }
 
 // dropGone drops the phones that have no binding any more. One that has not answered yet stays
