@@ -139,6 +139,8 @@ func New() *Engine {
 		Refuse:  e.Bans.Banned,
 		Dropped: func(reason string) { Dropped(reason).Inc() },
 		Traffic: countTraffic,
+
+		Unreachable: e.unreachable,
 	})
 	return e
 }
@@ -346,6 +348,11 @@ func frameError(err, parsed error) error {
 // ConnClosed ends the transactions of a connection that has closed. It implements
 // transport.Handler.
 func (e *Engine) ConnClosed(c *transport.Conn, err error) { e.Transactions.ConnClosed(c, err) }
+
+// unreachable ends the transaction of a datagram that could not be delivered.
+func (e *Engine) unreachable(remote netip.AddrPort, sent []byte, err error) {
+	e.Transactions.Unreachable(remote, sent, err)
+}
 
 // ResponseFlow returns the flow that the response to m is sent over, given the flow that m came
 // over (RFC 3261 §18.2.2, RFC 3581 §4).

@@ -64,7 +64,7 @@ func RegistrationRefused(reason string) prometheus.Counter {
 
 // transactionEvents holds the counters of eventsTotal, resolved once because they are on the path
 // of packets.
-var transactionEvents = func() (c [transaction.Full + 1]prometheus.Counter) {
+var transactionEvents = func() (c [transaction.Unreachable + 1]prometheus.Counter) {
 	for e := range c {
 		c[e] = eventsTotal.WithLabelValues(transaction.Event(e).String())
 	}

@@ -81,11 +81,13 @@ const (
 	Spoofed
 	// Full is a transaction refused with ErrFull.
 	Full
+	// Unreachable is a request that could not be delivered, as the network says.
+	Unreachable
 )
 
 // String returns the event's value for the label of a metric.
 func (e Event) String() string {
-	return [...]string{"absorbed", "retransmitted", "timed_out", "stray", "spoofed_cancel", "full"}[e]
+	return [...]string{"absorbed", "retransmitted", "timed_out", "stray", "spoofed_cancel", "full", "unreachable"}[e]
 }
 
 // Table holds the transactions of a server, and their timers. It is safe for concurrent use.

@@ -16,7 +16,7 @@ func BenchmarkUDPEcho(b *testing.B) {
 			done := make(chan struct{})
 			var sent, received int
 			var target Flow
-			server := start(b, funcs{message: echo}, Options{UDPSockets: 1})
+			server := start(b, funcs{message: echo}, Options{UDPSockets: 1, Unreachable: unheard})
 			m := start(b, funcs{message: func(in *Inbound) {
 				if received++; received == b.N {
 					close(done)
@@ -25,7 +25,7 @@ func BenchmarkUDPEcho(b *testing.B) {
 					sent++
 					in.Outbox.Send(in.Flow, append(in.Outbox.Buffer(), in.Data...))
 				}
-			}}, Options{UDPSockets: 1})
+			}}, Options{UDPSockets: 1, Unreachable: unheard})
 			to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), listen(b, server, UDP, addr).Addr().Port())
 			target = listen(b, m, UDP, "127.0.0.1:0").Flow(to)
 			first := min(window, b.N)
@@ -71,9 +71,11 @@ func BenchmarkUDPEcho(b *testing.B) {
 	})
 }
 
+func unheard(netip.AddrPort, []byte, error) {}
+
 // BenchmarkFlowSend is one datagram outside a batch.
 func BenchmarkFlowSend(b *testing.B) {
-	m := start(b, funcs{}, Options{UDPSockets: 1})
+	m := start(b, funcs{}, Options{UDPSockets: 1, Unreachable: unheard})
 	f := listen(b, m, UDP, "0.0.0.0:0").Flow(client(b, "127.0.0.1:0").LocalAddr().(*net.UDPAddr).AddrPort())
 	data := []byte(msg("benchmark", 300))
 	for b.Loop() {

@@ -12,8 +12,8 @@ import (
 const (
 	nameSize = unix.SizeofSockaddrInet6
 	// controlSize has room for both kinds of packet information, which a dual-stack socket reports
-	// for IPv4, a timestamp and a count.
-	controlSize = 144
+	// for IPv4, a timestamp, and a count or an error with who reports it.
+	controlSize = 192
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -177,8 +177,12 @@ func putSource(b *[controlSize]byte, local netip.Addr) int {
 // its processor, and handing that over and waking another thread for it, thousands of times a
 // second, costs more than the call does.
 func (v *vector) mmsg(call, fd uintptr, from, to int) (int, unix.Errno) {
+	return v.mmsgWith(unix.MSG_DONTWAIT, call, fd, from, to)
+}
+
+func (v *vector) mmsgWith(flags, call, fd uintptr, from, to int) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.RawSyscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(call, fd, uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(to-from), flags, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

@@ -42,6 +42,10 @@ type Options struct {
 	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be
 	// nil. It must neither block nor call the Manager.
 	Dropped func(reason string)
+	// Unreachable is called when the network reports that a datagram could not be delivered to
+	// where it was sent, with the start of the datagram, which is valid during the call only. Who
+	// reports that is not known. It may be nil; only Linux tells. It must not block.
+	Unreachable func(remote netip.AddrPort, sent []byte, err error)
 	// Traffic is called after each batch of datagrams, and after each read and write of a stream,
 	// with the numbers of messages and bytes; it may be nil. Messages that are written to a stream
 	// are not counted.

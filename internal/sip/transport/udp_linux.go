@@ -19,6 +19,8 @@ type udpSocket struct {
 	conn *net.UDPConn
 	raw  syscall.RawConn
 	is6  bool
+
+	errors *errorQueue // the reader's; nil: none was read yet
 }
 
 // openUDP opens the sockets of the listener. SO_REUSEPORT lets them share the address, but it would
@@ -97,6 +99,9 @@ func (s *udpSocket) setOptions(fd int) error {
 	// noticed.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+	if err := s.expectErrors(fd); err != nil {
+		return err
+	}
 	if !s.l.wildcard {
 		return nil
 	}
@@ -145,12 +150,15 @@ func (s *udpSocket) send(remote, local netip.AddrPort, b []byte) error {
 		if err := s.raw.Control(o.call); err != nil {
 			return err
 		}
+		if pending(o.errno) {
+			s.wakeReader() // who gets a pending error has taken it from the reader
+		}
 		switch {
 		case o.errno == 0:
 			return nil
 		case o.errno == unix.EAGAIN:
 			return ErrWouldBlock
-		case try > 0 || !pending(o.errno):
+		case !again(o.errno, try):
 			return o.errno
 		}
 	}
@@ -164,19 +172,14 @@ func (s *udpSocket) localOf(v *vector, i int) netip.Addr {
 	return v.local(i)
 }
 
-// pending reports whether an error may belong to an earlier datagram: the kernel reports ICMP
-// errors on the next call.
-func pending(errno unix.Errno) bool {
-	return errno == unix.ECONNREFUSED || errno == unix.EHOSTUNREACH || errno == unix.ENETUNREACH
-}
-
 // udpBatch is what an Outbox has collected for one socket.
 type udpBatch struct {
 	s       *udpSocket
 	v       *vector
-	n       int // slots filled
-	done    int // slots sent or dropped
-	retried int // the slot that was retried after a pending error, plus one
+	n       int  // slots filled
+	done    int  // slots sent or dropped
+	tries   int  // how often the slot done was tried
+	failed  bool // an error was pending, or may have been: the reader looks for it after the batch
 	waiting bool
 	write   func(fd uintptr) bool
 	mmsg    func(call, fd uintptr, from, to int) (int, unix.Errno) // the system call; tests replace it
@@ -227,7 +230,7 @@ func (b *udpBatch) flush() {
 	for i := range b.n {
 		b.v.iovs[i].Base = nil // don't keep alive what is not in the arena
 	}
-	b.n, b.done, b.retried, b.sent, b.bytes = 0, 0, 0, 0, 0
+	b.n, b.done, b.tries, b.sent, b.bytes = 0, 0, 0, 0, 0
 }
 
 // writeSlots returns false to wait until the socket can be written to.
@@ -237,8 +240,11 @@ func (b *udpBatch) writeSlots(fd uintptr) bool {
 		for range n {
 			b.bytes += int(b.v.hdrs[b.done].n)
 			b.done++
+			b.tries = 0
 		}
 		b.sent += n
+		// When some were sent, the kernel keeps to itself why the next was not.
+		b.failed = b.failed || pending(errno) || errno == 0 && b.done < b.n
 		switch {
 		case errno == 0:
 		case errno == unix.EAGAIN:
@@ -247,11 +253,12 @@ func (b *udpBatch) writeSlots(fd uintptr) bool {
 				_ = b.s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 			}
 			return false
-		case pending(errno) && b.retried != b.done+1:
-			b.retried = b.done + 1
+		case again(errno, b.tries):
+			b.tries++
 		default:
 			b.s.l.m.opts.Dropped(DropSendError)
 			b.done++
+			b.tries = 0
 		}
 	}
 	return true
@@ -266,7 +273,8 @@ func (s *udpSocket) serve() {
 	for i := range batchSize {
 		v.expect(i, buf[i*size:(i+1)*size])
 	}
-	outbox := &Outbox{arena: new([arenaSize]byte), batch: newBatch(s), listener: l}
+	batch := newBatch(s)
+	outbox := &Outbox{arena: new([arenaSize]byte), batch: batch, listener: l}
 	in := l.newInbound(outbox)
 	in.load = new(load)
 	var lost uint32
@@ -275,21 +283,33 @@ func (s *udpSocket) serve() {
 	var errno unix.Errno
 	read := func(fd uintptr) bool {
 		n, errno = v.mmsg(unix.SYS_RECVMMSG, fd, 0, batchSize)
-		return errno != unix.EAGAIN
+		if pending(errno) {
+			// However many errors come, datagrams are read between them.
+			batch.failed = true
+			n, errno = v.mmsg(unix.SYS_RECVMMSG, fd, 0, batchSize)
+		}
+		return errno != unix.EAGAIN || batch.failed
 	}
 	for failures := 0; ; {
 		err := s.raw.Read(read)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) { // see wakeReader
+			_ = s.conn.SetReadDeadline(time.Time{})
+			n, errno, err, batch.failed = 0, 0, nil, true
+		}
+		if batch.failed {
+			batch.failed = false
+			s.readErrors()
+		}
 		if err == nil && errno != 0 {
+			if errno == unix.EAGAIN || pending(errno) {
+				continue
+			}
 			err = errno
 		}
 		if err != nil {
-			if pending(errno) {
-				errno = 0
-				continue
-			}
 			failures++
 			if !l.backoff(failures, err) {
 				return
@@ -316,7 +336,9 @@ func (s *udpSocket) serve() {
 			}
 			v.reset(i)
 		}
-		l.m.opts.Traffic(UDP, true, n, bytes)
+		if n > 0 {
+			l.m.opts.Traffic(UDP, true, n, bytes)
+		}
 		outbox.flush()
 	}
 }
