@@ -103,6 +103,9 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.expired {
 		m, status = nil, 408 // that it was us who ended it is not for the caller to read
 	}
+	if m == nil && status == 503 && b.target.phone {
+		status = 480 // it is the phone that is not there, no server
+	}
 	c.best.consider(m, status, b.name(), m == nil && !b.expired)
 	switch {
 	case status >= 600:
@@ -113,8 +116,8 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	c.next(out)
 }
 
-// OnFailure implements transaction.ClientHandler: no answer is like 408, no way to send like 503
-// (RFC 3261 §16.8, §16.9).
+// OnFailure implements transaction.ClientHandler: no answer is like 408, no way to send, or to get
+// there, like 503 (RFC 3261 §16.8, §16.9).
 func (b *branch) OnFailure(client *transaction.Client, err error) {
 	b.c.mu.Lock()
 	defer b.c.mu.Unlock()

@@ -119,6 +119,9 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 			_, alive = p.in.FlowTo(rs.To.Network, rs.To.Addr, nil)
 		}
 		t.place(rs.To.Hop, alive)
+		if rs.To.User != 0 {
+			t.symmetric()
+		}
 		if rs.To.Dialed {
 			t.flow = false // so it may be dialed again
 			if t.gone {

@@ -20,8 +20,7 @@ func TestStorm(t *testing.T) {
 	var phones, callers sync.WaitGroup
 	for i := range 2 {
 		c := listen(t)
-		p := newPhone(t, s, s.UDP(), "bob")
-		p.register(fmt.Sprintf("Contact: <sip:bob@%s>", c.LocalAddr()), fmt.Sprint("Call-ID: reg", i))
+		registerFrom(t, c, s, "bob", i)
 		phones.Go(func() { answerAll(c, i) })
 		t.Cleanup(func() {
 			c.Close()
@@ -43,6 +42,21 @@ func TestStorm(t *testing.T) {
 		})
 	}
 	callers.Wait()
+}
+
+// registerFrom registers a user at a socket.
+func registerFrom(t *testing.T, c net.PacketConn, s *handlertest.Server, user string, id int) {
+	t.Helper()
+	text := fmt.Appendf(nil, "REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP %[1]s;branch=z9hG4bKreg%[3]d\r\n"+
+		"Max-Forwards: 70\r\nFrom: <sip:%[2]s@127.0.0.1>;tag=r\r\nTo: <sip:%[2]s@127.0.0.1>\r\nCall-ID: reg%[3]d\r\n"+
+		"CSeq: 1 REGISTER\r\nContact: <sip:%[2]s@%[1]s>\r\nContent-Length: 0\r\n\r\n", c.LocalAddr(), user, id)
+	if _, err := c.WriteTo(text, net.UDPAddrFromAddrPort(s.Addr)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 1<<16)
+	if n, _, err := c.ReadFrom(buf); err != nil || !bytes.HasPrefix(buf[:n], []byte("SIP/2.0 200 ")) {
+		t.Fatalf("%v\n%s", err, buf[:n])
+	}
 }
 
 func listen(t *testing.T) net.PacketConn {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/ipset"
@@ -22,6 +23,7 @@ type target struct {
 	name      []byte              // the URI that says where, when a name has to be looked up for that
 	within    ipset.Set           // where the name may lead; nil: anywhere
 	gone      bool                // there is no way to it
+	phone     bool                // one of our users has registered it
 	flow      bool                // it is reached by a connection that it made, and no other
 	named     bool                // the request names it: it must not be a private address
 	source    hop                 // where its packets come from, if that is not where it is
@@ -51,20 +53,39 @@ func namedBy(u *wire.URI) target {
 }
 
 // place says where a target's packets come from. It is sent to there, by its connection if that is
-// alive, and not to where its URI says, unless that is the same address: then the URI names the
+// alive, and not to where its URI says, unless that is the same address: then the URI may name the
 // port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
 // somebody else.
+//
+// A connection that has gone may be made again to where the URI wants one. It is not tried over UDP
+// what came over TCP.
 func (t *target) place(at hop, alive bool) {
-	same := t.hop.Addr.IsValid() && t.hop.Addr.Addr() == at.Addr.Addr()
+	addr := at.Addr.Addr()
+	same := t.hop.Addr.IsValid() && t.hop.Addr.Addr() == addr.WithZone("")
 	switch reliable := at.Network.Reliable(); {
-	case reliable && alive, !reliable && !same:
-		t.hop, t.flow, t.gone = at, reliable, false
+	case reliable && alive:
+		t.hop, t.flow, t.gone = at, true, false
+	case reliable:
+		t.gone = !same || t.hop.Network != at.Network
 	case !same:
-		t.gone = true
-	case !reliable:
+		t.hop, t.gone = at, false
+	default:
 		t.source = at
 	}
+	if same && !t.gone {
+		t.hop.Addr = netip.AddrPortFrom(addr, t.hop.Addr.Port())
+	}
 	t.name, t.named = nil, false
+}
+
+// symmetric has a phone that is sent to over UDP be sent to at the port that its packets come from.
+// Its URI may name another: on the Internet that is a phone behind a NAT which has asked somebody
+// for its address, or was told it, and there is no way in by that port. In one network with us it
+// is a phone that listens there.
+func (t *target) symmetric() {
+	if addr := t.source.Addr.Addr(); addr.IsValid() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {
+		t.hop, t.source = t.source, hop{}
+	}
 }
 
 // registered finds the contacts of an address-of-record, those with the same q in one group.
@@ -130,10 +151,12 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 		t.route = path
 	} else {
 		t = toward(&u)
+		t.phone = true
 		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
 		if p.app.IsSelf(&u) {
 			t.source = hop{} // the call comes through here again
 		}
+		t.symmetric()
 	}
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
 	t.uri = u.WithoutHeaders()
