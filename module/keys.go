@@ -103,6 +103,12 @@ func (a *App) loadMembers(path string, profile int) error {
 		list[profile].Members = members
 		a.engine.SetProfiles(a.generation, list)
 		return nil
+	}, func(before, after int, taken bool) {
+		level, text := zap.InfoLevel, "the file of members has lost rows: it is taken if it stays so for some seconds"
+		if taken {
+			level, text = zap.WarnLevel, "the file of members has lost rows, and stayed so: it is taken"
+		}
+		a.logger.Log(level, text, zap.String("file", path), zap.Int("rows", after), zap.Int("before", before))
 	})
 	a.members = append(a.members, f)
 	err := f.Load()

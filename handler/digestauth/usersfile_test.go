@@ -146,6 +146,24 @@ func TestWatch(t *testing.T) {
 		same(t, "after a change", users(), "101 102")
 		wantLog(read)
 
+		// Written in place, it is empty for a while.
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		look()
+		look()
+		same(t, "while it is written", users(), "101 102")
+		wantLog("info the users file has lost rows: it is taken if it stays so for some seconds")
+		change(line("101", "r", digest.MD5, "x"))
+		for range 8 {
+			look()
+		}
+		same(t, "when it stays short", users(), "101")
+		wantLog("warn the users file has lost rows, and stayed so: it is taken", read)
+		change(line("101", "r", digest.MD5, "x") + line("102", "r", digest.MD5, "x"))
+		look()
+		wantLog(read)
+
 		change(line("103", "r", digest.MD5, "x") + "102:r:MD5:secret\n")
 		look()
 		look()

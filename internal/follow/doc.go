@@ -2,5 +2,5 @@
 // profile.
 //
 // It polls once a second, which works on every file system, and when a file is replaced, removed or
-// half written. Content that is refused is reported once, and the previous content stays in force.
+// half written: what looks cut is taken only if it stays so. Content that is refused is reported once, and the previous content stays in force.
 package follow

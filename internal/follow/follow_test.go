@@ -2,6 +2,7 @@ package follow
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ func TestLook(t *testing.T) {
 		}
 		taken = append(taken, string(content))
 		return nil
-	})
+	}, func(before, after int, taken bool) { t.Errorf("%d rows of %d are left", after, before) })
 	look := func(fails bool, want ...string) {
 		t.Helper()
 		if err := f.Look(); (err != nil) != fails || !slices.Equal(taken, want) {
@@ -85,7 +86,7 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
 		var content atomic.Value
-		f := New(path, func(c []byte) error { content.Store(string(c)); return nil })
+		f := New(path, func(c []byte) error { content.Store(string(c)); return nil }, nil)
 		write(t, path, "one", time.Now())
 		if err := f.Load(); err != nil {
 			t.Fatal(err)
@@ -114,4 +115,105 @@ func TestWatch(t *testing.T) {
 			t.Errorf("content %q after the end", content.Load())
 		}
 	})
+}
+
+// TestCut: what looks cut is taken if it stays so, and not while somebody writes.
+func TestCut(t *testing.T) {
+	const whole = "# staff\n1\n2\n3\n\n4\n5\n6"
+	for _, tc := range []struct {
+		name, content string
+		doubted       bool
+	}{
+		{"empty", "", true},
+		{"comment", "# staff\n", true},
+		{"at a line", "# staff\n1\n2\n3\n\n4\n5\n", true},
+		{"in a line", whole[:len(whole)-1], true},
+		{"another beginning", "0\n1\n2\n3\n4", true},
+		{"most", "6\n", true},
+		{"the last", "# staff\n1\n2\n3\n\n4\n5\n# 6", true},
+		{"one", "# staff\n1\n3\n\n4\n5\n6", false},
+		{"half", "4\n5\n6\n", false},
+		{"changed", "1\n2\n3\n4\n5\n7\n", false},
+		{"more", whole + "7\n", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "file")
+				var taken, lost []string
+				f := New(path, func(c []byte) error { taken = append(taken, string(c)); return nil },
+					func(before, after int, taken bool) { lost = append(lost, fmt.Sprint(before, after, taken)) })
+				write(t, path, whole, time.Now())
+				if err := f.Load(); err != nil {
+					t.Fatal(err)
+				}
+				// For so many seconds it stays cut; then it is whole again.
+				look := func(content string, seconds int) {
+					write(t, path, content, time.Now())
+					for range seconds {
+						time.Sleep(time.Second)
+						if err := f.Look(); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				want := []string{whole}
+				look(tc.content, 6)
+				if !tc.doubted {
+					want = append(want, tc.content)
+				}
+				if !slices.Equal(taken, want) {
+					t.Fatalf("after 6 seconds %q is taken", taken)
+				}
+				look(whole, 3)
+				if !tc.doubted {
+					return
+				}
+				if !slices.Equal(taken, want) || len(lost) != 1 {
+					t.Fatalf("%q is taken, %q is lost", taken, lost)
+				}
+				// While it is written it is not taken; then it is.
+				for _, content := range []string{"0", "", "1\n2"} {
+					look(content, 5)
+				}
+				look(tc.content, 5)
+				if !slices.Equal(taken, want) {
+					t.Fatalf("%q is taken while it is written", taken)
+				}
+				look(tc.content, 3)
+				if want = append(want, tc.content); !slices.Equal(taken, want) || len(lost) != 3 {
+					t.Errorf("%q is taken, %q is lost", taken, lost)
+				}
+				// What is loaded anew is taken as it is.
+				look(whole, 2)
+				write(t, path, tc.content, time.Now())
+				if err := f.Load(); err != nil || taken[len(taken)-1] != tc.content {
+					t.Errorf("%q is taken, %v", taken, err)
+				}
+			})
+		})
+	}
+}
+
+// TestReplaced: a file that takes the place of another is complete when it is there, unless it is
+// the beginning of what was there, or next to nothing.
+func TestReplaced(t *testing.T) {
+	for content, doubted := range map[string]bool{"1\n": true, "": true, "6\n": true, "3\n4\n": false} {
+		path := filepath.Join(t.TempDir(), "file")
+		n := 0
+		f := New(path, func([]byte) error { n++; return nil }, func(int, int, bool) {})
+		write(t, path, "1\n2\n3\n", time.Now())
+		if err := f.Load(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path+".new", content, time.Now())
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Look(); err != nil {
+			t.Fatal(err)
+		}
+		if (n == 1) != doubted {
+			t.Errorf("%q is taken: %v", content, n == 2)
+		}
+	}
 }

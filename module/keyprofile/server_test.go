@@ -110,6 +110,22 @@ func TestKeyProfiles(t *testing.T) {
 	eventually(t, s, "301", nil)
 	s.Load(config("counter"))
 	eventually(t, s, "101", map[int]string{1: "counter"})
+	// Written in place, it is empty for a while: nobody loses his keys for that.
+	if err := os.Truncate(members, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.Load(config("empty")) // which takes it as it is
+	eventually(t, s, "303", nil)
+	write("303\n")
+	eventually(t, s, "303", map[int]string{1: "gate"})
+	if err := os.Truncate(members, 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, s, "101", map[int]string{1: "empty"})
+	if got := labels(s, "303", ""); got[1] != "gate" {
+		t.Errorf("303 shows %v", got)
+	}
+	s.Load(config("counter"))
 	write("303\n301, 302\n")
 	write("304\n303\n")
 	eventually(t, s, "304", map[int]string{1: "gate"})
