@@ -101,6 +101,8 @@ type serverScope struct {
 	*module.Server
 	named  map[string]*namedRoute
 	errors module.RouteList
+
+	handled []string // the conditions of errors; an empty one is for all
 }
 
 // log reads whether there is an access log.
@@ -155,7 +157,17 @@ func (s *serverScope) handleErrors(d *caddyfile.Dispenser, sc *scope) error {
 		if err != nil {
 			return d.WrapErr(err)
 		}
+		if slices.Contains(s.handled, c) {
+			return d.Errf("handle_errors %s is there already", d.Val())
+		}
+		s.handled = append(s.handled, c)
 		conditions = append(conditions, c)
+	}
+	if conditions == nil {
+		if slices.Contains(s.handled, "") {
+			return d.Err("handle_errors for all errors is there already")
+		}
+		s.handled = append(s.handled, "")
 	}
 	routes, err := sc.inner(d, "handle_errors")
 	if err != nil {

@@ -22,6 +22,7 @@ it: the error says why.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.AddCommand(registrationsCommand(), phonesCommand(), keysCommand(), eventsCommand(), backupCommand())
 			cmd.AddCommand(bansCommand(), banCommand(), unbanCommand(), hashPasswordCommand())
+			explainOneLine(cmd)
 		},
 	})
 }

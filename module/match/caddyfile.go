@@ -96,7 +96,7 @@ func known() []string {
 func list[T ~[]string](d *caddyfile.Dispenser, values *T) error { return lines(d, values, 1) }
 
 // optionalList is list for a matcher that need not have arguments. Without any, the list is empty,
-// not nil.
+// not nil, and no other line can add to it.
 //
 //	<matcher> [<values...>]
 func optionalList[T ~[]string](d *caddyfile.Dispenser, values *T) error {
@@ -106,11 +106,14 @@ func optionalList[T ~[]string](d *caddyfile.Dispenser, values *T) error {
 
 // lines reads lines of as many arguments at least.
 func lines[T ~[]string](d *caddyfile.Dispenser, values *T, least int) error {
-	for d.Next() {
+	for n := 0; d.Next(); n++ {
 		name := d.Val()
 		args := d.RemainingArgs()
-		if len(args) < least {
+		switch {
+		case len(args) < least:
 			return d.Errf("%s needs at least one value", name)
+		case n > 0 && (len(args) == 0 || len(*values) == 0):
+			return d.Errf("%s is there twice, and without values it stands for all of them", name)
 		}
 		*values = append(*values, args...)
 		if err := directive.NoBlock(d, name); err != nil {

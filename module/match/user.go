@@ -31,13 +31,15 @@ func (MatchInDialog) Match(r *module.Request) (bool, error) { return r.InDialog(
 //
 //	in_dialog
 func (*MatchInDialog) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	for d.Next() {
-		if d.NextArg() {
-			return d.Errf("in_dialog has no arguments, but there is '%s'", d.Val())
-		}
-		if err := directive.NoBlock(d, "in_dialog"); err != nil {
-			return err
-		}
+	d.Next() // consume matcher name
+	if d.NextArg() {
+		return d.Errf("in_dialog has no arguments, but there is '%s'", d.Val())
+	}
+	if err := directive.NoBlock(d, "in_dialog"); err != nil {
+		return err
+	}
+	if d.Next() {
+		return d.Err("in_dialog is there twice")
 	}
 	return nil
 }

@@ -148,10 +148,14 @@ type stranger struct {
 // newStranger makes a stranger that is answered at a port.
 func newStranger(t *testing.T, s *handlertest.Server, port int) *stranger {
 	t.Helper()
-	for i := range 200 {
+	for i := range 201 {
 		n := os.Getpid() + i
 		host := fmt.Sprintf("127.%d.%d.%d", 1+n/250%250, 1+n%250, 1+i)
-		sentBy, err := net.ListenPacket("udp", fmt.Sprintf("%s:%d", host, port))
+		var config net.ListenConfig
+		if i == 200 {
+			config.Control = share // a server of ours has the port at all addresses
+		}
+		sentBy, err := config.ListenPacket(t.Context(), "udp", fmt.Sprintf("%s:%d", host, port))
 		if err != nil {
 			continue
 		}
