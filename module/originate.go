@@ -107,6 +107,7 @@ func (s *sending) Done(final *wire.Message, err error) {
 	switch {
 	case err == nil:
 		s.status, s.reason = final.Status, string(final.Reason())
+		s.engine.MarkHeard(s.binding)
 		if s.status < 300 {
 			s.engine.Delivery.NotifyAnswered(s.binding.AOR(), s.binding.Contact(), false)
 		}

@@ -3,9 +3,6 @@ package proxy
 import (
 	"bytes"
 	"errors"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -19,6 +16,7 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m = b.screenResponse(m)
+	b.saysSomething()
 	switch {
 	case client != b.client:
 		// The place was given up, and another one is being tried.
@@ -103,7 +101,7 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.expired {
 		m, status = nil, 408 // that it was us who ended it is not for the caller to read
 	}
-	if m == nil && status == 503 && b.target.phone {
+	if m == nil && status == 503 && b.target.binding != nil && b.target.route == nil {
 		status = 480 // it is the phone that is not there, no server
 	}
 	c.best.consider(m, status, b.name(), m == nil && !b.expired)
@@ -123,6 +121,9 @@ func (b *branch) OnFailure(client *transaction.Client, err error) {
 	defer b.c.mu.Unlock()
 	if client != b.client {
 		return
+	}
+	if !b.heard && !errors.Is(err, transaction.ErrClosed) {
+		b.saysNothing()
 	}
 	status := 503
 	switch {
@@ -151,34 +152,10 @@ func (b *branch) end() {
 		return
 	}
 	b.done = true
-	b.c.pending--
+	if !b.passed {
+		b.c.pending--
+	}
 	if b.timerC != nil {
 		b.timerC.Stop()
-	}
-}
-
-// startTimerC limits how long a target may say nothing, and then how long it may ring (RFC 3261
-// §16.6 step 11).
-func (b *branch) startTimerC(limit caddy.Duration) {
-	d := time.Duration(limit)
-	if b.timerC == nil {
-		b.timerC = b.c.p.in.Engine.Transactions.AfterFunc(d, b.onTimerC)
-	} else {
-		b.timerC.Reset(d)
-	}
-}
-
-// onTimerC gives a target up (RFC 3261 §16.8).
-func (b *branch) onTimerC() {
-	b.c.mu.Lock()
-	defer b.c.mu.Unlock()
-	if b.done || b.client == nil {
-		return
-	}
-	b.expired = b.heard
-	b.client.Cancel(nil, nil)
-	if !b.heard {
-		b.client.Abandon()
-		b.failed(nil, 408, nil)
 	}
 }

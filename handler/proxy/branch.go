@@ -19,7 +19,9 @@ type branch struct {
 	at      hop
 	client  *transaction.Client // nil before the request is sent
 	timerC  *transaction.Timer
+	attempt int    // how many places have been tried
 	heard   bool   // there was a provisional response
+	passed  bool   // it is silent, and nobody waits for it
 	expired bool   // timer C has fired
 	done    bool   // there is a final response, or will be none
 	id      uint64 // of its token; 0: it makes no dialog
@@ -33,9 +35,12 @@ var (
 
 // start finds out where the target is, and tries it.
 func (b *branch) start(out *transport.Outbox) {
-	switch {
-	case b.target.gone:
+	if b.target.gone {
 		b.unreachable(480, errGone, out)
+		return
+	}
+	b.expectSign()
+	switch {
 	case b.target.name != nil:
 		b.lookUp(out)
 	default:
@@ -48,6 +53,8 @@ func (b *branch) start(out *transport.Outbox) {
 func (b *branch) try(out *transport.Outbox) {
 	b.at, b.hops = b.hops[0], b.hops[1:]
 	b.client, b.heard, b.expired = nil, false, false
+	b.attempt++
+	b.expectSign()
 	b.reach(out)
 }
 
@@ -105,9 +112,6 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 		return
 	}
 	b.client = client
-	if c.method == wire.INVITE {
-		b.startTimerC(min(c.p.NoResponse, c.p.Timeout))
-	}
 }
 
 // refused takes note that a request cannot be sent now. When too much waits for a phone already, it

@@ -148,9 +148,10 @@ func (c *responseContext) shareBreadth() {
 	c.share = max(1, c.left/n)
 }
 
-// finish sends the final response when all branches have ended (RFC 3261 §16.7 step 6).
+// finish sends the final response when all branches that are waited for have ended (RFC 3261 §16.7 step 6).
 func (c *responseContext) finish(out *transport.Outbox) {
 	c.done = true
+	c.cancel(nil, out) // what was passed by
 	if c.cancelled && c.best.status < 600 && c.best.status != 487 {
 		c.best = best{status: 487}
 	}

@@ -23,7 +23,9 @@ type target struct {
 	name      []byte              // the URI that says where, when a name has to be looked up for that
 	within    ipset.Set           // where the name may lead; nil: anywhere
 	gone      bool                // there is no way to it
-	phone     bool                // one of our users has registered it
+	binding   *location.Binding   // it is where this binding leads; nil: it is no phone of ours
+	silent    bool                // it said nothing to the last request
+	passable  bool                // nobody waits for it for long: others are there
 	flow      bool                // it is reached by a connection that it made, and no other
 	named     bool                // the request names it: it must not be a private address
 	source    hop                 // where its packets come from, if that is not where it is
@@ -118,9 +120,37 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 		}
 		t := p.bindingTarget(b)
 		t.group, t.user = group, user
+		t.silent = p.in.Engine.IsSilent(b)
 		rt.targets = append(rt.targets, t)
 	}
+	rt.passSilent()
 	return nil
+}
+
+// passSilent has targets that said nothing to the last request hold up no others: those that follow
+// are tried at the same time, and nobody waits for them for long (see branch.pass). When there are
+// no others they are as good as any. What has gone fails at once, wherever it stands.
+func (rt *routing) passSilent() {
+	last := -1
+	for i := range rt.targets {
+		if t := &rt.targets[i]; !t.silent && !t.gone {
+			last = i
+		}
+	}
+	if last < 0 {
+		return
+	}
+	for i := len(rt.targets) - 1; i >= 0; i-- {
+		t := &rt.targets[i]
+		t.passable = t.silent
+		switch {
+		case !t.silent && !t.gone:
+		case i < last:
+			t.group = rt.targets[i+1].group
+		default:
+			t.group = min(t.group, rt.targets[last].group+1)
+		}
+	}
 }
 
 // anotherWay reports whether one of the other bindings is another way to the same phone: it must not
@@ -151,13 +181,13 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 		t.route = path
 	} else {
 		t = toward(&u)
-		t.phone = true
 		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
 		if p.app.IsSelf(&u) {
 			t.source = hop{} // the call comes through here again
 		}
 		t.symmetric()
 	}
+	t.binding = b
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
 	t.uri = u.WithoutHeaders()
 	// A NAT lets nobody in but the socket that the phone registered with.

@@ -59,12 +59,14 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 		b.busy(what, flight.ErrFull, out)
 		return
 	}
+	attempt := b.attempt
 	came := func(v V, err error, out *transport.Outbox) {
 		switch {
-		case b.done:
+		case b.done || b.attempt != attempt: // it was not waited for so long
 		case errors.Is(err, flight.ErrFull), errors.Is(err, transport.ErrLimit):
 			b.busy(what, err, out)
 		case err != nil:
+			b.saysNothing()
 			b.unreachable(503, err, out)
 		default:
 			found(v, out)

@@ -34,6 +34,7 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 			path, _ := e.PathTo(b)
 			return path
 		},
+		Heard:  e.MarkHeard,
 		Emit:   e.Events.Publish,
 		Count:  func(outcome string) { keyPushes.WithLabelValues(outcome).Inc() },
 		Logger: e.Logger,

@@ -89,6 +89,7 @@ type Engine struct {
 	messages      sync.Pool
 	recent        recent
 	validated     *seen.Table
+	silent        *seen.Table // phones that say nothing
 	authenticated *ban.Marks  // users with the right password, and where they are
 	starting      atomic.Bool // Attach is attaching the first generation
 
@@ -114,6 +115,7 @@ func New() *Engine {
 		stores:    make(map[string]storage.Engine),
 	}
 	e.validated = seen.New(validatedBits)
+	e.silent = seen.New(silentBits)
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{

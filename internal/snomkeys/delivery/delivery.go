@@ -40,6 +40,8 @@ type Options struct {
 	// (RFC 3327 §5.3).
 	Path func(b *location.Binding) []byte
 
+	// Heard is told of each phone that answers, whatever it answers.
+	Heard func(b *location.Binding)
 	// Emit tells of key_acknowledged and key_failed.
 	Emit func(name string, data map[string]any)
 	// Count counts the outcome of a message: acknowledged, refused, timeout, failed.
@@ -102,6 +104,9 @@ type Delivery struct {
 func New(o Options) *Delivery {
 	if o.Emit == nil {
 		o.Emit = func(string, map[string]any) {}
+	}
+	if o.Heard == nil {
+		o.Heard = func(*location.Binding) {}
 	}
 	if o.Count == nil {
 		o.Count = func(string) {}

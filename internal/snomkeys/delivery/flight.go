@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/wire"
@@ -30,7 +31,7 @@ type flight struct {
 	exchange uac.Exchange
 	d        *Delivery
 	phone    *phone
-	contact  string
+	binding  *location.Binding
 	sent     time.Time
 	keys     []sentKey
 	room     [1]sentKey
@@ -51,6 +52,7 @@ func (f *flight) Done(final *wire.Message, err error) {
 	a := reply{err: err}
 	if final != nil {
 		a.status, a.retryAfter = final.Status, retryAfter(final)
+		f.d.options.Heard(f.binding)
 	}
 	f.d.finish(f, a)
 }
@@ -231,7 +233,7 @@ func (f *flight) report(r result, aor string, a reply) {
 		name = "key_acknowledged"
 	}
 	for _, k := range f.keys {
-		data := map[string]any{"aor": aor, "contact": string(wire.WithoutPassword([]byte(f.contact))), "key": int(k.key)}
+		data := map[string]any{"aor": aor, "contact": string(wire.WithoutPassword([]byte(f.binding.Contact()))), "key": int(k.key)}
 		if a.status != 0 {
 			data["status"] = a.status
 		}

@@ -77,13 +77,13 @@ func (d *Delivery) noteAnswer(f *flight, r result) {
 	switch {
 	case p.gone || f.stale:
 	case p.unsupported:
-		d.note(p, badUnsupported, f.contact)
+		d.note(p, badUnsupported, f.binding.Contact())
 	case p.failures > 0:
-		d.note(p, badRetrying, f.contact)
+		d.note(p, badRetrying, f.binding.Contact())
 	case r == refused:
 		k := &f.keys[0]
 		if i, found := findKey(p.keys, k.key); found {
-			d.note(p, badRefused, f.contact, zap.Uint16("key", k.key), zap.String("problem", problem(int(p.keys[i].status), false)))
+			d.note(p, badRefused, f.binding.Contact(), zap.Uint16("key", k.key), zap.String("problem", problem(int(p.keys[i].status), false)))
 		}
 	}
 }

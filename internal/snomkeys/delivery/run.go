@@ -164,7 +164,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	r.Flow, r.SentBy, r.URI, r.Path = flow, sentBy, append(r.URI[:0], b.Contact()...), d.options.Path(b)
 	r.Method, r.ContentType, r.Body, r.Credentials = "MESSAGE", buttons.ContentType, nil, d.settings.Credentials
 	r.SetAOR(p.user.aor)
-	f := &flight{d: d, phone: p, contact: b.Contact(), sent: now, slot: true}
+	f := &flight{d: d, phone: p, binding: b, sent: now, slot: true}
 	if r.Body = f.take(stale, d); len(r.Body) == 0 {
 		return nil
 	}
