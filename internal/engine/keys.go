@@ -19,12 +19,12 @@ func (e *Engine) newKeys() *keys.Store {
 }
 
 // keysChanged is called when what the keys of an address-of-record should show may have changed. It
-// must not block.
-func (e *Engine) keysChanged(aor string) {
+// must not block. list are those that have, as far as that is known.
+func (e *Engine) keysChanged(aor string, list ...int) {
 	if !e.starting.Load() {
 		e.Events.PublishDescriber(events.KeyChanged, &changedKeys{e.Keys, aor})
 	}
-	e.Delivery.NotifyChanged(aor)
+	e.Delivery.NotifyChanged(aor, list...)
 }
 
 // eachRegistered calls f with every address-of-record that has a binding.

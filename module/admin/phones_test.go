@@ -7,6 +7,7 @@ import (
 
 	_ "github.com/caddysip/caddysip/handler/digestauth"
 	"github.com/caddysip/caddysip/handler/handlertest"
+	"github.com/caddysip/caddysip/internal/inside"
 )
 
 // device is what the API tells of a phone.
@@ -155,6 +156,37 @@ func TestUnknownUser(t *testing.T) {
 	}
 	s.get("/sip/keys?limit=1", &list)
 	if len(list) != 1 || list[0].AOR == "101@example.com" {
+		t.Errorf("%+v", list)
+	}
+}
+
+// TestTwoOnOnePhone has two users on one phone who set the same key.
+func TestTwoOnOnePhone(t *testing.T) {
+	s := startAdmin(t, "register\nrespond 404")
+	p := s.UDP()
+	for _, user := range []string{"101", "102"} {
+		s.do("PUT", "/sip/keys/"+user+"/1", `{"label": "of `+user+`"}`, 201)
+		s.registerAs(p, user, user, "snom370/8.7.5.48")
+		p.Answer(p.Expect("MESSAGE"), "200 OK", "t")
+		inside.AppOf(s.App()).Engine.Delivery.Wait(t.Context(), user+"@example.com", 1)
+	}
+	for user, want := range map[string]string{
+		"101": `[{"acknowledged":false,"error":"102@example.com is on the same phone and has set this key","key":1,"wanted":true,` +
+			`"warnings":["102@example.com is on the same phone and sets this key too: it shows what was set last"]}]`,
+		"102": `[{"acknowledged":true,"key":1,"status":200,"wanted":true,` +
+			`"warnings":["101@example.com is on the same phone and sets this key too: it shows what was set last"]}]`,
+	} {
+		var got userKeys
+		s.get("/sip/keys/"+user, &got)
+		for _, k := range got.Phones[0].Keys {
+			delete(k, "at")
+		}
+		if got := text(t, got.Phones[0].Keys); got != want {
+			t.Errorf("%s has\n%s\nwant\n%s", user, got, want)
+		}
+	}
+	var list []device
+	if s.get("/sip/phones?state=overwritten", &list); len(list) != 1 || list[0].AOR != "101@example.com" || list[0].Shown != 0 || list[0].Refused != 0 {
 		t.Errorf("%+v", list)
 	}
 }

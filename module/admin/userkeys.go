@@ -84,12 +84,15 @@ func (a *api) describeKeys(aor string, key int) userKeys {
 func (u *userKeys) describePhoneKey(k delivery.KeyStatus, shown []keys.Effective) phoneKey {
 	p := phoneKey{KeyStatus: k}
 	p.At = utc(p.At)
+	if k.Rival != "" {
+		p.Warnings = append(p.Warnings, k.Rival+" is on the same phone and sets this key too: it shows what was set last")
+	}
 	i := slices.IndexFunc(shown, func(e keys.Effective) bool { return e.Key == k.Key })
 	if i < 0 {
 		return p
 	}
 	e := shown[i]
-	p.Warnings, e.Warnings = e.Warnings, nil
+	p.Warnings, e.Warnings = append(p.Warnings, e.Warnings...), nil
 	same := func(o keys.Effective) bool { return o.Record == e.Record && o.Layer == e.Layer }
 	if !slices.ContainsFunc(u.Keys, same) {
 		p.Record = &e

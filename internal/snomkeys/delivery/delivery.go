@@ -81,15 +81,17 @@ type Delivery struct {
 	ready    bool // Use was called
 	engine   storage.Engine
 	settings Settings
-	users    map[string]*user // by address-of-record
-	absent   absentees        // those without a phone, the longest absent first
-	queues   [2]queue         // phones whose turn will come
-	turn     uint             // counts whose turn it was
-	retries  retries          // phones that failed
-	flights  []*flight        // what was sent in the last moments, the oldest first
-	slots    int              // how many of these have no outcome
-	pending  int              // how many messages have none
-	tokens   float64          // how many messages may be sent now
+	users    map[string]*user  // by address-of-record
+	devices  map[uint64]*phone // the first of the phones on a device
+	left     map[uint64]*user  // who has left something behind on a device
+	absent   absentees         // those without a phone, the longest absent first
+	queues   [2]queue          // phones whose turn will come
+	turn     uint              // counts whose turn it was
+	retries  retries           // phones that failed
+	flights  []*flight         // what was sent in the last moments, the oldest first
+	slots    int               // how many of these have no outcome
+	pending  int               // how many messages have none
+	tokens   float64           // how many messages may be sent now
 	refilled time.Time
 	cleaned  time.Time
 	notes    notes
@@ -118,6 +120,8 @@ func New(o Options) *Delivery {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		users:    make(map[string]*user),
+		devices:  make(map[uint64]*phone),
+		left:     make(map[uint64]*user),
 		absent:   absentees{max: maxAbsent},
 		waiters:  make(map[string]chan struct{}),
 	}
@@ -180,8 +184,9 @@ func (d *Delivery) Knows(aor string) bool {
 	return d.users[aor] != nil
 }
 
-// NotifyChanged says that the keys of an address-of-record may have changed.
-func (d *Delivery) NotifyChanged(aor string) { d.inbox.put(d, aor, changed) }
+// NotifyChanged says that the keys of an address-of-record may have changed, and which have, as far
+// as that is known: these go first.
+func (d *Delivery) NotifyChanged(aor string, keys ...int) { d.inbox.put(d, aor, changed, keys...) }
 
 // Push sends all keys to all phones of an address-of-record again, to those too that refused them
 // or seem to have none.

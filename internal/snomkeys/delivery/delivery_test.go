@@ -204,7 +204,7 @@ func TestLetGoWhileOff(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.got()
 		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=other"})
-		if got := w.got(); !slices.Equal(got, []string{"k=1 c=on l=A", "k=2 c=off"}) {
+		if got := w.got(); !slices.Equal(got, []string{"k=2 c=off", "k=1 c=on l=A"}) { // what changed last goes first
 			t.Errorf("sent %q", got)
 		}
 	})
@@ -413,12 +413,12 @@ func TestSilenceOfNewFirmware(t *testing.T) {
 	})
 }
 
-// TestOrphaned has a phone be away for nearly as long as is remembered what it showed, and for
+// TestLeftBehind has a phone be away for nearly as long as is remembered what it showed, and for
 // longer.
-func TestOrphaned(t *testing.T) {
+func TestLeftBehind(t *testing.T) {
 	for away, want := range map[time.Duration][]string{
-		orphanedTime - 2*time.Hour: {"k=1 c=on l=A", "k=2 c=off"},
-		orphanedTime:               {"k=1 c=on l=A"},
+		leftTime - 2*time.Hour: {"k=1 c=on l=A", "k=2 c=off"},
+		leftTime:               {"k=1 c=on l=A"},
 	} {
 		inWorld(t, func(w *world) {
 			w.set(alice, "A", 1, 2)
@@ -428,8 +428,8 @@ func TestOrphaned(t *testing.T) {
 			w.set(alice, "", 2)
 			w.expect()
 			w.d.mu.Lock()
-			for i := range w.d.users[alice].orphaned {
-				w.d.users[alice].orphaned[i].at -= uint32(away.Seconds())
+			for i := range w.d.users[alice].left {
+				w.d.users[alice].left[i].at -= uint32(away.Seconds())
 			}
 			w.d.mu.Unlock()
 			time.Sleep(cleanInterval + time.Minute)
@@ -465,7 +465,7 @@ func TestRegistersInFlight(t *testing.T) {
 		w.register(registration{callID: "2", expires: gone})
 		time.Sleep(20 * time.Second)
 		w.expect()
-		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.orphaned) != 2 {
+		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.left) != 1 || len(u.left[0].keys) != 2 {
 			t.Errorf("%+v", u)
 		}
 	})

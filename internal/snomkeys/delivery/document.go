@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -58,9 +59,10 @@ func off(key uint16) wanted {
 // want is called again. The caller holds the lock.
 func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 	d.want(p.user.aor, userAgent)
+	d.yield(p)
 	n := len(d.wanted)
 	for _, k := range p.keys {
-		if _, found := slices.BinarySearchFunc(d.wanted[:n], k.key, func(w wanted, key uint16) int { return int(w.key) - int(key) }); !found {
+		if !found(d.wanted[:n], k.key) {
 			d.wanted = append(d.wanted, off(k.key))
 		}
 	}
@@ -69,12 +71,50 @@ func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 		return answered
 	})
 	slices.SortFunc(d.wanted, func(a, b wanted) int {
-		if shown := p.shows(b.key) - p.shows(a.key); shown != 0 {
-			return shown // what the phone shows and is wrong goes before what it does not show yet
-		}
-		return compareWanted(a, b)
+		// What has just changed goes first. What the phone shows and is wrong goes before what it
+		// does not show yet.
+		return cmp.Or(p.user.age(a.key)-p.user.age(b.key), p.shows(b.key)-p.shows(a.key), compareWanted(a, b))
 	})
 	return d.wanted
+}
+
+// found reports whether a key is among those that are wanted.
+func found(list []wanted, key uint16) bool {
+	_, found := slices.BinarySearchFunc(list, key, func(w wanted, key uint16) int { return int(w.key) - int(key) })
+	return found
+}
+
+// wants reports whether a phone should show a key. The caller holds the lock and has just called
+// want.
+func (d *Delivery) wants(key uint16) bool { return found(d.wanted, key) }
+
+// maxFresh is of how many keys of a user it is remembered that they have just changed.
+const maxFresh = 8
+
+// freshen puts keys that have just changed before those of before, and returns as many as are
+// remembered.
+func freshen(keys, before []uint16) []uint16 {
+	if len(keys) == 0 {
+		return before
+	}
+	list := make([]uint16, 0, maxFresh)
+	for _, from := range [...][]uint16{keys, before} {
+		for _, key := range from {
+			if len(list) < maxFresh && !slices.Contains(list, key) {
+				list = append(list, key)
+			}
+		}
+	}
+	return list
+}
+
+// age returns a number that is the lower the later a key has changed, or the lower the key is of
+// those that have changed at once.
+func (u *user) age(key uint16) int {
+	if i := slices.Index(u.fresh, key); i >= 0 {
+		return i
+	}
+	return maxFresh
 }
 
 // answer returns what the phone has answered for a button.

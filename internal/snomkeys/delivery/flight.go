@@ -165,6 +165,9 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 		p.failures, p.status = 0, 0
 		if !f.stale {
 			p.answered(f.keys, a.status)
+			if r == acknowledged {
+				d.shown(p, f.keys)
+			}
 		}
 	case unsupported:
 		p.unsupported, p.status = true, uint16(a.status)
@@ -179,8 +182,7 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 			return
 		}
 		if !f.stale {
-			p.retry = time.Now().Add(max(backoff(p.failures), a.retryAfter)).UnixNano()
-			d.retries.add(p)
+			d.retryAt(p, time.Now().Add(max(backoff(p.failures), a.retryAfter)))
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (w *world) set(aor, label string, keys ...int) {
 		}
 	}
 	w.mu.Unlock()
-	w.d.NotifyChanged(aor)
+	w.d.NotifyChanged(aor, keys...)
 }
 
 // registration is a REGISTER.
@@ -213,7 +213,7 @@ func (w *world) register(r registration) *fake {
 	or(&r.contact, "sip:101@192.0.2.7:5060;line=abc")
 	or(&r.callID, "1")
 	or(&r.userAgent, snom370)
-	or(&r.source, "192.0.2.7:5060")
+	or(&r.source, sourceOf(r.aor))
 	if r.expires == 0 {
 		r.expires = 3600
 	}
@@ -242,6 +242,15 @@ func (w *world) register(r registration) *fake {
 		w.t.Fatal(err)
 	}
 	return f
+}
+
+// sourceOf returns where the telephone of a user is.
+func sourceOf(aor string) string {
+	if aor == alice {
+		return "192.0.2.7:5060"
+	}
+	h := textHash(aor)
+	return fmt.Sprintf("10.%d.%d.%d:5060", byte(h), byte(h>>8), byte(h>>16))
 }
 
 const gone = 1<<32 - 1 // registration.expires of one that ends

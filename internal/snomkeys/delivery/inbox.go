@@ -21,6 +21,7 @@ const (
 type inbox struct {
 	mu    sync.Mutex
 	cause map[string]cause
+	keys  map[string][]uint16 // that have changed, the newest first; nil for most
 	order []string
 	all   bool // everybody is to be looked at
 }
@@ -35,7 +36,7 @@ func (b *inbox) everybody() {
 // inboxMax is how many addresses-of-record wait to be looked at. When there are more, everybody is.
 const inboxMax = 1 << 17
 
-func (b *inbox) put(d *Delivery, aor string, c cause) {
+func (b *inbox) put(d *Delivery, aor string, c cause, keys ...int) {
 	b.mu.Lock()
 	if b.cause == nil {
 		b.cause = make(map[string]cause)
@@ -51,6 +52,17 @@ func (b *inbox) put(d *Delivery, aor string, c cause) {
 		b.order = append(b.order, aor)
 	}
 	b.cause[aor] = max(before, c)
+	if len(keys) > 0 {
+		if b.keys == nil {
+			b.keys = make(map[string][]uint16)
+		}
+		var room [maxFresh]uint16
+		fresh := room[:min(len(keys), maxFresh)]
+		for i := range fresh {
+			fresh[i] = uint16(keys[i])
+		}
+		b.keys[aor] = freshen(fresh, b.keys[aor])
+	}
 	b.mu.Unlock()
 	d.wakeUp()
 }
@@ -61,12 +73,13 @@ func (b *inbox) take(dst []mail, max int) (_ []mail, all, more bool) {
 	defer b.mu.Unlock()
 	n := min(max, len(b.order))
 	for _, aor := range b.order[:n] {
-		dst = append(dst, mail{aor, b.cause[aor]})
+		dst = append(dst, mail{aor, b.cause[aor], b.keys[aor]})
 		delete(b.cause, aor)
+		delete(b.keys, aor)
 	}
 	clear(b.order[:n])
 	if b.order = b.order[n:]; len(b.order) == 0 {
-		b.order, b.cause = nil, nil // neither shrinks, and there may have been many
+		b.order, b.cause, b.keys = nil, nil, nil // none shrinks, and there may have been many
 	}
 	all, b.all = b.all, false
 	return dst, all, len(b.order) > 0
@@ -75,6 +88,7 @@ func (b *inbox) take(dst []mail, max int) (_ []mail, all, more bool) {
 type mail struct {
 	aor   string
 	cause cause
+	keys  []uint16
 }
 
 // mailBatch is how many are looked at before what is due is sent.
@@ -88,7 +102,7 @@ func (d *Delivery) readInbox() (more bool) {
 		d.reconcileAll()
 	}
 	for _, m := range mails {
-		d.reconcile(m.aor, m.cause)
+		d.reconcile(m.aor, m.cause, m.keys...)
 	}
 	clear(mails)
 	return more

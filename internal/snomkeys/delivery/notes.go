@@ -91,7 +91,7 @@ func (d *Delivery) noteAnswer(f *flight, r result) {
 // noteSettled records that nothing is left to be sent to a phone. The caller holds the lock.
 func (d *Delivery) noteSettled(p *phone, contact string) {
 	for i := range p.keys {
-		if p.keys[i].status >= 300 {
+		if p.keys[i].status >= 300 { // which overwritten is not
 			d.note(p, badRefused, contact, zap.Uint16("key", p.keys[i].key), zap.String("problem", problem(int(p.keys[i].status), false)))
 			return
 		}

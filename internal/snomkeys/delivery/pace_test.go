@@ -156,6 +156,7 @@ func TestAnything(t *testing.T) {
 				aor := aors[r.IntN(len(aors))]
 				i := fmt.Sprint(r.IntN(2))
 				phone := registration{aor: aor, contact: "sip:" + aor + ":507" + i, callID: i + fmt.Sprint(r.IntN(2))}
+				phone.source = sourceOf(phone.contact)
 				switch r.IntN(10) {
 				case 0, 1, 2:
 					w.set(aor, fmt.Sprint("#", n), 1+r.IntN(4))
@@ -176,7 +177,7 @@ func TestAnything(t *testing.T) {
 			}
 			w.answer(nil)
 			for _, aor := range aors {
-				w.register(registration{aor: aor, contact: "sip:" + aor + ":5070", callID: "last", expires: 7200})
+				w.register(registration{aor: aor, contact: "sip:" + aor + ":5070", callID: "last", expires: 7200, source: sourceOf("sip:" + aor + ":5070")})
 				w.d.Push(aor) // what they refused
 			}
 			time.Sleep(time.Hour / 2)

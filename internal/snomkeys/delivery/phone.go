@@ -13,12 +13,13 @@ import (
 
 // user is an address-of-record whose phones have keys.
 type user struct {
-	aor      string
-	phones   []*phone
-	orphaned []keyState // keys of phones that have gone: they may still show them when they are back under another Contact
-	cost     int        // what is taken from the budget
-	absent   uint64     // its number among those without a phone; 0: it has some
-	told     condition  // of the phone that went last
+	aor    string
+	phones []*phone
+	left   []leftover // what phones that have gone may still show, the oldest first
+	cost   int        // what is taken from the budget
+	absent uint64     // its number among those without a phone; 0: it has some
+	told   condition  // of the phone that went last
+	fresh  []uint16   // keys that have just changed, the newest first
 }
 
 // phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and
@@ -30,6 +31,8 @@ type phone struct {
 	id        uint64     // hash of the Contact
 	since     uint64     // hash of the Call-ID and of when it was registered: another one says that the phone has started anew
 	flow      uint64     // hash of where it is
+	device    uint64     // hash of the device that it is on
+	next      *phone     // the next one on that device
 	retry     int64      // when it is asked again, in nanoseconds since 1970
 	agent     uint32     // hash of the User-Agent
 	heapIndex int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
@@ -39,6 +42,11 @@ type phone struct {
 	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
 	queue    uint8  // the queue it is in, from 1 on; 0: none
 	told     condition
+	linked   bool // it is among those on its device
+
+	superseded bool // it has another Contact now
+
+	displaced uint32 // when another user has logged on at its device, in seconds since 1970; 0: nobody has
 
 	known       bool // it has acknowledged something
 	unsupported bool
@@ -147,7 +155,7 @@ func usableBinding(bindings []*location.Binding, b *location.Binding) *location.
 
 // reconcile compares the phones of an address-of-record with its bindings, and queues those to
 // which something may have to be sent.
-func (d *Delivery) reconcile(aor string, c cause) {
+func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 	var room [8]*location.Binding
 	bindings := d.options.Location.All([]byte(aor), room[:0])
 	d.mu.Lock()
@@ -165,25 +173,28 @@ func (d *Delivery) reconcile(aor string, c cause) {
 			// It has another Contact now. What it has been told counts again if it is back.
 			if p := u.phoneOf(textHash(b.Contact())); p != nil {
 				d.retries.remove(p)
+				d.unlink(p)
+				p.superseded = true
 			}
 			continue
 		}
 		id := textHash(b.Contact())
 		p := u.phoneOf(id)
 		if p == nil {
-			if u == nil && len(d.want(aor, b.UserAgent())) == 0 {
+			if u == nil && len(d.want(aor, b.UserAgent())) == 0 && d.left[deviceOf(b)] == nil {
 				continue // most phones have no keys
 			}
 			if u == nil {
 				u = &user{aor: strings.Clone(aor)} // not a part of the binding
 				d.users[u.aor] = u
 			}
-			p = u.add(id, b)
+			p = d.add(u, id, b)
 		}
 		d.observe(p, b)
+		u.fresh = freshen(fresh, u.fresh)
 		if c == again {
 			d.forget(p)
-			p.unsupported = false
+			p.unsupported, p.displaced = false, 0
 		}
 		p.urgent = p.urgent || c > registered
 		if c == registered {
@@ -242,50 +253,61 @@ func (d *Delivery) drop(p *phone) {
 		p.user.told = p.told
 	}
 	d.retries.remove(p)
-	now := uint32(time.Now().Unix())
-	for _, k := range p.keys {
-		i, found := findKey(p.user.orphaned, k.key)
-		if !found {
-			p.user.orphaned = slices.Insert(p.user.orphaned, i, keyState{key: k.key})
-		}
-		p.user.orphaned[i].at = now
-	}
+	d.leave(p)
 	d.behind.Mark(p.user.aor)
 }
 
-// orphanedTime is how long it is remembered that a phone that has gone had a key.
-const orphanedTime = 30 * 24 * time.Hour
+// leftTime is how long it is remembered what a phone that has gone may show.
+const leftTime = 30 * 24 * time.Hour
 
 // clean drops a user without phones and keys.
 func (d *Delivery) clean(u *user, now time.Time) {
-	before := len(u.orphaned)
-	u.orphaned = slices.DeleteFunc(u.orphaned, func(k keyState) bool { return now.Sub(time.Unix(int64(k.at), 0)) > orphanedTime })
-	if len(u.phones)+len(u.orphaned) == 0 {
+	before := len(u.left)
+	for len(u.left) > 0 && now.Sub(time.Unix(int64(u.left[0].at), 0)) > leftTime {
+		d.forgetLeftover(u, 0)
+	}
+	if len(u.phones)+len(u.left) == 0 {
 		d.forgetUser(u)
 	}
 	d.account(u)
-	if len(u.orphaned) != before {
+	if len(u.left) != before {
 		d.behind.Mark(u.aor)
 	}
 }
 
-// add adds a phone that is new. What other phones of the user have shown it may show as well, if it
-// is one of them that has got another Contact.
-func (u *user) add(id uint64, b *location.Binding) *phone {
+// add adds a phone that is new. It may show what its device was left with, by whomever. It may also
+// be another one of the user's that has got another Contact, or another address, and show what that
+// has shown. The caller holds the lock.
+func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
 	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent())), told: u.told}
 	u.told = fine // whoever was told that a phone is in trouble is told that this one is not
-	for _, k := range u.orphaned {
-		p.keys = append(p.keys, keyState{key: k.key})
+	device := deviceOf(b)
+	u.phones = append(u.phones, p)
+	p.mayHave(d.takeLeftover(device))
+	for i := range u.left {
+		if !apart(u.left[i].device, device) {
+			p.mayHave(u.left[i].keys)
+		}
 	}
 	for _, other := range u.phones {
-		for _, k := range other.keys {
-			if i, found := findKey(p.keys, k.key); !found {
-				p.keys = slices.Insert(p.keys, i, keyState{key: k.key})
+		if other != p && !apart(other.device, device) {
+			for _, k := range other.keys {
+				p.mayHave([]uint16{k.key})
 			}
 		}
 	}
-	u.phones = append(u.phones, p)
+	d.link(p, device)
+	d.displace(p, time.Now())
 	return p
+}
+
+// mayHave notes that the phone may show keys.
+func (p *phone) mayHave(keys []uint16) {
+	for _, key := range keys {
+		if i, found := findKey(p.keys, key); !found {
+			p.keys = slices.Insert(p.keys, i, keyState{key: key})
+		}
+	}
 }
 
 func findKey(keys []keyState, key uint16) (int, bool) {
@@ -307,7 +329,11 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 		}
 		p.flow, p.unreachable = flow, false
 		d.retries.remove(p)
+		d.link(p, deviceOf(b))
+	} else if p.superseded {
+		d.link(p, deviceOf(b))
 	}
+	p.superseded = false
 }
 
 // forget has everything sent to the phone again, as soon as its turn comes.

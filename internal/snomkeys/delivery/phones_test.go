@@ -81,7 +81,7 @@ func (h *house) set(aor string, key int, r *keys.Record) {
 }
 
 // settle waits until nothing is to be sent to the phones of an address-of-record any more: it gives
-// them another key, which comes last.
+// them another key, and waits for all.
 func (h *house) settle(aor string) {
 	h.t.Helper()
 	h.n++
@@ -89,6 +89,11 @@ func (h *house) settle(aor string) {
 	for _, o := range h.delivery().Wait(h.ctx, aor, 12) {
 		if !o.Acknowledged {
 			h.t.Fatalf("%+v", o)
+		}
+	}
+	for _, s := range h.delivery().Status(aor) {
+		for _, k := range s.Keys {
+			h.delivery().Wait(h.ctx, aor, k.Key)
 		}
 	}
 	for _, s := range h.delivery().Status(aor) {
@@ -186,8 +191,10 @@ func TestConnectionGone(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	again, rec := h.phone(phone.Config{User: "101", Transport: "tcp"})
-	h.check(again.Wait(h.ctx, func(s phone.State) bool { return s.Keys["3"].Light == "on" && s.Keys["12"].Light == "on" }))
-	h.got(rec, append(first[:2:2], "k=3 c=on")...)
+	h.check(again.Wait(h.ctx, func(s phone.State) bool {
+		return s.Keys["1"].Label != "" && s.Keys["2"].Label != "" && s.Keys["3"].Light == "on" && s.Keys["12"].Light == "on"
+	}))
+	h.got(rec, append([]string{"k=3 c=on"}, first...)...)
 }
 
 func TestOthersGetNothing(t *testing.T) {

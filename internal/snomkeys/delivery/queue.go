@@ -69,7 +69,12 @@ func (d *Delivery) enqueueLater(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 || p.queue != 0 {
 		return
 	}
-	p.retry = time.Now().Add(answerTime).UnixNano()
+	d.retryAt(p, time.Now().Add(answerTime))
+}
+
+// retryAt puts a phone into its queue at a time. The caller holds the lock.
+func (d *Delivery) retryAt(p *phone, at time.Time) {
+	p.retry = at.UnixNano()
 	d.retries.add(p)
 }
 

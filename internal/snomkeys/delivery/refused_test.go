@@ -74,9 +74,9 @@ func TestRefusedForAWhile(t *testing.T) {
 			}
 			w.state(alice, StateRetrying)
 			w.answer(nil)
-			time.Sleep(tc.least - 2*time.Second)
+			time.Sleep(tc.least - 3*time.Second)
 			w.expect()
-			time.Sleep(2*time.Second + tc.least/2)
+			time.Sleep(3*time.Second + tc.least/2)
 			w.expect("k=1 c=on l=A")
 			w.state(alice, StateCurrent)
 		})

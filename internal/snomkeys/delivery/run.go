@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -144,6 +145,9 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 		return nil
 	}
 	d.observe(p, b)
+	if p.displaced != 0 && !d.back(p, b, now) {
+		return nil
+	}
 	stale := d.stale(p, b.UserAgent())
 	if len(stale) == 0 {
 		p.urgent = false
@@ -178,12 +182,16 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	return f
 }
 
-// settle forgets a phone that shows nothing and is to show nothing.
+// settle forgets a phone that shows nothing and is to show nothing: unless it would be taken, the
+// next time, for one that may show what others of the user have.
 func (d *Delivery) settle(p *phone) {
-	if len(p.keys) > 0 || p.unsupported {
+	u := p.user
+	if !slices.ContainsFunc(u.phones, func(o *phone) bool { return o.queue != 0 || o.flight != nil || o.heapIndex != 0 }) {
+		u.fresh = nil
+	}
+	if len(p.keys) > 0 || p.unsupported || len(u.left) > 0 || len(u.phones) > 1 {
 		return
 	}
-	u := p.user
 	for i, other := range u.phones {
 		if other == p {
 			u.phones = append(u.phones[:i], u.phones[i+1:]...)

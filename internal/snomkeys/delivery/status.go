@@ -31,6 +31,7 @@ const (
 	StateSending     = "sending"     // a message is on its way
 	StateRetrying    = "retrying"    // it did not answer, and will be asked again
 	StateUnreachable = "unreachable" // its connection has gone; it has to register again
+	StateOverwritten = "overwritten" // another user on the same device has set a key of it
 	StateUnsupported = "unsupported" // it has no such keys, or does not know them
 	StateOther       = "other"       // it is no Snom phone nor in the phones of the configuration, and gets nothing
 )
@@ -38,7 +39,7 @@ const (
 // States returns all states.
 func States() []string {
 	return []string{
-		StateCurrent, StateRefused, StatePending, StateSending, StateRetrying, StateUnreachable, StateUnsupported, StateOther,
+		StateCurrent, StateRefused, StateOverwritten, StatePending, StateSending, StateRetrying, StateUnreachable, StateUnsupported, StateOther,
 	}
 }
 
@@ -51,7 +52,9 @@ type KeyStatus struct {
 	Error        string    `json:"error,omitempty"`
 	At           time.Time `json:"at,omitzero"` // when the phone answered last
 
-	Refused bool `json:"-"` // the phone has refused the newest record
+	Refused     bool   `json:"-"` // the phone has refused the newest record
+	Overwritten bool   `json:"-"` // the phone shows what another user has set
+	Rival       string `json:"-"` // the other user on the same device who has this key as well
 }
 
 // Outcome is what a phone has answered for a key.
@@ -99,8 +102,9 @@ func (d *Delivery) Status(aor string) []PhoneStatus {
 // caller holds the lock.
 func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeyStatus {
 	var all []KeyStatus
+	rivals := d.rivals(p, b.UserAgent())
 	for _, w := range d.want(aor, b.UserAgent()) {
-		k := KeyStatus{Key: int(w.key), Wanted: true}
+		k := KeyStatus{Key: int(w.key), Wanted: true, Rival: rivals[w.key]}
 		p.describe(&k, w.hash)
 		all = append(all, k)
 	}
@@ -119,6 +123,26 @@ func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeySta
 	return all
 }
 
+// rivals returns which keys other users on the device of a phone, which may be unknown, have as well,
+// and who. The caller holds the lock.
+func (d *Delivery) rivals(p *phone, userAgent string) (list map[uint16]string) {
+	if p == nil {
+		return nil
+	}
+	for _, q := range d.others(p) {
+		if q.displaced != 0 {
+			continue
+		}
+		for _, w := range d.want(q.user.aor, userAgent) {
+			if list == nil {
+				list = make(map[uint16]string)
+			}
+			list[w.key] = q.user.aor
+		}
+	}
+	return list
+}
+
 // describe says what the phone, which may be unknown, has answered for a key.
 func (p *phone) describe(k *KeyStatus, hash uint64) {
 	if p == nil {
@@ -126,10 +150,17 @@ func (p *phone) describe(k *KeyStatus, hash uint64) {
 	}
 	if state, ok := p.answer(uint16(k.Key), hash); ok {
 		k.Status, k.At = int(state.status), time.Unix(int64(state.at), 0).UTC()
-		k.Acknowledged = state.status < 300
-		k.Refused = !k.Acknowledged
-		if k.Refused {
-			k.Error = problem(k.Status, false)
+		switch {
+		case state.status == overwritten:
+			k.Status, k.Overwritten = 0, true
+			k.Error = "another user on the same phone has set this key"
+			if k.Rival != "" {
+				k.Error = k.Rival + " is on the same phone and has set this key"
+			}
+		case state.status < 300:
+			k.Acknowledged = true
+		default:
+			k.Refused, k.Error = true, problem(k.Status, false)
 		}
 		return
 	}
@@ -141,6 +172,8 @@ func (p *phone) describe(k *KeyStatus, hash uint64) {
 // problem says why the phone gets nothing now, if there is a reason.
 func (p *phone) problem() string {
 	switch {
+	case p.displaced != 0:
+		return "another user has logged on at this phone: it gets its keys when it registers again"
 	case p.unsupported && p.status == 0:
 		return "the phone has never answered such a message: it seems to have no such keys"
 	case p.unsupported:
@@ -172,6 +205,8 @@ func stateOf(p *phone, keys []KeyStatus) string {
 		return StateCurrent
 	case p == nil:
 		return StatePending
+	case p.displaced != 0:
+		return StateOverwritten
 	case p.unsupported:
 		return StateUnsupported
 	case p.unreachable:
@@ -182,6 +217,8 @@ func stateOf(p *phone, keys []KeyStatus) string {
 		return StateRetrying
 	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged && k.Error == "" }):
 		return StatePending
+	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return k.Overwritten }):
+		return StateOverwritten
 	case slices.ContainsFunc(keys, func(k KeyStatus) bool { return !k.Acknowledged }):
 		return StateRefused
 	}
@@ -218,12 +255,12 @@ func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (
 		}
 	}
 	if p != nil {
-		if state, ok := p.answer(uint16(key), hash); ok {
+		if _, ok := p.answer(uint16(key), hash); ok {
 			k := KeyStatus{Key: key}
 			p.describe(&k, hash)
-			return k.Acknowledged, int(state.status), k.Error
+			return k.Acknowledged, k.Status, k.Error
 		}
-		if p.unsupported || p.unreachable {
+		if p.unsupported || p.unreachable || p.displaced != 0 {
 			return false, int(p.status), p.problem()
 		}
 	}

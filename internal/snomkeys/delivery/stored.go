@@ -17,9 +17,11 @@ const (
 	// bucketDelivery has a key for each address-of-record whose phones have keys.
 	bucketDelivery = "delivery"
 
-	// storedVersion is the first byte of what is stored: phones and then keys that are left, each
-	// list with its length before it. Numbers are varints, hashes 8 bytes.
-	storedVersion = 1
+	// storedVersion is the first byte of what is stored: phones and then what others have left
+	// behind, each list with its length before it. Numbers are varints, hashes 8 bytes.
+	storedVersion = 2
+	// storedBefore had no devices: keys without one were left behind.
+	storedBefore = 1
 
 	storedKnown       = 1
 	storedUnsupported = 2
@@ -70,6 +72,14 @@ func (d *Delivery) restore(e storage.Engine) error {
 		d.mu.Lock()
 		if d.users[u.aor] == nil {
 			d.users[u.aor] = u
+			for _, p := range u.phones {
+				if p.device != 0 {
+					d.link(p, p.device)
+				}
+			}
+			for i := range u.left {
+				d.left[u.left[i].device] = u
+			}
 			d.account(u)
 		}
 		d.mu.Unlock()
@@ -123,13 +133,24 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 			flags |= storedUnsupported
 		}
 		dst = append(dst, flags)
-		for _, n := range [...]uint64{p.id, p.since, uint64(p.agent)} {
+		for _, n := range [...]uint64{p.id, p.since, uint64(p.agent), p.device} {
 			dst = binary.BigEndian.AppendUint64(dst, n)
 		}
+		dst = binary.AppendUvarint(dst, uint64(p.displaced))
 		dst = binary.AppendUvarint(dst, uint64(p.status))
 		dst = appendKeys(dst, p.keys)
 	}
-	return appendKeys(dst, u.orphaned), time.Time{}
+	dst = binary.AppendUvarint(dst, uint64(len(u.left)))
+	for i := range u.left {
+		l := &u.left[i]
+		dst = binary.BigEndian.AppendUint64(dst, l.device)
+		dst = binary.AppendUvarint(dst, uint64(l.at))
+		dst = binary.AppendUvarint(dst, uint64(len(l.keys)))
+		for _, key := range l.keys {
+			dst = binary.AppendUvarint(dst, uint64(key))
+		}
+	}
+	return dst, time.Time{}
 }
 
 func appendKeys(dst []byte, keys []keyState) []byte {
@@ -146,9 +167,10 @@ func appendKeys(dst []byte, keys []keyState) []byte {
 var errStored = errors.New("a stored delivery record is damaged, or of a newer version")
 
 func parseUser(aor string, data []byte) (*user, error) {
-	if len(data) == 0 || data[0] != storedVersion {
+	if len(data) == 0 || data[0] != storedVersion && data[0] != storedBefore {
 		return nil, errStored
 	}
+	before := data[0] == storedBefore
 	s := stored{rest: data[1:]}
 	u := &user{aor: aor}
 	for range s.uvarint(uint64(len(data))) {
@@ -160,15 +182,21 @@ func parseUser(aor string, data []byte) (*user, error) {
 			id:          s.hash(),
 			since:       s.hash(),
 			agent:       uint32(s.hash()),
-			status:      uint16(s.uvarint(699)),
-			keys:        s.keys(),
 		}
+		if !before {
+			p.device, p.displaced = s.hash(), uint32(s.uvarint(1<<32-1))
+		}
+		p.status, p.keys = uint16(s.uvarint(699)), s.keys()
 		if s.bad {
 			break
 		}
 		u.phones = append(u.phones, p)
 	}
-	u.orphaned = s.keys()
+	if before {
+		u.left = leftBefore(s.keys())
+	} else {
+		u.left = s.leftovers()
+	}
 	if s.bad || len(s.rest) > 0 {
 		return nil, errStored
 	}
@@ -203,6 +231,33 @@ func (s *stored) uvarint(limit uint64) uint64 {
 	}
 	s.rest = s.rest[n:]
 	return v
+}
+
+// leftovers reads what has been left behind.
+func (s *stored) leftovers() (list []leftover) {
+	for range s.uvarint(maxLeftovers) {
+		l := leftover{device: s.hash(), at: uint32(s.uvarint(1<<32 - 1))}
+		for range s.uvarint(uint64(len(s.rest))) {
+			l.keys = append(l.keys, uint16(s.uvarint(1<<16-1)))
+		}
+		if s.bad {
+			return nil
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// leftBefore returns keys that have no device as a leftover of one that nobody knows.
+func leftBefore(keys []keyState) []leftover {
+	if len(keys) == 0 {
+		return nil
+	}
+	l := leftover{}
+	for _, k := range keys {
+		l.keys, l.at = append(l.keys, k.key), max(l.at, k.at)
+	}
+	return []leftover{l}
 }
 
 func (s *stored) keys() []keyState {

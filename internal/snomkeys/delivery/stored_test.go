@@ -2,11 +2,13 @@ package delivery
 
 import (
 	"bytes"
+	"encoding/binary"
+	"reflect"
 	"testing"
 )
 
 func FuzzStored(f *testing.F) {
-	u := &user{aor: alice, orphaned: []keyState{{key: 3, at: 7}}}
+	u := &user{aor: alice, left: []leftover{{device: 5, at: 7, keys: []uint16{3, 4}}}}
 	u.phones = []*phone{
 		{user: u, id: 1, since: 2, agent: 3, status: 415, unsupported: true},
 		{user: u, id: 1 << 63, since: 5, agent: 6, known: true, keys: []keyState{{9, 10, 1, 200}, {11, 12, 999, 404}}},
@@ -37,8 +39,8 @@ func FuzzStored(f *testing.F) {
 
 func TestStored(t *testing.T) {
 	want := &user{aor: alice}
-	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, keys: []keyState{{9, 10, 1, 200}}}}
-	want.orphaned = []keyState{{at: 1 << 31, key: 999}}
+	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, device: 9, displaced: 10, keys: []keyState{{9, 10, 1, 200}}}}
+	want.left = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}}, {device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
 	d := &Delivery{users: map[string]*user{alice: want}}
 	data, expires := d.appendUser(nil, alice)
 	if !expires.IsZero() {
@@ -49,7 +51,7 @@ func TestStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, q := got.phones[0], want.phones[0]
-	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || got.orphaned[0] != want.orphaned[0] {
+	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || p.device != q.device || p.displaced != q.displaced || !reflect.DeepEqual(got.left, want.left) {
 		t.Errorf("%+v %+v", got, p)
 	}
 	for i := range data {
@@ -60,5 +62,26 @@ func TestStored(t *testing.T) {
 	data[0]++
 	if _, err := parseUser(alice, data); err == nil {
 		t.Error("a newer version is taken")
+	}
+}
+
+// TestStoredBefore reads what was written when devices were not known.
+func TestStoredBefore(t *testing.T) {
+	data := []byte{storedBefore, 1, storedKnown}
+	for _, n := range [...]uint64{1, 2, 3} {
+		data = binary.BigEndian.AppendUint64(data, n)
+	}
+	data = binary.AppendUvarint(data, 200)
+	data = appendKeys(data, []keyState{{9, 10, 1, 200}})
+	data = appendKeys(data, []keyState{{at: 7, key: 4}, {at: 9, key: 5}})
+	u, err := parseUser(alice, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := u.phones[0]; !p.known || p.id != 1 || p.status != 200 || len(p.keys) != 1 || p.device != 0 {
+		t.Errorf("%+v", p)
+	}
+	if want := []leftover{{at: 9, keys: []uint16{4, 5}}}; !reflect.DeepEqual(u.left, want) {
+		t.Errorf("%+v", u.left)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"slices"
 	"time"
 
@@ -99,7 +98,7 @@ func (s *Store) Apply(ctx context.Context, changes []Change) error {
 	return nil
 }
 
-func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, err error) {
+func (s *Store) apply(ctx context.Context, changes []Change) (changed []change, err error) {
 	defer s.lock(changes)()
 	now := time.Now()
 	plans, err := s.plan(changes, now)
@@ -113,6 +112,8 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 		same := after[p.aor] == pack(p.before)
 		if same {
 			delete(after, p.aor)
+		} else {
+			changed = append(changed, change{p.aor, changedKeys(p.before, p.records)})
 		}
 		if s.engine == nil ||
 			(same || pack(durable(p.records)) == pack(durable(p.before))) && !s.isUnsure(p.aor) {
@@ -147,7 +148,7 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []string, 
 		s.set(aor, p)
 	}
 	s.mu.Unlock()
-	return slices.Collect(maps.Keys(after)), nil
+	return changed, nil
 }
 
 // isUnsure reports whether the storage may hold something else about an address-of-record than

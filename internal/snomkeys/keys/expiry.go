@@ -79,12 +79,13 @@ func (e *expiry) due(now time.Time) (aor string, ok bool) {
 
 // expire drops what has ended. The storage needs no change: it has ended there as well.
 func (s *Store) expire() {
-	var changed []string
+	var changed []change
 	s.mu.Lock()
 	now := time.Now()
 	for aor, ok := s.expiry.due(now); ok; aor, ok = s.expiry.due(now) {
-		s.set(aor, pack(s.aors[aor].live(now)))
-		changed = append(changed, aor)
+		before, after := s.aors[aor].live(time.Time{}), s.aors[aor].live(now)
+		s.set(aor, pack(after))
+		changed = append(changed, change{aor, changedKeys(before, after)})
 	}
 	s.expiry.arm()
 	s.mu.Unlock()

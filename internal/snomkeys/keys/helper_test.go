@@ -42,7 +42,7 @@ type recorder struct {
 	aors []string
 }
 
-func (r *recorder) add(aor string) {
+func (r *recorder) add(aor string, _ ...int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.aors = append(r.aors, aor)

@@ -42,8 +42,9 @@ type Options struct {
 
 	// OnChange is called with an address-of-record after what its keys should show may have
 	// changed. It is called without a lock held, on the goroutine that made the change, and must
-	// not block. It says what to look up, not what will be found.
-	OnChange func(aor string)
+	// not block. It says what to look up, not what will be found. keys are those that have changed,
+	// none if that is not known.
+	OnChange func(aor string, keys ...int)
 
 	// Registered calls f with each address-of-record that has a binding. When profiles change,
 	// OnChange is called only for those: the others have no phone to update.
@@ -111,13 +112,45 @@ func (s *Store) set(aor string, p packed) {
 	s.expiry.set(aor, p)
 }
 
-func (s *Store) changed(aors ...string) {
+// change is an address-of-record whose keys have changed, and which; nil: not known.
+type change struct {
+	aor  string
+	keys []int
+}
+
+func (s *Store) changed(list ...change) {
 	if s.options.OnChange == nil {
 		return
 	}
-	for _, aor := range aors {
-		s.options.OnChange(aor)
+	for _, c := range list {
+		s.options.OnChange(c.aor, c.keys...)
 	}
+}
+
+// changedKeys returns the keys about which two lists of records, in order, say something else.
+func changedKeys(before, after []Stored) (keys []int) {
+	for len(before)+len(after) > 0 {
+		key := MaxKey
+		if len(before) > 0 {
+			key = before[0].Key
+		}
+		if len(after) > 0 {
+			key = min(key, after[0].Key)
+		}
+		of := func(list []Stored) int {
+			n := slices.IndexFunc(list, func(r Stored) bool { return r.Key != key })
+			if n < 0 {
+				n = len(list)
+			}
+			return n
+		}
+		n, m := of(before), of(after)
+		if !slices.Equal(before[:n], after[:m]) {
+			keys = append(keys, key)
+		}
+		before, after = before[n:], after[m:]
+	}
+	return keys
 }
 
 func (s *Store) logger() *zap.Logger {

@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -348,4 +349,43 @@ func TestVariables(t *testing.T) {
 			t.Errorf("%.20q: %v", tc.aor, err)
 		}
 	}
+}
+
+// TestChangedKeys has those be told who bring the keys to the phones which have changed.
+func TestChangedKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		s := New(Options{OnChange: func(aor string, keys ...int) { told = append(told, fmt.Sprint(aor, keys)) }})
+		defer s.Close()
+		expect := func(want ...string) {
+			t.Helper()
+			if !slices.Equal(told, want) {
+				t.Errorf("told %q, not %q", told, want)
+			}
+			told = nil
+		}
+		set := func(aor string, l Layer, label string, ttl time.Duration, keys ...int) (list []Change) {
+			for _, k := range keys {
+				list = append(list, Change{AOR: aor, Layer: l, Record: &Record{Key: k, Label: label}, TTL: ttl})
+			}
+			return list
+		}
+		apply := func(list ...Change) {
+			t.Helper()
+			if err := s.Apply(t.Context(), list); err != nil {
+				t.Fatal(err)
+			}
+		}
+		apply(slices.Concat(set("a@b", Admin, "x", 0, 3, 1), set("c@b", User, "x", 0, 999))...)
+		expect("a@b[1 3]", "c@b[999]")
+		apply(set("a@b", Admin, "x", 0, 1, 3)...)
+		expect()
+		apply(slices.Concat(set("a@b", Admin, "y", 0, 3), set("a@b", Event, "y", time.Minute, 1, 7))...)
+		expect("a@b[1 3 7]")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		expect("a@b[1 7]")
+		apply(append([]Change{{AOR: "a@b", Layer: Admin, Replace: true}}, set("a@b", Admin, "y", 0, 3, 4)...)...)
+		expect("a@b[1 4]")
+	})
 }

@@ -205,7 +205,9 @@ func (s *Store) use(e storage.Engine, aors map[string]packed) {
 	for i := range s.stripes {
 		s.stripes[i].Unlock()
 	}
-	s.changed(changed...)
+	for _, aor := range changed {
+		s.changed(change{aor: aor})
+	}
 }
 
 // replace makes aors the records held, plus those that are volatile, and returns the
