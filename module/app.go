@@ -132,14 +132,14 @@ func (a *App) provision(ctx caddy.Context) error {
 	if err := a.findEvents(); err != nil {
 		return err
 	}
-	if err := a.provisionKeys(); err != nil {
-		return err
-	}
 	listen := make([]netip.AddrPort, len(a.generation.Listen))
 	for i, l := range a.generation.Listen {
 		listen[i] = l.Addr
 	}
 	a.domains = domains.New(a.Domains, listen)
+	if err := a.provisionKeys(); err != nil {
+		return err
+	}
 	e, _, err := engines.LoadOrNew("engine", func() (caddy.Destructor, error) { return engine.New(), nil })
 	if err != nil {
 		return err

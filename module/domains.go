@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/caddysip/caddysip/internal/domains"
 	"github.com/caddysip/caddysip/internal/globals"
 	"github.com/caddysip/caddysip/wire"
 )
@@ -37,7 +38,7 @@ func provisionDomain(name *string) error {
 // that registrations and keys have, user@domain, and whether it is of a domain that we serve; one
 // of another domain may have been served once.
 func (a *App) ParseAOR(text string) (aor string, served bool, err error) {
-	user, host := strings.TrimPrefix(text, "sip:"), a.domains.Primary()
+	user, host := domains.CutScheme(text), a.domains.Primary()
 	if at := strings.LastIndexByte(user, '@'); at >= 0 {
 		user, host = user[:at], user[at+1:]
 	}
@@ -50,6 +51,21 @@ func (a *App) ParseAOR(text string) (aor string, served bool, err error) {
 		b = u.AppendAOR(nil)
 	}
 	return string(b), served || strings.EqualFold(host, a.domains.Primary()), nil
+}
+
+// canonicalAOR returns an address-of-record, or a pattern of some, as profiles match it: at a domain
+// that we serve, if it is at one of our addresses. One without a domain is a user of any.
+func (a *App) canonicalAOR(text string) string {
+	text = domains.CutScheme(text)
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return text
+	}
+	host := text[at+1:]
+	if aor, served, err := a.ParseAOR("user@" + host); err == nil && served {
+		host = strings.TrimPrefix(aor, "user@")
+	}
+	return text[:at+1] + strings.ToLower(host)
 }
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and

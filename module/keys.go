@@ -60,6 +60,9 @@ func (a *App) provisionKeys() error {
 					zap.String("profile", p.Name), zap.String("model", name))
 			}
 		}
+		for i, user := range p.Users {
+			p.Users[i] = a.canonicalAOR(user)
+		}
 		g.Profiles = append(g.Profiles, profileConfig(p))
 		if p.MembersFile == "" {
 			continue
@@ -90,9 +93,13 @@ func profileConfig(p *keyprofile.Profile) keys.ProfileConfig {
 func (a *App) loadMembers(path string, profile int) error {
 	loading := true
 	f := follow.New(path, func(content []byte) error {
-		members, err := keyprofile.ParseMembers(content)
+		names, err := keyprofile.ParseMembers(content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
+		}
+		members := make(map[string]struct{}, len(names))
+		for name := range names {
+			members[a.canonicalAOR(name)] = struct{}{}
 		}
 		if loading {
 			a.generation.Profiles[profile].Members = members

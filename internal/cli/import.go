@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +10,12 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tidwall/gjson"
 	"golang.org/x/term"
+
+	"github.com/caddysip/caddysip/internal/utf8text"
 )
 
 const (
@@ -189,14 +189,44 @@ func readRows(cmd *cobra.Command, name string) (rows []keyRow, err error) {
 	if err != nil {
 		return nil, err
 	}
-	text = bytes.TrimPrefix(text, []byte("\uFEFF")) // spreadsheets write one
-	if first := bytes.TrimSpace(text); len(first) > 0 && first[0] == '[' {
-		return jsonRows(text)
+	encoding, _ := cmd.Flags().GetString("encoding")
+	if text, err = decodeText(text, encoding); err != nil {
+		return nil, err
 	}
-	return csvRows(text)
+	if first := bytes.TrimSpace(text); len(first) > 0 && first[0] == '[' {
+		rows, err = jsonRows(text)
+	} else {
+		rows, err = csvRows(text)
+	}
+	refuseTwice(rows)
+	return rows, err
+}
+
+// refuseTwice refuses rows that say something about a key of which an earlier row did. The API
+// refuses what it gets at once, and knows other ways to write a user; it does not see the whole
+// file.
+func refuseTwice(rows []keyRow) {
+	type key struct{ user, key, layer string }
+	seen := make(map[key]int)
+	for i := range rows {
+		r := &rows[i]
+		element := gjson.ParseBytes(r.element)
+		k := key{r.user, element.Get("key").Raw, element.Get("layer").String()}
+		if r.err != "" || k.user == "" || k.key == "" {
+			continue
+		}
+		if first, ok := seen[k]; ok {
+			r.err = fmt.Sprintf("key: %s is there twice: row %d has it too", k.key, first)
+			continue
+		}
+		seen[k] = r.line
+	}
 }
 
 func jsonRows(text []byte) (rows []keyRow, err error) {
+	if err := utf8text.Check(text); err != nil {
+		return nil, err
+	}
 	var elements []json.RawMessage
 	if err := json.Unmarshal(text, &elements); err != nil {
 		return nil, err
@@ -213,94 +243,6 @@ func jsonRows(text []byte) (rows []keyRow, err error) {
 		rows = append(rows, r)
 	}
 	return rows, nil
-}
-
-// columns are the columns that a CSV file may have.
-var columns = []string{
-	"user",
-	"key",
-	"light",
-	"color",
-	"label",
-	"number",
-	"action",
-	"locked",
-	"layer",
-	"ttl",
-}
-
-func csvRows(text []byte) (rows []keyRow, err error) {
-	reader := csv.NewReader(bytes.NewReader(text))
-	reader.TrimLeadingSpace = true
-	names, err := reader.Read()
-	if err == io.EOF {
-		return nil, errors.New("it is empty")
-	}
-	if err != nil {
-		return nil, err
-	}
-	for i, name := range names {
-		names[i] = strings.ToLower(strings.TrimSpace(name))
-		if names[i] == "aor" {
-			names[i] = "user"
-		}
-		if !slices.Contains(columns, names[i]) || slices.Contains(names[:i], names[i]) {
-			return nil, fmt.Errorf(
-				"its first line must name columns, each once: %q is none of %s",
-				name,
-				strings.Join(columns, ", "),
-			)
-		}
-	}
-	if !slices.Contains(names, "user") || !slices.Contains(names, "key") {
-		return nil, errors.New(
-			"its first line must name the columns user and key, and what else there is",
-		)
-	}
-	for {
-		values, err := reader.Read()
-		if err == io.EOF {
-			return rows, nil
-		}
-		if err != nil && !errors.Is(err, csv.ErrFieldCount) {
-			return nil, err
-		}
-		line, _ := reader.FieldPos(0)
-		rows = append(rows, csvRow(line, names, values))
-	}
-}
-
-// csvRow converts a row to an element of the API. Empty fields are left out.
-func csvRow(line int, names, values []string) keyRow {
-	r := keyRow{line: line}
-	if len(values) != len(names) {
-		r.err = fmt.Sprintf(
-			"it has %s, and there are %d columns",
-			plural(len(values), "field"),
-			len(names),
-		)
-		return r
-	}
-	fields := make(map[string]any)
-	for i, value := range values {
-		var err error
-		switch name := names[i]; {
-		case name == "user":
-			r.user, fields["aor"] = value, value
-		case name == "key":
-			fields["key"], err = strconv.Atoi(value)
-		case value == "":
-		case name == "locked":
-			fields["locked"], err = strconv.ParseBool(value)
-		default:
-			fields[name] = value
-		}
-		if err != nil {
-			r.err = fmt.Sprintf("%s: %q is not what it may be", names[i], value)
-		}
-	}
-	r.element, _ = json.Marshal(fields) // has no errors
-	return r
 }
 
 // progress shows the progress on a terminal.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/tidwall/gjson"
@@ -201,6 +202,9 @@ With --from the keys are those in a file, or in the standard input if that is
 "-". A CSV file begins with a line that names its columns: user and key, and
 any of light, color, label, number, action, locked, layer and ttl. A JSON file
 has an array of objects with these as fields; "aor" may stand for "user".
+In a CSV file semicolons or tabs may stand for commas. Spreadsheets may write
+Latin-1, which --encoding latin1 reads.
+
 What is wrong with a row is said, and all the others are set. A row for a user
 whom nobody knows is set as well, and warned of.`,
 		Example: `  caddysip sip keys set 101 2 --light on --color red --label "Front desk" --number 9
@@ -233,6 +237,8 @@ whom nobody knows is set as well, and warned of.`,
 		"After what time it ends by itself, such as 30s or 2d; never unless given",
 	)
 	flags.String("from", "", "A CSV or JSON file with keys")
+	flags.String("encoding", "utf-8", "What the file is written in: utf-8, latin1 or utf-16")
+	complete(cmd, "encoding", encodings...)
 	complete(cmd, "light", buttons.Lights()...)
 	complete(cmd, "color", buttons.Colors()...)
 	complete(cmd, "action", buttons.Actions()...)
@@ -246,6 +252,9 @@ whom nobody knows is set as well, and warned of.`,
 func setKey(cmd *cobra.Command, args []string) error {
 	body := make(map[string]any)
 	for name, values := range parameters(cmd, "light", "color", "label", "number", "action") {
+		if !utf8.ValidString(values[0]) {
+			return fmt.Errorf("--%s: it is not UTF-8", name)
+		}
 		body[name] = values[0]
 	}
 	if locked, _ := cmd.Flags().GetBool("locked"); locked {

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -308,6 +310,74 @@ row 2302, 3299@example.net: aor: "3299@example.net" is not of a domain that this
 	if err == nil || !strings.HasPrefix(err.Error(), "4 rows from row 1 on not set: asking the admin API at 127.0.0.1:1") {
 		t.Errorf("%s%v", got, err)
 	}
+}
+
+// TestSpreadsheets imports what spreadsheets write.
+func TestSpreadsheets(t *testing.T) {
+	s, at, _ := startPhones(t, "\t\tstorage memory\n\t\tkeys {\n\t\t\tprofile a {\n\t\t\t\tusers 1*\n\t\t\t}\n\t\t}\n")
+	store := inside.AppOf(s.App()).Engine.Keys
+	utf16 := func(order binary.AppendByteOrder, text string) (out string) {
+		for _, r := range text {
+			out += string(order.AppendUint16(nil, uint16(r)))
+		}
+		return out
+	}
+	const label = `[{"key":1,"label":"Tür 5 €","number":"9","layer":"admin"}]`
+	user := 100
+	for _, tc := range []struct{ name, text, encoding string }{
+		{"utf-8", "user,key,label,number\n{},1,Tür 5 €,9\n", ""},
+		{"semicolons", "user;key;label;number\r\n{};1;Tür 5 €;9\r\n", ""},
+		{"tabs", "user\tkey\tlabel\tnumber\n{}\t1\tTür 5 €\t9\n", ""},
+		{"named separator", "sep=;\r\nuser;key;label;number\r\n{};1;Tür 5 €;9\r\n", ""},
+		{"latin1", "user;key;label;number\n{};1;T\xfcr 5 \x80;9\n", "latin1"},
+		{"utf-16", "\xff\xfe" + utf16(binary.LittleEndian, "user\tkey\tlabel\tnumber\n{}\t1\tTür 5 €\t9\n"), ""},
+		{"utf-16, big", "\xfe\xff" + utf16(binary.BigEndian, "user,key,label,number\n{},1,Tür 5 €,9\n"), "utf-8"},
+		{"utf-16, no mark", utf16(binary.LittleEndian, "user,key,label,number\n{},1,Tür 5 €,9\n"), "utf-16"},
+		{"json", `[{"user": "{}", "key": 1, "label": "Tür 5 €", "number": "9"}]`, ""},
+		{"json, latin1", "[{\"user\": \"{}\", \"key\": 1, \"label\": \"T\xfcr 5 \x80\", \"number\": \"9\"}]", "latin1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			user++
+			name := strconv.Itoa(user)
+			text := strings.Replace(tc.text, "{}", name, 1)
+			for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+				text = strings.Replace(text, utf16(order, "{}"), utf16(order, name), 1)
+			}
+			cmd := keysSetCommand()
+			cmd.SetIn(strings.NewReader(text))
+			args := []string{at, "--from=-"}
+			if tc.encoding != "" {
+				args = append(args, "--encoding", tc.encoding)
+			}
+			prints(t, "1 row of 1 set\n", cmd, args...)
+			if got, _ := json.Marshal(store.Effective(name+"@example.com", keys.Phone{})); string(got) != label {
+				t.Errorf("%s has %s", name, got)
+			}
+		})
+	}
+	for text, want := range map[string]string{
+		"user;key;label\n101;1;x\n102;1;T\xfcr\n": "row 3, 102: column 3 (label): it is not UTF-8; if a spreadsheet wrote it, give --encoding latin1\n1 row of 2 set\n",
+		"user,key\n101,1\n101,2\n101,1\n":         "row 4, 101: key: 1 is there twice: row 2 has it too\n2 rows of 3 set\n",
+		"user,key\n101,1\nsip:101,1\n":            "row 3, sip:101: key: 1 of 101@example.com is there twice: element 0 has it too\n1 row of 2 set\n",
+	} {
+		cmd := keysSetCommand()
+		cmd.SetIn(strings.NewReader(text))
+		if got, err := run(t, cmd, at, "--from=-"); got != want || err == nil {
+			t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)
+		}
+	}
+	for _, tc := range []struct{ text, encoding, want string }{
+		{"user,key,T\xfcr\n", "utf-8", "row 1, column 3: it is not UTF-8"},
+		{"sep=,\nuser,key,T\xfcr\n", "utf-8", "row 2, column 3: it is not UTF-8"},
+		{"[{\"user\": \"101\",\n\"label\": \"T\xfcr\"}]", "utf-8", "line 2, column 12 is not UTF-8"},
+		{"user,key\n101,1\n", "utf-16", "it ends in the middle of a character"},
+		{"user,key\n", "ebcdic", `the encoding "ebcdic" is none of utf-8, latin1, utf-16`},
+	} {
+		cmd := keysSetCommand()
+		cmd.SetIn(strings.NewReader(tc.text))
+		fails(t, tc.want, cmd, at, "--from=-", "--encoding", tc.encoding)
+	}
+	fails(t, "--label: it is not UTF-8", keysSetCommand(), at, "101", "1", "--label", "T\xfcr")
 }
 
 // lines hands over what is printed, line by line.

@@ -197,7 +197,7 @@ func TestCut(t *testing.T) {
 // TestReplaced: a file that takes the place of another is complete when it is there, unless it is
 // the beginning of what was there, or next to nothing.
 func TestReplaced(t *testing.T) {
-	for content, doubted := range map[string]bool{"1\n": true, "": true, "6\n": true, "3\n4\n": false} {
+	for content, doubted := range map[string]bool{"1\n": true, "1\n2\n": true, "": true, "6\n": true, "3\n4\n": false} {
 		path := filepath.Join(t.TempDir(), "file")
 		n := 0
 		f := New(path, func([]byte) error { n++; return nil }, func(int, int, bool) {})

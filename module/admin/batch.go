@@ -45,8 +45,22 @@ func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	}
 	changes := make([]keys.Change, 0, len(body))
 	var wrong []elementError
+	type one struct {
+		aor   string
+		layer keys.Layer
+		key   int
+	}
+	given := make(map[one]int)
 	for i, element := range body {
 		c, aor, err := a.readManyKey(element)
+		if err == nil {
+			k := one{c.AOR, c.Layer, c.Record.Key}
+			if first, twice := given[k]; twice {
+				err = fmt.Errorf("key: %d of %s is there twice: element %d has it too", k.key, k.aor, first)
+			} else {
+				given[k] = i
+			}
+		}
 		if err == nil {
 			changes = append(changes, c)
 			continue
@@ -63,8 +77,7 @@ func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 		}{fmt.Sprintf("nothing is changed: element %d: %s", wrong[0].Index, wrong[0].Error), wrong})
 	}
 	warnings := a.warnElements(changes)
-	// Storages write what is in order much faster. The sort is stable: of two changes to one key
-	// the later one has to stay the later.
+	// Storages write what is in order much faster.
 	slices.SortStableFunc(changes, func(a, b keys.Change) int { return strings.Compare(a.AOR, b.AOR) })
 	if err := a.applyKeys(r, changes...); err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/caddysip/caddysip/internal/utf8text"
 )
 
 // The largest bodies in bytes: of a list of keys for many users, and of everything else.
@@ -27,6 +29,9 @@ func readJSONWithin(w http.ResponseWriter, r *http.Request, limit int64, v any) 
 	body, err := readBody(w, r, limit)
 	if err != nil || len(bytes.TrimSpace(body)) == 0 {
 		return err
+	}
+	if err := utf8text.Check(body); err != nil { // encoding/json would replace what is none
+		return badRequest("reading the body: %w", err)
 	}
 	return decode(body, v)
 }

@@ -100,6 +100,7 @@ func TestParseMembers(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"301 302":             "line 1: one user a line",
+		"301\nJ\xfcrgen":      "line 2, column 2 is not UTF-8",
 		"301\n302,303":        "line 2: one user a line",
 		"301;":                "line 1: one user a line",
 		"3\x000":              "line 1: one user a line",

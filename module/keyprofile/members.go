@@ -3,24 +3,30 @@ package keyprofile
 import (
 	"fmt"
 	"strings"
+
+	"github.com/caddysip/caddysip/internal/domains"
+	"github.com/caddysip/caddysip/internal/utf8text"
 )
 
 // maxMember is the longest name in a file of members, in bytes.
 const maxMember = 1024
 
-// ParseMembers reads the users in a file of members: one a line, as user, or as user@domain where
-// only that domain's user is meant, in any order. Empty lines, and what follows a #, are comments.
+// ParseMembers reads the users in a file of members: one a line, as user, or as user@domain or
+// sip:user@domain where only that domain's user is meant, in any order. Empty lines, and what follows a #, are comments.
 //
 //	# the warehouse
 //	301
 //	302@example.com  # at night
 func ParseMembers(content []byte) (map[string]struct{}, error) {
+	if err := utf8text.Check(content); err != nil {
+		return nil, err
+	}
 	members := make(map[string]struct{})
 	n := 0
 	for line := range strings.Lines(string(content)) {
 		n++
 		line, _, _ = strings.Cut(line, "#")
-		name := strings.TrimSpace(line)
+		name := domains.CutScheme(strings.TrimSpace(line))
 		switch {
 		case name == "":
 			continue

@@ -22,8 +22,8 @@ type Profile struct {
 	// The name, for whoever reads the configuration and the log.
 	Name string `json:"name"`
 
-	// Users, by the user part of their address-of-record: one of these globs must match. * stands
-	// for any text, ? for a character.
+	// Users, by the user part of their address-of-record, or with an @ by all of it: one of these
+	// globs must match. * stands for any text, ? for a character.
 	Users []string `json:"users,omitempty"`
 
 	// A file with more users; ParseMembers says what is in it. The file is read again when it

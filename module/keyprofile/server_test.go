@@ -168,3 +168,46 @@ func TestKeysRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestUsers: users and members are written as in the API, with or without domain and scheme.
+func TestUsers(t *testing.T) {
+	members := filepath.Join(t.TempDir(), "members.txt")
+	for _, tc := range []struct {
+		users, members string
+		want           bool
+	}{
+		{users: "101", want: true},
+		{users: "101@example.com", want: true},
+		{users: "101@EXAMPLE.com", want: true},
+		{users: "sip:101@example.com", want: true},
+		{users: "sips:1*@example.com", want: true},
+		{users: "sip:1*", want: true},
+		{users: "1*@127.0.0.1", want: true}, // an address of the server's is its domain
+		{users: "*@example.com", want: true},
+		{users: "101@*.example"},
+		{users: "101@example.net"},
+		{users: "102@example.com"},
+		{users: "101@example.*", want: true},
+		{members: "101@example.com", want: true},
+		{members: "sip:101@Example.com", want: true},
+		{members: "101@127.0.0.1", want: true},
+		{members: "sip:101", want: true},
+		{members: "101@example.net"},
+	} {
+		t.Run(tc.users+tc.members, func(t *testing.T) {
+			from := "users " + tc.users
+			if tc.users == "" {
+				from = "members from " + members
+				if err := os.WriteFile(members, []byte(tc.members+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			addr := handlertest.FreeAddr(t)
+			s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n\t\tkeys {\n\t\t\tprofile a {\n\t\t\t\t"+from+
+				"\n\t\t\t\tkey 1 {\n\t\t\t\t\tlabel x\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\t"+addr.String()+" {\n\t\t\trespond 404\n\t\t}\n\t}\n}\n")
+			if got := len(labels(s, "101", "")) == 1; got != tc.want {
+				t.Errorf("101 has the key: %v", got)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/caddysip/caddysip/internal/domains"
 	"github.com/caddysip/caddysip/internal/phone"
 )
 
@@ -26,7 +28,8 @@ terminal, dials, presses keys and acknowledges pushes as the real one does.
 
 While it runs, it takes commands from standard input: "help" lists them. With
 --exit it takes none: it registers, dials and presses what it was told to,
-prints its keys, unregisters and ends. It then fails if it could not register,
+prints its keys, unregisters and ends; for the key that it is to press it waits
+until the server has sent it, at most 5 seconds. It then fails if it could not register,
 or if a call got no answer at all; one that was refused is no failure.
 
 The password is better given in the environment variable SIP_PASSWORD than
@@ -36,7 +39,7 @@ when the output is no terminal or NO_COLOR is set.`,
 			cmd.Args = cobra.NoArgs
 			flags := cmd.Flags()
 			flags.StringP("server", "s", "", "Host and port of the SIP server")
-			flags.StringP("user", "u", "", "The phone's user name")
+			flags.StringP("user", "u", "", "The phone's user name, or user@domain")
 			flags.String(
 				"password",
 				"",
@@ -54,18 +57,20 @@ when the output is no terminal or NO_COLOR is set.`,
 }
 
 func start(flags caddycmd.Flags) (int, error) {
+	user, domain := userOf(flags.String("user"), flags.String("domain"))
 	o := options{
 		phone: phone.Config{
 			Server:    flags.String("server"),
-			User:      flags.String("user"),
+			User:      user,
 			Password:  cmp.Or(flags.String("password"), os.Getenv("SIP_PASSWORD")),
-			Domain:    flags.String("domain"),
+			Domain:    domain,
 			Model:     flags.String("model"),
 			Transport: flags.String("transport"),
 		},
 		dial:   flags.String("dial"),
 		press:  flags.String("press"),
 		exit:   flags.Bool("exit"),
+		push:   firstPush,
 		color:  term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
 		prompt: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -75,4 +80,14 @@ func start(flags caddycmd.Flags) (int, error) {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	return caddy.ExitCodeSuccess, nil
+}
+
+// userOf returns the parts of an address-of-record that was given as the user. The domain may be
+// given by itself.
+func userOf(text, domain string) (user, of string) {
+	text = domains.CutScheme(text)
+	if at := strings.LastIndexByte(text, '@'); at >= 0 && domain == "" {
+		return text[:at], text[at+1:]
+	}
+	return text, domain
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // then a MESSAGE that sets key 2.
 type server struct {
 	addr     string
-	register string // what a REGISTER is answered
+	register string      // what a REGISTER is answered
+	push     atomic.Bool // a registered phone gets key 2, a while later
 
 	mu       sync.Mutex
 	received []string // method, URI and how the body begins; no retransmissions
@@ -75,12 +77,18 @@ func (s *server) serve(conn net.PacketConn) {
 			reply += name + ": " + field[name] + "\r\n"
 		}
 		_, _ = conn.WriteTo([]byte(reply+"To: "+field["To"]+";tag=t\r\nContent-Length: 0\r\n\r\n"), from)
-		if method == "INVITE" {
+		set := func() {
 			uri := strings.Trim(field["Contact"], "<>")
 			doc := "k=2\r\nc=hold\r\nn=432\r\na=message\r\nl=Light is hold"
 			_, _ = conn.WriteTo(fmt.Appendf(nil, "MESSAGE %[1]s SIP/2.0\r\nVia: SIP/2.0/UDP %[2]s;branch=z9hG4bK%[3]d\r\nFrom: <sip:s@s>;tag=s\r\nTo: <%[1]s>\r\n"+
 				"Call-ID: m%[3]d\r\nCSeq: 1 MESSAGE\r\nContent-Type: application/x-buttons\r\nContent-Length: %[4]d\r\n\r\n%[5]s",
-				uri, s.addr, len(seen), len(doc), doc), from)
+				uri, s.addr, len(head), len(doc), doc), from)
+		}
+		switch {
+		case method == "INVITE":
+			set()
+		case method == "REGISTER" && s.push.Load():
+			time.AfterFunc(100*time.Millisecond, set)
 		}
 	}
 }
@@ -187,6 +195,40 @@ func TestNoKeyToPress(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "key 5: the key has no number\nno key is set\n") {
 		t.Error(out)
+	}
+}
+
+// TestPressFirst: the key that is to be pressed is set a while after the phone has registered.
+func TestPressFirst(t *testing.T) {
+	s := listen(t, "200 OK")
+	s.push.Store(true)
+	out := newOutput()
+	o := options{phone: phone.Config{Server: s.addr, User: "101"}, press: "2", exit: true, push: 10 * time.Second}
+	if err := run(t.Context(), o, strings.NewReader(""), out); err != nil {
+		t.Error(err)
+	}
+	if got := s.requests(); !strings.Contains(got, "MESSAGE sip:432@127.0.0.1 k=2") || !strings.Contains(out.String(), "key 2 pressed\n") {
+		t.Errorf("sent\n%s\n%s", got, out)
+	}
+	// A key that does not come is not waited for longer than that.
+	out = newOutput()
+	o.press, o.push = "5", time.Millisecond
+	if err := run(t.Context(), o, strings.NewReader(""), out); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "the server has sent no key 5 within 1ms\nkey 5: the key has no number\n") {
+		t.Error(out)
+	}
+}
+
+func TestUserOf(t *testing.T) {
+	for _, tc := range [][4]string{
+		{"101", "", "101", ""}, {"101@example.com", "", "101", "example.com"}, {"SIP:101@example.com", "", "101", "example.com"},
+		{"101", "example.com", "101", "example.com"}, {"101@a.example", "example.com", "101@a.example", "example.com"},
+	} {
+		if user, domain := userOf(tc[0], tc[1]); user != tc[2] || domain != tc[3] {
+			t.Errorf("%s, %s: %s, %s", tc[0], tc[1], user, domain)
+		}
 	}
 }
 

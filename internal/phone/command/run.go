@@ -19,14 +19,19 @@ import (
 // press: the server sets keys after it has answered.
 const settle = 2 * time.Second
 
+// firstPush is how long a key that is to be pressed may take to be set: a server sends keys after
+// it has answered the registration.
+const firstPush = 5 * time.Second
+
 // options are the flags of the command.
 type options struct {
 	phone  phone.Config
 	dial   string
 	press  string
 	exit   bool
-	color  bool // the output is a terminal
-	prompt bool // so is the input
+	push   time.Duration // how long to wait for the key to press
+	color  bool          // the output is a terminal
+	prompt bool          // so is the input
 }
 
 // session is one run of the command.
@@ -113,6 +118,7 @@ func (s *session) script(ctx context.Context) error {
 		}
 	}
 	if s.press != "" {
+		s.awaitKey(ctx, s.press)
 		changes := s.phone.State().KeyChanges
 		call, err := s.phone.Press(ctx, s.press)
 		var status *phone.StatusError
@@ -129,6 +135,16 @@ func (s *session) script(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// awaitKey waits until a key has been set.
+func (s *session) awaitKey(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(ctx, s.push)
+	defer cancel()
+	set := func(st phone.State) bool { return st.Keys[key].Key != "" }
+	if s.phone.Wait(ctx, set) != nil {
+		s.out.say("the server has sent no key %s within %v", key, s.push)
+	}
 }
 
 // finish waits for the answer to a call, if there is one, and for the keys to

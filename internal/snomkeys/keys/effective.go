@@ -98,7 +98,7 @@ func (s *Store) Names(aor string) bool {
 		p := &list[i]
 		_, byUser := p.Members[user]
 		_, byAOR := p.Members[aor]
-		if byUser || byAOR || slices.Contains(p.Users, user) {
+		if byUser || byAOR || slices.Contains(p.Users, user) || slices.Contains(p.Users, aor) {
 			return true
 		}
 	}

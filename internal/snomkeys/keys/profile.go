@@ -15,7 +15,8 @@ import (
 type ProfileConfig struct {
 	Name string
 
-	// Users are globs on the user part of an address-of-record; Members are users, or
+	// Users are globs on the user part of an address-of-record, and those with an @ on all of it;
+	// Members are users, or
 	// addresses-of-record if they contain an @. If there are any of either, one must match.
 	// HasMembers says that the profile has a list of members, even if it is empty at the moment.
 	Users      []string
@@ -93,7 +94,16 @@ func (p *ProfileConfig) matchesUser(aor string) bool {
 	if _, ok := p.Members[aor]; ok {
 		return true
 	}
-	return matchesGlob(p.Users, user, false)
+	for _, pattern := range p.Users {
+		text := user
+		if strings.IndexByte(pattern, '@') >= 0 {
+			text = aor
+		}
+		if glob.Match(pattern, []byte(text), false) {
+			return true
+		}
+	}
+	return false
 }
 
 // matches reports whether the profile applies to a user's phone.
