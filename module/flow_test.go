@@ -23,20 +23,20 @@ func TestFlows(t *testing.T) {
 	udp, tcp := s.UDP(), s.TCP()
 	tcp.Nothing()
 
-	f, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, nil)
+	f, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, nil, netip.AddrPort{})
 	if !ok || f.Local != s.Addr || f.Remote != udp.Addr || inside.AppOf(a).SentBy(f) != s.Addr {
 		t.Errorf("to a UDP peer: %+v, %v", f, ok)
 	}
-	if again, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, f.Listener); !ok || again != f {
+	if again, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, f.Listener, netip.AddrPort{}); !ok || again != f {
 		t.Errorf("by the same socket: %+v, %v", again, ok)
 	}
-	f, ok = inside.AppOf(a).FlowTo(transport.TCP, tcp.Addr, nil)
+	f, ok = inside.AppOf(a).FlowTo(transport.TCP, tcp.Addr, nil, netip.AddrPort{})
 	if !ok || f.Remote != tcp.Addr || f.Conn == nil || inside.AppOf(a).SentBy(f) != s.Addr {
 		t.Errorf("down a connection: %+v, %v", f, ok)
 	}
 	// A socket on loopback leads nowhere else, and IPv4 to no IPv6.
 	for _, addr := range []string{"192.0.2.1:5060", "[::1]:5060"} {
-		if f, ok := inside.AppOf(a).FlowTo(transport.UDP, netip.MustParseAddrPort(addr), nil); ok {
+		if f, ok := inside.AppOf(a).FlowTo(transport.UDP, netip.MustParseAddrPort(addr), nil, netip.AddrPort{}); ok {
 			t.Errorf("to %s: %+v", addr, f)
 		}
 	}
@@ -47,7 +47,7 @@ func TestFlows(t *testing.T) {
 	}
 	defer l.Close()
 	remote := netip.MustParseAddrPort(l.Addr().String())
-	if _, ok := inside.AppOf(a).FlowTo(transport.TCP, remote, nil); ok {
+	if _, ok := inside.AppOf(a).FlowTo(transport.TCP, remote, nil, netip.AddrPort{}); ok {
 		t.Error("there is a connection that nobody made")
 	}
 	for range 2 {
@@ -55,7 +55,7 @@ func TestFlows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, ok = inside.AppOf(a).FlowTo(transport.TCP, remote, nil)
+	f, ok = inside.AppOf(a).FlowTo(transport.TCP, remote, nil, netip.AddrPort{})
 	if !ok || f.Listener != nil || f.Local.Port() == s.Addr.Port() {
 		t.Errorf("down our own connection: %+v, %v", f, ok)
 	}

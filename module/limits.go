@@ -41,8 +41,8 @@ type Limits struct {
 	// closed at once (reason connections). Default: 65536.
 	Connections int `json:"connections,omitempty"`
 
-	// The same for connections from one IPv4 address or IPv6 /64 (reason source_connection).
-	// Default: 4096.
+	// The same for connections from one IPv4 address or IPv6 /64, of link-local ones each (reason
+	// source_connection). Default: 4096.
 	ConnectionsPerSource int `json:"connections_per_source,omitempty"`
 
 	// How many transactions may be held, those of other servers counted in, when a request needs

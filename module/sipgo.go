@@ -48,7 +48,7 @@ func (a *App) flowFor(ctx context.Context, req *sip.Request) (transport.Flow, er
 	if err != nil {
 		return transport.Flow{}, err
 	}
-	if f, ok := a.in.FlowTo(network, to, nil); ok {
+	if f, ok := a.in.FlowTo(network, to, nil, netip.AddrPort{}); ok {
 		return f, nil
 	}
 	return a.engine.Transport.Dial(ctx, network, to)

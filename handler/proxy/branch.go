@@ -71,7 +71,7 @@ func (b *branch) reach(out *transport.Outbox) {
 	if preferred == nil {
 		preferred = inside.RequestOf(b.c.r).Flow.Listener
 	}
-	f, ok := b.c.p.in.FlowTo(b.at.Network, b.at.Addr, preferred)
+	f, ok := b.c.p.in.FlowTo(b.at.Network, b.at.Addr, preferred, b.target.local)
 	switch {
 	case ok && f.Local.IsValid():
 		b.send(f, out)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/routetoken"
@@ -116,7 +117,7 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 		}
 		alive := false
 		if rs.To.Network.Reliable() {
-			_, alive = p.in.FlowTo(rs.To.Network, rs.To.Addr, nil)
+			_, alive = p.in.FlowTo(rs.To.Network, rs.To.Addr, nil, netip.AddrPort{})
 		}
 		t.place(rs.To.Hop, alive)
 		if rs.To.User != 0 {
@@ -129,8 +130,11 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 			}
 		}
 	}
+	// The other end knows us by the address in its Record-Route, which is that of both sides when
+	// there is but one.
+	t.local = inside.RequestOf(r).Flow.Local
 	if rs.HasSocket {
-		t.preferred = p.socket(&rs.Socket)
+		t.preferred, t.local = p.socket(&rs.Socket)
 	}
 	t.user = rs.To.User
 	return t

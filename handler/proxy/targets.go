@@ -31,6 +31,7 @@ type target struct {
 	source    hop                 // where its packets come from, if that is not where it is
 	user      uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
 	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
+	local     netip.AddrPort      // the address to send from, on a wildcard socket; invalid: any
 }
 
 // toward returns the target that a URI leads to.
@@ -191,6 +192,7 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).
 	t.uri = u.WithoutHeaders()
 	// A NAT lets nobody in but the socket that the phone registered with.
+	t.local = f.Local
 	if t.preferred = f.Listener; t.preferred == nil {
 		t.preferred = p.listener(hop{Network: f.Network, Addr: f.Local})
 	}

@@ -42,7 +42,7 @@ type RateLimit struct {
 	Zone string `json:"zone,omitempty"`
 
 	// Whose requests are counted together, with placeholders. Default: {sip.source.ip}, for which
-	// all addresses of an IPv6 /64 are one source.
+	// all addresses of an IPv6 /64 are one source, of link-local ones each.
 	Key string `json:"key,omitempty"`
 
 	// How many requests are let through in the window. Default: 50.

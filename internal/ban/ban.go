@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 // DefaultMax is the default of Options.Max. That many bans take about 30 MB.
@@ -69,17 +71,9 @@ func New(opts Options) *List {
 	return l
 }
 
-// Source returns the source that an address belongs to: an IPv4 address itself, or the /64 of an
-// IPv6 address, because a host usually has a whole one.
-func Source(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap()
-	bits := 64
-	if addr.Is4() {
-		bits = 32
-	}
-	p, _ := addr.Prefix(bits)
-	return p
-}
+// Source returns the source that an address belongs to, as a ban without a prefix of its own means
+// it.
+func Source(addr netip.Addr) netip.Prefix { return ipset.Source(addr) }
 
 // Ban bans the source of an address for d, unless a ban that ends later is in force. It reports
 // whether the source was not banned before.

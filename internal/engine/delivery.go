@@ -57,7 +57,7 @@ func (e *Engine) FlowToPhone(b *location.Binding) (
 	case f.Network.Reliable():
 		ok = !b.FlowFailed()
 	case f.Listener != nil && slices.Contains(g.Listeners, f.Listener):
-		ok = true
+		f, ok = f.Listener.FlowFrom(f.Remote, f.Local), true
 	default:
 		// The binding was restored from the storage, or its listener has closed. The listener that
 		// covers the address which the phone registered at is the one whose answers its NAT lets
@@ -69,7 +69,7 @@ func (e *Engine) FlowToPhone(b *location.Binding) (
 		if i >= 0 {
 			preferred = g.Listeners[i]
 		}
-		f, ok = e.FlowTo(g, f.Network, f.Remote, preferred)
+		f, ok = e.FlowTo(g, f.Network, f.Remote, preferred, f.Local)
 	}
 	return f, g.SentBy(f), ok
 }

@@ -25,8 +25,11 @@ func (g *Generation) SentBy(f transport.Flow) netip.AddrPort {
 // FlowTo returns a flow to an address without waiting. On UDP it is from the preferred listener, if
 // that belongs to g and can reach the address, else from the first listener that can; on a stream
 // it is an open connection. ok is false if there is none and a connection would have to be opened.
+// A preferred listener on a wildcard address sends from local, if that is valid, and else from the
+// address that the system chooses.
 func (e *Engine) FlowTo(
 	g *Generation, network transport.Network, remote netip.AddrPort, preferred *transport.Listener,
+	local netip.AddrPort,
 ) (f transport.Flow, ok bool) {
 	if network.Reliable() {
 		c, ok := e.Transport.Conn(network, remote)
@@ -37,7 +40,7 @@ func (e *Engine) FlowTo(
 	}
 	if preferred != nil && slices.Contains(g.Listeners, preferred) &&
 		canReach(preferred, remote.Addr()) {
-		return preferred.Flow(remote), true
+		return preferred.FlowFrom(remote, local), true
 	}
 	for _, l := range g.Listeners {
 		if canReach(l, remote.Addr()) {

@@ -75,8 +75,8 @@ func (a *App) SentBy(f transport.Flow) netip.AddrPort { return a.Generation.Sent
 // FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of
 // ours and fits, else from any that fits, or down a connection that exists. ok is false when a
 // connection would have to be made.
-func (a *App) FlowTo(network transport.Network, remote netip.AddrPort, preferred *transport.Listener) (f transport.Flow, ok bool) {
-	return a.Engine.FlowTo(a.Generation, network, remote, preferred)
+func (a *App) FlowTo(network transport.Network, remote netip.AddrPort, preferred *transport.Listener, local netip.AddrPort) (f transport.Flow, ok bool) {
+	return a.Engine.FlowTo(a.Generation, network, remote, preferred, local)
 }
 
 // Listeners returns the open sockets of all servers.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 // Sources is how many sources a Table follows at a time. It is 2.2 MB large, however many there
@@ -89,14 +91,10 @@ func New(l Limit) *Table {
 // Key returns the key of a source by its name.
 func (t *Table) Key(source string) uint64 { return maphash.String(t.seed, source) }
 
-// AddrKey returns the key of an address. All of an IPv6 /64 have the same one, because a host has a
-// whole one to call from.
+// AddrKey returns the key of the source of an address.
 func (t *Table) AddrKey(addr netip.Addr) uint64 {
-	b := addr.As16() // IPv4 is mapped, in ::/64
-	if addr.Is4() || addr.Is4In6() {
-		return maphash.Bytes(t.seed, b[:])
-	}
-	return maphash.Bytes(t.seed, b[:8])
+	b := ipset.Source(addr).Addr().As16() // IPv4 is mapped
+	return maphash.Bytes(t.seed, b[:])
 }
 
 // Result is what an event meant.

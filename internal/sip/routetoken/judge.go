@@ -70,7 +70,10 @@ func (e *End) isAt(f *transport.Flow) bool {
 	if f.Network != e.Network {
 		return false
 	}
-	at := netip.AddrPortFrom(f.Remote.Addr().WithZone(""), f.Remote.Port())
+	at := f.Remote
+	if e.Addr.Addr().Zone() == "" { // as in tokens that had none
+		at = netip.AddrPortFrom(at.Addr().WithZone(""), at.Port())
+	}
 	return at == e.Addr || e.Dialed && at.Addr() == e.Addr.Addr()
 }
 

@@ -112,6 +112,12 @@ func TestComesFrom(t *testing.T) {
 	if f := flowFrom("[fe80::1%eth0]:5060"); !zone.isAt(&f) {
 		t.Error("a zone makes another address")
 	}
+	zone.Addr = netip.MustParseAddrPort("[fe80::1%3]:5060")
+	for from, want := range map[string]bool{"[fe80::1%3]:5060": true, "[fe80::1%4]:5060": false, "[fe80::1%3]:5061": false} {
+		if f := flowFrom(from); zone.isAt(&f) != want {
+			t.Errorf("%s is at %s: %t", from, zone.Addr, !want)
+		}
+	}
 }
 
 // TestCaller asks whom a token is made for.

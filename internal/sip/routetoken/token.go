@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"net/netip"
+	"strconv"
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -37,7 +38,7 @@ type Token struct {
 
 const (
 	macSize = 9                    // bytes; nobody guesses 72 bits over a network
-	maxEnd  = 1 + 16 + 2 + 4       // of an end, in bytes
+	maxEnd  = 1 + 16 + 4 + 2 + 4   // of an end, in bytes
 	maxBody = 1 + 4 + 8 + 2*maxEnd // of a token
 	maxSize = maxBody + macSize    // and with its signature
 
@@ -147,10 +148,12 @@ func (t *Token) read(b []byte) bool {
 	return ok1 && ok2 && len(rest) == 0
 }
 
-// An end is encoded as one byte for the network, whether it was dialed, and the IP version; then
-// the address, the port and the user.
+// An end is encoded as one byte for the network, whether it was dialed, whether the address has a
+// zone, and the IP version; then the address, the zone, the port and the user. Without its zone
+// nothing can be sent to a link-local address.
 const (
 	endNetwork = 5 // bits above
+	endZone    = 4
 	endDialed  = 2
 	endIPv6    = 1
 )
@@ -164,8 +167,15 @@ func appendEnd(dst []byte, e *End) []byte {
 		b := ip.As4()
 		dst = append(append(dst, first), b[:]...)
 	} else {
+		zone, err := strconv.ParseUint(ip.Zone(), 10, 32)
+		if err == nil {
+			first |= endZone
+		}
 		b := ip.As16()
 		dst = append(append(dst, first|endIPv6), b[:]...)
+		if err == nil {
+			dst = binary.BigEndian.AppendUint32(dst, uint32(zone))
+		}
 	}
 	dst = binary.BigEndian.AppendUint16(dst, e.Addr.Port())
 	return binary.BigEndian.AppendUint32(dst, e.User)
@@ -179,13 +189,21 @@ func readEnd(b []byte, e *End) (rest []byte, ok bool) {
 	if b[0]&endIPv6 != 0 {
 		n = 16
 	}
-	if len(b) < 1+n+2+4 {
+	zone := 0
+	if b[0]&endZone != 0 {
+		zone = 4
+	}
+	if len(b) < 1+n+zone+2+4 {
 		return nil, false
 	}
 	e.Network = transport.Network(b[0] >> endNetwork)
 	e.Dialed = b[0]&endDialed != 0
 	ip, _ := netip.AddrFromSlice(b[1 : 1+n])
 	b = b[1+n:]
+	if zone > 0 {
+		ip = ip.WithZone(strconv.FormatUint(uint64(binary.BigEndian.Uint32(b)), 10))
+		b = b[zone:]
+	}
 	e.Addr = netip.AddrPortFrom(ip, binary.BigEndian.Uint16(b))
 	e.User = binary.BigEndian.Uint32(b[2:])
 	return b[6:], true

@@ -37,9 +37,11 @@ func TestToken(t *testing.T) {
 	v4 := End{Hop: hop(transport.UDP, "192.0.2.1:5060"), User: 7}
 	v6 := End{Hop: hop(transport.TCP, "[2001:db8::1]:65535"), User: 1<<32 - 1, Dialed: true}
 	wss := End{Hop: hop(transport.WSS, "192.0.2.9:1")}
+	linkLocal := End{Hop: hop(transport.UDP, "[fe80::1%4294967295]:5060"), User: 7}
 	mapped := End{Hop: hop(transport.UDP, "[::ffff:192.0.2.1]:5060"), User: 7}
 	for _, test := range []struct{ caller, callee, wantCaller, wantCallee End }{
-		{v4, v6, v4, v6}, {v6, v4, v6, v4}, {v6, v6, v6, v6}, {v4, wss, v4, wss}, {mapped, v4, v4, v4},
+		{v4, v6, v4, v6}, {v6, v4, v6, v4}, {v6, v6, v6, v6}, {v4, wss, v4, wss}, {linkLocal, linkLocal, linkLocal, linkLocal}, {v4, linkLocal, v4, linkLocal},
+		{mapped, v4, v4, v4},
 	} {
 		for _, invite := range []bool{true, false} {
 			token := Token{Caller: test.caller, Callee: test.callee, Made: 1<<32 - 2, ID: 1<<63 + 5, Invite: invite}

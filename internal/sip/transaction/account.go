@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 const (
@@ -23,15 +24,9 @@ const (
 // forward them.
 type account struct{ transactions, bytes atomic.Int64 }
 
-// account returns the account of a source; all addresses of an IPv6 /64 share one. It is in an
-// array, so that no lock is needed.
-func (t *Table) account(source netip.Addr) *account {
-	source = source.WithZone("")
-	if source.Is6() {
-		prefix, _ := source.Prefix(64)
-		source = prefix.Addr()
-	}
-	return &t.accounts[maphash.Comparable(t.seed, source)%accounts]
+// account returns the account of a source. It is in an array, so that no lock is needed.
+func (t *Table) account(addr netip.Addr) *account {
+	return &t.accounts[maphash.Comparable(t.seed, ipset.Source(addr).Addr())%accounts]
 }
 
 // take reserves the memory of a new transaction and reports whether there was room. With limited it

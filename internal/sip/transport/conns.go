@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/quota"
 )
 
@@ -29,18 +30,10 @@ type conns struct {
 	readers  sync.WaitGroup
 }
 
-// source returns what Limits.ConnsPerSource counts by. An IPv6 host has a whole /64 to call from.
-func source(remote netip.AddrPort) netip.Addr {
-	ip := remote.Addr().WithZone("")
-	if ip.Is6() {
-		prefix, _ := ip.Prefix(64)
-		return prefix.Addr()
-	}
-	return ip
-}
+// source returns what Limits.ConnsPerSource counts by.
+func source(remote netip.AddrPort) netip.Addr { return ipset.Source(remote.Addr()).Addr() }
 
-// SourceOf returns what shares and limits are counted by: the IPv4 address, or the IPv6 /64, of an
-// address.
+// SourceOf returns what shares and limits are counted by: the source of an address.
 func SourceOf(remote netip.AddrPort) netip.Addr { return source(remote) }
 
 // adopt makes a Conn of nc and starts its reader. It returns ErrLimit or ErrRefused instead if
@@ -147,7 +140,7 @@ func (m *Manager) connsFrom(p netip.Prefix) (from []*Conn) {
 	defer t.mu.RUnlock()
 	// Most sources have no connection, and banning many of them must not search all the connections
 	// of others each time.
-	if p.IsSingleIP() && p.Addr().Is4() || p.Bits() == 64 {
+	if p == ipset.Source(p.Addr()) {
 		if !t.connected(p.Addr()) {
 			return nil
 		}

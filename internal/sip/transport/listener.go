@@ -42,6 +42,21 @@ func (l *Listener) Flow(remote netip.AddrPort) Flow {
 	return Flow{Network: l.network, Remote: remote, Local: l.localFor(remote.Addr()), Listener: l}
 }
 
+// FlowFrom is Flow with a given address of ours to send from, as one that a phone has registered at:
+// its NAT, and many a phone, takes nothing from another. It is Flow if the listener does not have
+// that address, or no longer.
+func (l *Listener) FlowFrom(remote, local netip.AddrPort) Flow {
+	remote = canonical(remote)
+	ip, to := local.Addr(), remote.Addr()
+	if ip.IsLinkLocalUnicast() {
+		ip = ip.WithZone(to.Zone())
+	}
+	if !choosesSource || !l.wildcard || !ip.IsValid() || ip.Is4() != to.Is4() || ip.IsLoopback() != to.IsLoopback() || !l.m.owns(ip) {
+		return l.Flow(remote)
+	}
+	return Flow{Network: l.network, Remote: remote, Local: netip.AddrPortFrom(ip, l.addr.Port()), Listener: l}
+}
+
 // localFor returns the address to send to remote from.
 func (l *Listener) localFor(remote netip.Addr) netip.AddrPort {
 	if !l.wildcard {

@@ -26,6 +26,7 @@ type Manager struct {
 	opts      Options
 	conns     conns
 	routes    routes
+	owned     routes // addresses that are this host's
 	readLog   ratelog.Gate
 	acceptLog ratelog.Gate
 

@@ -52,6 +52,22 @@ func (r *routes) forget(remote netip.Addr) {
 	r.mu.Unlock()
 }
 
+// owns reports whether an address is one of this host's. What the system says is kept for as long as
+// a route.
+func (m *Manager) owns(ip netip.Addr) bool {
+	return m.owned.local(ip, func(ip netip.Addr) netip.Addr {
+		if m.opts.Net != nil {
+			return ip
+		}
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
+		if err != nil {
+			return netip.Addr{}
+		}
+		c.Close()
+		return ip
+	}).IsValid()
+}
+
 // lookupRoute asks the kernel by connecting a datagram socket, which sends nothing.
 func lookupRoute(remote netip.Addr) netip.Addr {
 	// Any port will do; 9 is discard.

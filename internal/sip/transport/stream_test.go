@@ -215,7 +215,7 @@ func TestSource(t *testing.T) {
 	for in, want := range map[string]string{
 		"192.0.2.1:5060":              "192.0.2.1",
 		"[2001:db8:1:2:3:4:5:6]:5060": "2001:db8:1:2::",
-		"[fe80::1%3]:5060":            "fe80::",
+		"[fe80::1%3]:5060":            "fe80::1",
 	} {
 		if got := source(netip.MustParseAddrPort(in)).String(); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// choosesSource says that a wildcard socket can send from a given address.
+const choosesSource = true
+
 // udpSocket is one of the sockets that share a UDP address.
 type udpSocket struct {
 	l    *Listener

@@ -216,3 +216,33 @@ func TestVectorAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestFlowFrom asks for flows from addresses that a host has, and from others.
+func TestFlowFrom(t *testing.T) {
+	m := start(t, funcs{}, Options{UDPSockets: 1})
+	for _, tc := range []struct{ listen, remote, local, want string }{
+		{"0.0.0.0:0", "127.0.0.9:5060", "127.0.0.5:1", "127.0.0.5"},
+		{"[::]:0", "127.0.0.9:5060", "127.0.0.5:1", "127.0.0.5"},
+		{"[::]:0", "[::1]:5060", "[::1]:1", "::1"},
+		{"0.0.0.0:0", "127.0.0.9:5060", "192.0.2.1:1", "127.0.0.1"},   // it would lead nowhere
+		{"[::]:0", "127.0.0.9:5060", "[::1]:1", "127.0.0.1"},          // another kind
+		{"[::]:0", "[::1]:5060", "[2001:db8::1]:1", "::1"},            // not this host's
+		{"0.0.0.0:0", "127.0.0.9:5060", "", "127.0.0.1"},              // none is asked for
+		{"127.0.0.1:0", "127.0.0.9:5060", "127.0.0.5:1", "127.0.0.1"}, // the socket has one only
+	} {
+		l := listen(t, m, UDP, tc.listen)
+		var local netip.AddrPort
+		if tc.local != "" {
+			local = netip.MustParseAddrPort(tc.local)
+		}
+		f := l.FlowFrom(netip.MustParseAddrPort(tc.remote), local)
+		want := netip.AddrPortFrom(netip.MustParseAddr(tc.want), l.Addr().Port())
+		if f.Local != want || f.Remote.String() != tc.remote || f.Listener != l || f.Network != UDP {
+			t.Errorf("%+v: %+v", tc, f)
+		}
+	}
+	gone := netip.MustParseAddrPort("203.0.113.200:1")
+	if f := listen(t, m, UDP, "0.0.0.0:0").FlowFrom(netip.MustParseAddrPort("203.0.113.9:5060"), gone); f.Local.Addr() == gone.Addr() {
+		t.Error("it is to be sent from an address that is not ours")
+	}
+}

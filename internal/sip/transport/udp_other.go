@@ -8,6 +8,9 @@ import (
 	"net/netip"
 )
 
+// choosesSource says that a wildcard socket cannot send from a given address.
+const choosesSource = false
+
 // udpSocket is the socket of a UDP address on systems without batches that Go can use. On a
 // wildcard socket it is not known which of our addresses a datagram was sent to; the one that
 // packets back would leave from is taken for it.
