@@ -8,6 +8,8 @@ import (
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/uac"
+	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -86,8 +88,25 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 	if len(o.Body) > r.BodyRoom() {
 		return ErrTooLarge // RFC 3428 §8
 	}
-	s.engine, s.binding = a.engine, b
+	s.engine, s.binding, s.keys = a.engine, b, o.keys()
 	return a.engine.UAC.Send(&s.exchange, r, s, nil)
+}
+
+// keys returns the function keys that the request sets: what layers say of them counts nevertheless.
+func (o *OutOfDialog) keys() (list []int) {
+	if !isButtons([]byte(o.ContentType)) {
+		return nil
+	}
+	all, err := buttons.ParseDocument(o.Body)
+	if err != nil {
+		return nil
+	}
+	for _, b := range all {
+		if key, err := keys.ParseKey(b.Key); err == nil {
+			list = append(list, key)
+		}
+	}
+	return list
 }
 
 // sending waits for the answer to a request.
@@ -95,6 +114,7 @@ type sending struct {
 	exchange uac.Exchange
 	engine   *engine.Engine
 	binding  *location.Binding
+	keys     []int // that the request sets
 	index    int
 	status   int
 	reason   string
@@ -110,6 +130,9 @@ func (s *sending) Done(final *wire.Message, err error) {
 		s.engine.MarkHeard(s.binding)
 		if s.status < 300 {
 			s.engine.Delivery.NotifyAnswered(s.binding.AOR(), s.binding.Contact(), false)
+			if len(s.keys) > 0 {
+				s.engine.Delivery.NotifyOverwritten(s.binding.AOR(), s.binding.Contact(), s.keys...)
+			}
 		}
 	case errors.Is(err, transaction.ErrTimeout):
 		s.err = ErrNoAnswer

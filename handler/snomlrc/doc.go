@@ -20,6 +20,9 @@
 // its Request-URI; a retransmitted INVITE gets the answer again, but no second MESSAGE. Every other
 // request goes on to the next handler.
 //
+// Where the phone has keys that layers say something about (docs/keys.md), the light is a record in
+// the event layer of the caller, and is delivered as those are; a locked key stays as it is.
+//
 // The outcome of each MESSAGE is counted in caddy_sip_lrc_pushes_total as acknowledged, refused,
 // timeout or failed, and all but the first are logged. The phone needs a function key of the type
 // Button with the key's name as its number. Keys that are set for users, and not by dialling, are

@@ -12,7 +12,6 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
-	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/sip/uac"
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/module"
@@ -21,13 +20,8 @@ import (
 
 var errContact = errors.New("the call has no Contact to send to")
 
-// push sends the phone that made the call the MESSAGE that sets its key, unless the call is a
-// repetition.
-func (h *SnomLRC) push(r *module.Request, l *light) {
-	e := h.in.Engine
-	if r.Retransmission() {
-		return
-	}
+// push sends the phone that made the call the MESSAGE that sets its key.
+func (h *SnomLRC) push(r *module.Request, l *light, caller *location.Binding) {
 	target := contact(r)
 	body, err := h.body(r, l)
 	if err == nil && target == nil {
@@ -52,34 +46,34 @@ func (h *SnomLRC) push(r *module.Request, l *light) {
 		Flow: in.Flow, SentBy: h.in.SentBy(in.Flow), Method: "MESSAGE",
 		URI: target, From: from.Raw, To: to.Raw, ContentType: buttons.ContentType, Body: body,
 	}
-	h.vouch(r, in.Flow, &request)
-	if err := e.UAC.Send(&p.exchange, &request, p, in.Outbox); err != nil {
+	if caller != nil {
+		// The source of any other call may be forged, and its From as well: unless who is there has
+		// answered us or authenticated within the hour, the MESSAGE is repeated a few times only, and
+		// nothing is signed for him.
+		request.Validated, request.Credentials, request.AOR = true, h.in.Generation.Delivery.Credentials, caller.AOR()
+	}
+	if err := h.in.Engine.UAC.Send(&p.exchange, &request, p, in.Outbox); err != nil {
 		p.Done(nil, err)
 	}
 }
 
-// vouch sets what the request may have because the call comes from where a phone of its user has
-// registered from. The source of any other call may be forged, and its From as well: unless who is
-// there has answered us or authenticated within the hour, the MESSAGE is repeated a few times only,
-// and nothing is signed for him.
-func (h *SnomLRC) vouch(r *module.Request, f transport.Flow, request *uac.Request) {
-	credentials := h.in.Generation.Delivery.Credentials
-	if len(credentials) == 0 && h.in.Engine.Validated(f) {
-		return // it makes no difference
-	}
+// caller returns the binding of the phone that calls: one of the user in From, from where the call
+// comes. It is nil if there is none.
+func (h *SnomLRC) caller(r *module.Request) (caller *location.Binding) {
+	f := &inside.RequestOf(r).Flow
 	_, from := r.From()
 	var key [128]byte
 	aor, ok := h.app.AppendAOR(key[:0], &from)
 	if !ok {
-		return
+		return nil
 	}
 	var room [8]*location.Binding
 	for _, b := range h.in.Location().All(aor, room[:0]) {
-		if b.Network() == f.Network && b.Source() == f.Remote {
-			request.Validated, request.Credentials, request.AOR = true, credentials, b.AOR()
-			return
+		if b.Network() == f.Network && b.Source() == f.Remote && (caller == nil || caller.Superseded()) {
+			caller = b
 		}
 	}
+	return caller
 }
 
 // contact returns the Contact URI with all its parameters, nil when a MESSAGE cannot be sent there.
@@ -95,10 +89,13 @@ func (h *SnomLRC) body(r *module.Request, l *light) ([]byte, error) {
 	if l.body != nil {
 		return l.body, nil
 	}
-	b := h.button(&l.Light, func(text string) string {
-		return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(r.Replace(text), "\uFFFD")))
-	})
+	b := h.button(&l.Light, func(text string) string { return oneLine(r.Replace(text)) })
 	return buttons.AppendDocument(nil, b)
+}
+
+// oneLine returns text that a phone can be told.
+func oneLine(text string) string {
+	return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD")))
 }
 
 // printable makes spaces of control characters: what comes from the call must not end the line it

@@ -56,6 +56,8 @@ type SnomLRC struct {
 	in     *inside.App
 	logger *zap.Logger
 	lights map[string]*light
+
+	records records
 }
 
 // Light is what dialling one number does.
@@ -182,11 +184,18 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	if l == nil || !r.MatchesAny(h.UserAgents, m.Header(wire.UserAgent), true) {
 		return next(w, r)
 	}
+	caller := h.caller(r)
+	managed := h.managed(caller)
+	if managed != nil {
+		r.Keep() // so that the answer doesn't wait for the batch, while another goroutine tells the phone
+	}
 	// The caller is answered first: what follows may fail, the call is over all the same.
 	if err := module.Respond(w, h.Status, r.Replace(h.Reason)); err != nil {
 		return err
 	}
-	h.push(r, l)
+	if !r.Retransmission() && !h.record(r, l, caller, managed) {
+		h.push(r, l, caller)
+	}
 	return nil
 }
 

@@ -190,3 +190,60 @@ func TestTwoOnOnePhone(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+// TestRawKeys sends a phone a document about keys beside the records: these are sent again.
+func TestRawKeys(t *testing.T) {
+	s := startAdmin(t, "register\nrespond 404")
+	p := s.UDP()
+	s.do("PUT", "/sip/keys/101/1", `{"label": "One"}`, 201)
+	s.registerAs(p, "101", "a", "snom370/8.7.5.48")
+	p.Answer(p.Expect("MESSAGE"), "200 OK", "t")
+	send := func(body string) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			m := p.Expect("MESSAGE")
+			p.Ignore(m)
+			p.Answer(m, "200 OK", "t")
+		}()
+		s.do("POST", "/sip/messages", `{"aor": "101", "content_type": "Application/X-Buttons", "body": "`+body+`"}`, 200)
+		<-done
+	}
+	send(`k=9\r\nl=Nine`)
+	p.Nothing()
+	send(`k=1\r\nl=Other`)
+	again := p.Expect("MESSAGE")
+	p.Ignore(again)
+	if again.Body() != "k=1\r\nl=One" {
+		t.Errorf("it gets %q", again.Body())
+	}
+	p.Answer(again, "200 OK", "t")
+	p.Nothing()
+}
+
+// TestAnsweredByMessage has a phone that was taken to have no keys answer a message.
+func TestAnsweredByMessage(t *testing.T) {
+	s := startAdmin(t, "register\nrespond 404")
+	p := s.UDP()
+	s.do("PUT", "/sip/keys/101/1", `{"label": "One"}`, 201)
+	s.registerAs(p, "101", "a", "snom370/8.7.5.48")
+	refused := s.Metric("caddy_sip_key_pushes_total", "outcome=refused")
+	m := p.Expect("MESSAGE")
+	p.Ignore(m)
+	p.Answer(m, "405 Not Yet", "t")
+	s.Await(refused+1, "caddy_sip_key_pushes_total", "outcome=refused")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m := p.Expect("MESSAGE")
+		p.Ignore(m)
+		p.Answer(m, "200 OK", "t")
+	}()
+	s.do("POST", "/sip/messages", `{"aor": "101", "body": "Hello"}`, 200)
+	<-done
+	if m := p.Expect("MESSAGE"); m.Body() != "k=1\r\nl=One" {
+		t.Errorf("it gets %q", m.Body())
+	} else {
+		p.Answer(m, "200 OK", "t")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -83,6 +84,7 @@ type Delivery struct {
 	settings Settings
 	users    map[string]*user  // by address-of-record
 	devices  map[uint64]*phone // the first of the phones on a device
+	linked   atomic.Int64      // how many are on one
 	left     map[uint64]*user  // who has left something behind on a device
 	absent   absentees         // those without a phone, the longest absent first
 	queues   [2]queue          // phones whose turn will come
@@ -175,6 +177,52 @@ func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.retries.remove(p)
 	d.enqueue(p)
 	d.wakeUp()
+}
+
+// NotifyOverwritten says that the phone of a Contact may show something else on keys than what it has
+// acknowledged last: of these, what it should show is sent again.
+func (d *Delivery) NotifyOverwritten(aor, contact string, keys ...int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.users[aor].phoneOf(textHash(contact))
+	if p == nil {
+		return
+	}
+	for _, key := range keys {
+		if i, found := findKey(p.keys, uint16(key)); found {
+			p.keys[i] = keyState{key: p.keys[i].key}
+		}
+	}
+	p.urgent = true
+	d.behind.Mark(aor)
+	d.enqueue(p)
+	d.wakeUp()
+}
+
+// Serves reports whether a phone with this User-Agent gets keys.
+func (d *Delivery) Serves(userAgent string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hasKeys(userAgent)
+}
+
+// Beside returns the other users whose phones are on the same device as a binding's.
+func (d *Delivery) Beside(b *location.Binding) (aors []string) {
+	if d.linked.Load() == 0 {
+		return nil // where nobody has keys nothing is locked
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := d.devices[deviceOf(b)]
+	if first == nil || d.crowded(first) {
+		return nil
+	}
+	for q := first; q != nil; q = q.next {
+		if q.user.aor != b.AOR() && q.displaced == 0 {
+			aors = append(aors, q.user.aor)
+		}
+	}
+	return aors
 }
 
 // Knows reports whether a user has or had phones with keys.

@@ -204,7 +204,7 @@ func TestLetGoWhileOff(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.got()
 		w.register(registration{callID: "2", contact: "sip:101@192.0.2.7:5060;line=other"})
-		if got := w.got(); !slices.Equal(got, []string{"k=2 c=off", "k=1 c=on l=A"}) { // what changed last goes first
+		if got := w.got(); !slices.Equal(got, []string{"k=1 c=on l=A", "k=2 c=off"}) {
 			t.Errorf("sent %q", got)
 		}
 	})

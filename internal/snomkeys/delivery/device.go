@@ -68,6 +68,7 @@ func (d *Delivery) link(p *phone, device uint64) {
 	if n <= maxIdentities {
 		p.next, p.linked = d.devices[device], true
 		d.devices[device] = p
+		d.linked.Add(1)
 	}
 }
 
@@ -77,6 +78,7 @@ func (d *Delivery) unlink(p *phone) {
 		return
 	}
 	p.linked = false
+	d.linked.Add(-1)
 	first := d.devices[p.device]
 	switch {
 	case first == p && p.next == nil:

@@ -282,6 +282,7 @@ func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
 	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent())), told: u.told}
 	u.told = fine // whoever was told that a phone is in trouble is told that this one is not
 	device := deviceOf(b)
+	u.fresh = nil // all of it is new to the phone
 	u.phones = append(u.phones, p)
 	p.mayHave(d.takeLeftover(device))
 	for i := range u.left {
@@ -321,6 +322,7 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 	}
 	if since := sinceOf(b); since != p.since {
 		p.since, p.unsupported = since, false
+		p.user.fresh = nil // all of it is new to the phone
 		d.forget(p)
 	}
 	if flow := flowOf(b); flow != p.flow || p.unreachable && !b.FlowFailed() {

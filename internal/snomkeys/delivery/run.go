@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"time"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -186,9 +185,6 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 // next time, for one that may show what others of the user have.
 func (d *Delivery) settle(p *phone) {
 	u := p.user
-	if !slices.ContainsFunc(u.phones, func(o *phone) bool { return o.queue != 0 || o.flight != nil || o.heapIndex != 0 }) {
-		u.fresh = nil
-	}
 	if len(p.keys) > 0 || p.unsupported || len(u.left) > 0 || len(u.phones) > 1 {
 		return
 	}
