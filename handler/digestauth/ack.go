@@ -28,7 +28,7 @@ func (h *DigestAuth) checkACK(w module.ResponseWriter, r *module.Request, next m
 // acknowledges checks the credentials of an ACK. user is empty when they are not even an attempt.
 func (h *DigestAuth) acknowledges(r *module.Request, line []byte) (user string, right bool, err error) {
 	var c digest.Credentials
-	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
+	if c.Parse(line) != nil || !h.accepts(r, c.Algorithm) {
 		return "", false, nil
 	}
 	nonce, ok := h.nonces.Read(&c, r.Source())

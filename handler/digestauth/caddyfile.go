@@ -3,6 +3,7 @@ package digestauth
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -21,7 +22,7 @@ import (
 //		user           <name> <password>
 //		users_file     <path>
 //		provider       <name> ...
-//		algorithm      <algorithms...>
+//		algorithm      [<user agent glob>] <algorithms...>
 //		nonce_lifetime <duration>
 //		identity       own|any
 //		uri            own|any
@@ -29,7 +30,7 @@ import (
 //		ban            <duration>
 //	}
 //
-// user and provider can be repeated. No error says what stands behind a user's name.
+// user, provider and, with a user agent, algorithm can be repeated. No error says what stands behind a user's name.
 func (h *DigestAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
 	if err := directive.NoArgs(d); err != nil {
@@ -46,17 +47,31 @@ func (h *DigestAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"uri":            directive.Choice(&h.URI, Own, Any),
 		"failures":       h.failures,
 		"ban":            directive.Duration(&h.Ban),
-	}, "user", "provider")
+	}, "user", "provider", "algorithm")
 }
 
+// algorithms reads algorithms for all clients, or for those of which a glob is given first. One
+// without a * or ? would match no client, so it is a mistyped algorithm.
 func (h *DigestAuth) algorithms(d *caddyfile.Dispenser) error {
-	if err := directive.List(&h.Algorithms)(d); err != nil {
+	var names []string
+	if err := directive.List(&names)(d); err != nil {
 		return err
 	}
-	for _, name := range h.Algorithms {
-		if _, err := parseAlgorithm(name); err != nil {
-			return d.WrapErr(err)
-		}
+	agent := ""
+	if len(names) > 1 && strings.ContainsAny(names[0], "*?{") {
+		agent, names = names[0], names[1:]
+	}
+	if _, err := parseAlgorithms(names); err != nil {
+		return d.WrapErr(err)
+	}
+	if agent == "" && h.Algorithms != nil ||
+		slices.ContainsFunc(h.Clients, func(c Client) bool { return c.UserAgent == agent }) {
+		return errors.New("is given twice for the same clients")
+	}
+	if agent == "" {
+		h.Algorithms = names
+	} else {
+		h.Clients = append(h.Clients, Client{UserAgent: agent, Algorithms: names})
 	}
 	return nil
 }

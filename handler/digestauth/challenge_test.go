@@ -56,6 +56,18 @@ func TestOffers(t *testing.T) {
 		{"user alice secret-alice", "User-Agent: baresip", "SHA-256 MD5"},
 		{"user alice secret-alice\nalgorithm SHA-256 MD5", "User-Agent: snom370/8.7.5.48", "SHA-256 MD5"},
 		{"user alice secret-alice\nalgorithm md5", "", "MD5"},
+		{"user alice secret-alice", "User-Agent: baresip v1.0.0 (x86_64/linux)", "MD5"},
+		{"user alice secret-alice", "User-Agent: baresip v3.5.0", "SHA-256 MD5"},
+		{"user alice secret-alice", "User-Agent: sipsak 0.9.8.1", "MD5"},
+		{"user alice SHA-256:" + sha256, "User-Agent: sipsak 0.9.8.1", "SHA-256"}, // in vain, but there is no other
+		{"user alice secret-alice\nalgorithm SHA-256 MD5", "User-Agent: sipsak 0.9.8.1", "SHA-256 MD5"},
+		{"user alice secret-alice\nalgorithm old* MD5", "User-Agent: OldPhone/1", "MD5"},
+		{"user alice secret-alice\nalgorithm old* MD5", "User-Agent: NewPhone/1", "SHA-256 MD5"},
+		{"user alice secret-alice\nalgorithm old* MD5", "", "SHA-256 MD5"},
+		{"user alice secret-alice\nalgorithm old* MD5", "User-Agent: snom370/8.7.5.48", "MD5 SHA-256"},
+		{"user alice secret-alice\nalgorithm SHA-256\nalgorithm old* MD5 SHA-256\nalgorithm *phone* SHA-512-256", "User-Agent: OldPhone/1", "MD5 SHA-256"},
+		{"user alice secret-alice\nalgorithm SHA-256\nalgorithm old* MD5 SHA-256\nalgorithm *phone* SHA-512-256", "User-Agent: APhone", "SHA-512-256"},
+		{"user alice secret-alice\nalgorithm SHA-256\nalgorithm *phone* SHA-512-256", "User-Agent: other", "SHA-256"},
 		{"user alice secret-alice\nalgorithm MD5 sha-512-256 SHA-256", "", "MD5 SHA-512-256 SHA-256"},
 		{"user alice secret-alice\nuser bob MD5:" + md5, "", "MD5"},
 		{"user alice secret-alice\nuser bob SHA-256:" + sha256, "", "SHA-256"},
@@ -76,15 +88,41 @@ func TestOffers(t *testing.T) {
 				got = append(got, c.Algorithm)
 			}
 			same(t, "offered", strings.Join(got, " "), test.want)
-			// What is not offered is not taken, whoever has a hash for it.
+			// What is not offered is not taken, whoever has a hash for it. Of the default ones all are.
+			want := test.want
+			if test.agent != "" && !strings.Contains(test.options, "algorithm") {
+				want += " MD5 SHA-256"
+			}
 			c := p.challenged("REGISTER", "sip:127.0.0.1")
 			for _, a := range []string{"MD5", "SHA-256", "SHA-512-256"} {
-				if !strings.Contains(" "+test.want+" ", " "+a+" ") {
+				if !strings.Contains(" "+want+" ", " "+a+" ") {
 					c.Algorithm = a
-					counts(t, s, func() { p.ask(p.register(p.answers(c, "REGISTER", "sip:127.0.0.1", 1)), "401") }, "challenged")
+					answer := append([]string{p.answers(c, "REGISTER", "sip:127.0.0.1", 1)}, headers...)
+					counts(t, s, func() { p.ask(p.register(answer...), "401") }, "challenged")
 				}
 			}
 		})
+	}
+}
+
+// TestAccepted: what a client is not offered is not accepted from it either, but for an ACK, which
+// may be without the User-Agent of its INVITE.
+func TestAccepted(t *testing.T) {
+	s := handlertest.Start(t, "digest_auth {\n"+users+"\nalgorithm SHA-256\nalgorithm old* MD5\n}\nregister\nproxy")
+	for _, test := range []struct{ agent, answers, status string }{
+		{"OldPhone/1", "MD5", "200"}, {"NewPhone/1", "SHA-256", "200"}, {"NewPhone/1", "MD5", "401"}, {"OldPhone/1", "SHA-256", "401"},
+	} {
+		p := newPhone(t, s, "udp", "alice")
+		agent := "User-Agent: " + test.agent
+		c := challenges(t, p.ask(p.register(agent), "401"))[0]
+		if test.status == "200" {
+			same(t, "offered to "+test.agent, c.Algorithm, test.answers)
+		}
+		c.Algorithm = test.answers
+		p.Send(p.register(agent, p.answers(c, "REGISTER", "sip:127.0.0.1", 1)))
+		if res := p.Receive(); !strings.HasPrefix(res.Text, "SIP/2.0 "+test.status) {
+			t.Errorf("%s answers by %s: %s", test.agent, test.answers, res.Line())
+		}
 	}
 }
 

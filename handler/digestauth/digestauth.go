@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -69,8 +68,11 @@ type DigestAuth struct {
 
 	// The algorithms to offer, MD5, SHA-256 and SHA-512-256, the preferred one first. Default:
 	// SHA-256 and MD5, as far as the configured hashes allow it for all users; Snom phones get MD5
-	// first.
+	// first, and a few clients that give up at any other only MD5.
 	Algorithms []string `json:"algorithms,omitempty"`
+
+	// The algorithms for some clients. The first whose user agent matches counts.
+	Clients []Client `json:"clients,omitempty"`
 
 	// For how long a nonce is good. Default: 10 minutes.
 	NonceLifetime caddy.Duration `json:"nonce_lifetime,omitempty"`
@@ -168,15 +170,8 @@ func (h *DigestAuth) provisionRealm() error {
 func (h *DigestAuth) provisionOptions() error {
 	h.NonceLifetime = cmp.Or(h.NonceLifetime, caddy.Duration(DefaultNonceLifetime))
 	h.Identity, h.URI = cmp.Or(h.Identity, Own), cmp.Or(h.URI, Own)
-	for _, name := range h.Algorithms {
-		a, err := parseAlgorithm(name)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(h.order, a) {
-			return fmt.Errorf("the algorithm %s is there twice", a)
-		}
-		h.order = append(h.order, a)
+	if err := h.provisionAlgorithms(); err != nil {
+		return err
 	}
 	h.logged = ban.NewMarks(9)
 	for a := range h.decoyHA1 {
@@ -250,7 +245,10 @@ func (h *DigestAuth) mayKnow(user, domain string) bool {
 
 // missing warns of users who cannot use what was configured to be offered.
 func (h *DigestAuth) missing(d *directory, file string) {
-	for _, a := range h.order {
+	for a := range digest.NumAlgorithms {
+		if !h.configured(a) {
+			continue
+		}
 		if user := d.userWithout(a); user != "" {
 			h.logger.Warn("an algorithm is offered that users have no hash for: whoever chooses it is refused", zap.Stringer("algorithm", a),
 				zap.String("user", user), zap.String("users_file", file))

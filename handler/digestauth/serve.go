@@ -71,7 +71,7 @@ func (h *DigestAuth) routes(r *module.Request) routetoken.Routes {
 // anybody's, no provider is asked.
 func (h *DigestAuth) answers(r *module.Request, line []byte) bool {
 	var c digest.Credentials
-	if c.Parse(line) != nil || !h.offers(c.Algorithm) {
+	if c.Parse(line) != nil || !h.accepts(r, c.Algorithm) {
 		return false
 	}
 	_, ok := h.nonces.Read(&c, r.Source())
@@ -144,7 +144,7 @@ func (h *DigestAuth) check(w module.ResponseWriter, r *module.Request, next modu
 	if err := c.Parse(line); err != nil {
 		return h.malformed(r, "Malformed Credentials", err)
 	}
-	if !h.offers(c.Algorithm) {
+	if !h.accepts(r, c.Algorithm) {
 		outcomes.challenged.Inc()
 		return h.challenge(w, r, false)
 	}

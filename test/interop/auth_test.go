@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// locked is a server that lets only one user in. sipsak 0.9.8 and SIPp 3.6 look at the topmost
-// challenge alone, and know only MD5.
+// locked is a server that lets only one user in. SIPp 3.6 looks at the topmost challenge alone, and
+// knows only MD5.
 const locked = `{
 	admin {admin}
 	persist_config off
@@ -17,7 +17,7 @@ const locked = `{
 			digest_auth {
 				realm example.com
 				user 104 secret-of-104
-				algorithm MD5 SHA-256
+				{algorithm}
 			}
 			register
 			proxy
@@ -26,11 +26,15 @@ const locked = `{
 }
 `
 
+// offering is locked with an option that says which algorithms are offered.
+func offering(algorithm string) string { return strings.Replace(locked, "{algorithm}", algorithm, 1) }
+
 // TestSipsakAuthenticates registers with a password, and tries to without and with a wrong one.
+// sipsak 0.9.8 knows only MD5, and is known for that.
 func TestSipsakAuthenticates(t *testing.T) {
 	for _, tr := range []transport{udp, tcp} {
 		t.Run(tr.name, func(t *testing.T) {
-			s := start(t, binary, locked)
+			s := start(t, binary, offering(""))
 			register := []string{"-vvv", "-E", strings.ToLower(tr.name), "-s", "sip:104@" + s.addr, "-U", "-C", "sip:104@127.0.0.1:7999", "-x", "3600", "-u", "104"}
 			s.sipsakFails(t, register...)
 			s.sipsakFails(t, append(register, "-a", "wrong")...)
@@ -44,11 +48,31 @@ func TestSipsakAuthenticates(t *testing.T) {
 	}
 }
 
+// TestSipsakOffered: sipsak registers with what it is offered by its User-Agent, and not with what
+// all are offered.
+func TestSipsakOffered(t *testing.T) {
+	for options, works := range map[string]bool{
+		"algorithm SHA-256": false,
+		"algorithm SHA-256\n\t\t\t\talgorithm SIPSAK* MD5":    true,
+		"algorithm sipsak* SHA-256":                           false,
+		"algorithm sipsak* MD5\n\t\t\t\talgorithm ?* SHA-256": true,
+	} {
+		s := start(t, binary, offering(options))
+		register := []string{"-vvv", "-s", "sip:104@" + s.addr, "-U", "-C", "sip:104@127.0.0.1:7999", "-x", "3600", "-u", "104", "-a", "secret-of-104"}
+		if works {
+			s.sipsak(t, register...)
+			s.waitMetric(t, "caddy_sip_bindings", 1)
+		} else {
+			s.sipsakFails(t, register...)
+		}
+	}
+}
+
 // TestSIPpAuthenticates registers a hundred times.
 func TestSIPpAuthenticates(t *testing.T) {
 	for _, tr := range []transport{udp, tcp} {
 		t.Run(tr.name, func(t *testing.T) {
-			s := start(t, binary, locked)
+			s := start(t, binary, offering("algorithm MD5 SHA-256"))
 			s.sipp(t, "register_auth.xml", port(freeAddr(t)), tr, "-s", "104", "-au", "104", "-ap", "secret-of-104", "-m", "100", "-r", "100").wait(t)
 			s.waitMetric(t, `caddy_sip_authentication_total{outcome="accepted"}`, 100)
 		})

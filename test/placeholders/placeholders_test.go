@@ -109,6 +109,8 @@ var list = []option{
 	{"sip.handlers.digest_auth.users_file", "digest_auth {\nrealm office\nusers_file {env.V}\n}\nregister",
 		file("101:office:MD5:" + digest.HA1(digest.MD5, "101", "office", "secret-of-101") + "\n"), (*run).authenticate, "registered"},
 	refused("sip.handlers.digest_auth.algorithms", "digest_auth {\nuser 101 secret-of-101\nalgorithm {env.V}\n}"),
+	{"sip.handlers.digest_auth.clients.user_agent", "digest_auth {\nuser 101 secret-of-101\nalgorithm {env.V} MD5\nalgorithm SHA-256\n}", "office*", (*run).options, "algorithm=MD5"},
+	refused("sip.handlers.digest_auth.clients.algorithms", "digest_auth {\nuser 101 secret-of-101\nalgorithm old* {env.V}\n}"),
 	refused("sip.handlers.digest_auth.nonce_lifetime", "digest_auth {\nuser 101 secret-of-101\nnonce_lifetime {env.V}\n}"),
 	refused("sip.handlers.digest_auth.identity", "digest_auth {\nuser 101 secret-of-101\nidentity {env.V}\n}"),
 	refused("sip.handlers.digest_auth.uri", "digest_auth {\nuser 101 secret-of-101\nuri {env.V}\n}"),
