@@ -111,3 +111,31 @@ func TestOutbound(t *testing.T) {
 		})
 	}
 }
+
+// TestRelayed has phones behind a proxy, which are alike in all that is seen of them, all be called,
+// and of a phone that comes by itself only the latest Contact.
+func TestRelayed(t *testing.T) {
+	const via = "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKedge"
+	for name, tc := range map[string]struct {
+		path  string // whose Path is followed
+		lines []string
+		want  int
+	}{
+		"by itself":       {path: "192.0.2.8", want: 1},
+		"by a proxy":      {path: "192.0.2.8", lines: []string{via}, want: 2},
+		"with a Path":     {path: "192.0.2.8", lines: []string{"Path: <sip:192.0.2.9;lr>"}, want: 2},
+		"from an address": {path: "127.0.0.1", want: 2}, // of an edge proxy
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, "register {\npath from "+tc.path+"\n}")
+			p := s.UDP()
+			for _, line := range []string{"1", "2"} {
+				text := request("alice", 1, append(tc.lines, "Contact: <sip:a@h;line="+line+">")...)
+				ask(p, strings.Replace(text, "call-alice", "call-"+line, 1), "200 OK")
+			}
+			if got := stored(s, "alice@example.com"); len(got) != tc.want {
+				t.Errorf("called are %q", got)
+			}
+		})
+	}
+}

@@ -67,6 +67,51 @@ func TestRegistrationEvents(t *testing.T) {
 	})
 }
 
+// TestReplacedEvents has a phone that was restarted leave its old Contact once.
+func TestReplacedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		sub := e.Events.Subscribe(0)
+		defer sub.Close()
+		register := func(line string, cseq, expires uint32) {
+			t.Helper()
+			uri, err := wire.ParseURI([]byte("sip:a@192.0.2.20;line=" + line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Location.Update(&location.Update{
+				AOR: []byte("a@example.com"), CallID: []byte(line), CSeq: cseq, Flow: phoneFlow,
+				Contacts: []location.ContactUpdate{{URI: uri, Expires: expires, Instance: []byte("i")}},
+			}, new(location.Result)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		register("1", 1, 60)
+		register("2", 1, 3600)
+		time.Sleep(time.Hour / 2) // the first expires
+		register("3", 1, 3600)
+		register("2", 2, 3600) // there are two
+		e.Location.Remove([]byte("a@example.com"), nil)
+		for _, want := range []string{
+			"registered 1", "registered 2", "unregistered 1 replaced", "registered 3", "unregistered 2 replaced",
+			"registered 2", "unregistered 2 removed", "unregistered 3 removed",
+		} {
+			ev, err := sub.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := ev.Map()
+			got := ev.Type + " " + strings.TrimPrefix(m["contact"].(string), "sip:a@192.0.2.20;line=")
+			if reason, ok := m["reason"]; ok {
+				got += " " + reason.(string)
+			}
+			if got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+		}
+	})
+}
+
 // TestEventsKeepNoBinding registers a phone with long texts and removes it: its events tell of it,
 // and keep nothing of it but what they tell.
 func TestEventsKeepNoBinding(t *testing.T) {

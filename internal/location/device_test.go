@@ -138,6 +138,9 @@ func TestDevices(t *testing.T) {
 			"sip:a@h:5060;line=2 call=2", "sip:a@h:5060;line=2 | sip:a@h:5060;line=1",
 			"sip:a@h:5060;line=1 call=1", "sip:a@h:5060;line=1 sip:a@h:5060;line=2",
 			"sip:a@h:5060;line=2 call=2", "sip:a@h:5060;line=2 sip:a@h:5060;line=1",
+			// One begins anew, as it would after a failure.
+			"sip:a@h:5060;line=1 call=9", "sip:a@h:5060;line=1 sip:a@h:5060;line=2",
+			"sip:a@h:5060;line=2 call=2", "sip:a@h:5060;line=2 sip:a@h:5060;line=1",
 			// It is restarted, and has two again.
 			"sip:a@h:5060;line=3 call=3", "sip:a@h:5060;line=3 sip:a@h:5060;line=2 | sip:a@h:5060;line=1",
 			"sip:a@h:5060;line=4 call=4", "sip:a@h:5060;line=4 sip:a@h:5060;line=3 | sip:a@h:5060;line=2 sip:a@h:5060;line=1",
@@ -233,6 +236,8 @@ func TestDevices(t *testing.T) {
 		"a desk gets another phone": {
 			"sip:a@192.168.1.7 i=x call=1", "sip:a@192.168.1.7",
 			"sip:a@192.168.1.7 i=y call=2 from=203.0.113.7:9", "sip:a@192.168.1.7",
+			"sip:a@192.168.1.7 i=z reg=1 call=3", "sip:a@192.168.1.7",
+			"sip:a@192.168.1.7 i=y reg=2 call=4", "sip:a@192.168.1.7",
 		},
 		"two sites behind an edge proxy": {
 			"sip:a@192.168.1.7 i=x call=1 relayed", "sip:a@192.168.1.7",
@@ -423,10 +428,11 @@ func TestRestoreDevices(t *testing.T) {
 		for _, line := range []string{
 			"sip:a@h:1 i=x call=1", "sip:a@h:2 i=x call=2", "sip:a@h:1 i=x call=1",
 			"sip:b@h:1 i=y call=3 relayed", "sip:b@h:2 i=y call=4",
+			"sip:c@h:1 i=z call=5", "sip:c@h:2 i=z call=6", "sip:c@h:2! i=z call=6",
 		} {
 			d.mustRegister(line)
 		}
-		const state = "sip:b@h:2 sip:a@h:1 sip:a@h:2 | sip:b@h:1"
+		const state = "sip:b@h:2 sip:a@h:1 sip:a@h:2 | sip:c@h:1 sip:b@h:1"
 		d.want(state)
 		data, _ := AppendStored(nil, d.s.All([]byte(alice), nil))
 		records, err := ParseStored(alice, data)
@@ -451,6 +457,6 @@ func TestRestoreDevices(t *testing.T) {
 		if err := after.s.Restore(records...); err != nil {
 			t.Fatal(err)
 		}
-		after.want("sip:b@h:9 sip:a@h:1 sip:a@h:2 | sip:b@h:2 sip:b@h:1")
+		after.want("sip:b@h:9 sip:a@h:1 sip:a@h:2 | sip:c@h:1 sip:b@h:2 sip:b@h:1")
 	})
 }
