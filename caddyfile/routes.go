@@ -27,7 +27,10 @@ type scope struct {
 }
 
 // builtin are the directives that are no handlers.
-var builtin = []string{"handle", "handle_errors", "invoke", "limits", "log", "route", "trust"}
+var builtin = []string{"advertise", "handle", "handle_errors", "invoke", "limits", "log", "route", "trust"}
+
+// serverOnly are those of them that stand in the block of a server alone.
+var serverOnly = []string{"advertise", "handle_errors", "limits", "log", "trust"}
 
 // scopeKey is where handlers with routes of their own find the scope in their dispenser.
 const scopeKey = "sip_scope"
@@ -151,6 +154,23 @@ func (s *scope) define(definitions []caddyfile.Segment) error {
 	return nil
 }
 
+// serverOption reads a directive that only a server has.
+func (s *scope) serverOption(d *caddyfile.Dispenser, name string) error {
+	switch name {
+	case "advertise":
+		return s.server.advertise(d)
+	case "limits":
+		return s.server.limits(d)
+	case "log":
+		return s.server.log(d)
+	case "trust":
+		return s.server.trust(d)
+	case "handle_errors":
+		return s.server.handleErrors(d, s)
+	}
+	return parseNamedRoute(d, s, s.server.named)
+}
+
 // directive reads one directive. Those that only a server has are no routes.
 //
 //	<directive> [<matcher>] [<args...>] [{
@@ -160,21 +180,11 @@ func (s *scope) directive(segment caddyfile.Segment) (*module.Route, error) {
 	d := caddyfile.NewDispenser(segment)
 	d.Next()
 	name := d.Val()
-	if name == "limits" || name == "log" || name == "trust" || name == "handle_errors" || strings.HasPrefix(name, "&(") {
+	if slices.Contains(serverOnly, name) || strings.HasPrefix(name, "&(") {
 		if s.server == nil {
 			return nil, d.Errf("%s belongs in the block of a server, not in another block there", name)
 		}
-		switch name {
-		case "limits":
-			return nil, s.server.limits(d)
-		case "log":
-			return nil, s.server.log(d)
-		case "trust":
-			return nil, s.server.trust(d)
-		case "handle_errors":
-			return nil, s.server.handleErrors(d, s)
-		}
-		return nil, parseNamedRoute(d, s, s.server.named)
+		return nil, s.serverOption(d, name)
 	}
 	r := new(module.Route)
 	if d.NextArg() {

@@ -143,6 +143,26 @@ func (s *serverScope) trust(d *caddyfile.Dispenser) error {
 	return directive.NoBlock(d, "trust")
 }
 
+// advertise reads what others reach the server by.
+//
+//	advertise <host>[:<port>]
+func (s *serverScope) advertise(d *caddyfile.Dispenser) error {
+	if s.Advertise != "" {
+		return d.Err("advertise is there already: a server is known by one name or address")
+	}
+	words := d.RemainingArgs()
+	if len(words) != 1 {
+		return d.Err("advertise takes one host, maybe with a port, as in 203.0.113.7 or sip.example.com:5070")
+	}
+	s.Advertise = words[0]
+	if !strings.Contains(s.Advertise, "{") {
+		if _, err := module.ParseAdvertise(s.Advertise); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return directive.NoBlock(d, "advertise")
+}
+
 // handleErrors reads what is done about errors.
 //
 //	handle_errors [<codes...>] {

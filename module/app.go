@@ -1,6 +1,7 @@
 package module
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,21 +79,22 @@ type App struct {
 	// Where in a Caddyfile the app is written, as file:line, for errors. It has no other effect.
 	Source string `json:"source,omitempty"`
 
-	logger     *zap.Logger
-	domains    *domains.Set
-	engine     *engine.Engine
-	generation *engine.Generation
-	in         inside.App
-	owners     []*Server // whose address each of generation.Listen is
-	workers    *workers.Pools
-	storage    certmagic.Storage
-	secret     []byte
-	members    []*follow.File // of profiles of keys
-	unwatch    func()         // stops following them; nil: nobody does
-	ctx        caddy.Context
-	events     *caddyevents.App // nil when it is not configured
-	attached   bool
-	pooled     bool
+	logger      *zap.Logger
+	domains     *domains.Set
+	engine      *engine.Engine
+	generation  *engine.Generation
+	in          inside.App
+	owners      []*Server // whose address each of generation.Listen is
+	workers     *workers.Pools
+	storage     certmagic.Storage
+	secret      []byte
+	members     []*follow.File // of profiles of keys
+	unwatch     func()         // stops following them; nil: nobody does
+	stopLooking func()         // ends the search for our names
+	ctx         caddy.Context
+	events      *caddyevents.App // nil when it is not configured
+	attached    bool
+	pooled      bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -136,7 +138,7 @@ func (a *App) provision(ctx caddy.Context) error {
 	for i, l := range a.generation.Listen {
 		listen[i] = l.Addr
 	}
-	a.domains = domains.New(a.Domains, listen)
+	a.domains = domains.New(a.Domains, listen, a.generation.Advertise)
 	if err := a.provisionKeys(); err != nil {
 		return err
 	}
@@ -185,6 +187,9 @@ func (a *App) Start() error {
 		return err
 	}
 	a.attached = true
+	var ctx context.Context
+	ctx, a.stopLooking = context.WithCancel(context.Background())
+	go a.domains.FindNames(ctx)
 	a.watchMembers()
 	if a.events != nil {
 		emitting.start(a.engine.Events)
@@ -196,6 +201,7 @@ func (a *App) Start() error {
 func (a *App) Stop() error {
 	if a.attached {
 		a.attached = false
+		a.stopLooking()
 		if a.unwatch != nil {
 			a.unwatch()
 		}

@@ -75,9 +75,18 @@ func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.AppendAOR(dst, u)
 }
 
-// IsLocal reports whether a host is a domain or an address that we serve.
+// IsLocal reports whether a host is a domain or an address that we serve, or a name that leads to one
+// of our addresses.
 func (a *App) IsLocal(host []byte) bool { return a.domains.Local(host) }
+
+// Remember notes that a name was found to lead to an address that we listen on. For some minutes it
+// is one of ours.
+func (a *App) Remember(name string) { a.domains.Remember(name) }
 
 // IsSelf reports whether a URI names this server itself: a host of ours, and a port we listen on,
 // or none.
 func (a *App) IsSelf(u *wire.URI) bool { return a.domains.Self(u) }
+
+// Serves reports whether a URI is one at the domains that we serve: its host is, and so is its port
+// if it has one. A configured domain is served whatever the port, which may be forwarded to us.
+func (a *App) Serves(u *wire.URI) bool { return a.domains.Serves(u) }

@@ -24,14 +24,14 @@ func TestFlows(t *testing.T) {
 	tcp.Nothing()
 
 	f, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, nil, netip.AddrPort{})
-	if !ok || f.Local != s.Addr || f.Remote != udp.Addr || inside.AppOf(a).SentBy(f) != s.Addr {
+	if !ok || f.Local != s.Addr || f.Remote != udp.Addr || inside.AppOf(a).SentBy(f).Addr != s.Addr {
 		t.Errorf("to a UDP peer: %+v, %v", f, ok)
 	}
 	if again, ok := inside.AppOf(a).FlowTo(transport.UDP, udp.Addr, f.Listener, netip.AddrPort{}); !ok || again != f {
 		t.Errorf("by the same socket: %+v, %v", again, ok)
 	}
 	f, ok = inside.AppOf(a).FlowTo(transport.TCP, tcp.Addr, nil, netip.AddrPort{})
-	if !ok || f.Remote != tcp.Addr || f.Conn == nil || inside.AppOf(a).SentBy(f) != s.Addr {
+	if !ok || f.Remote != tcp.Addr || f.Conn == nil || inside.AppOf(a).SentBy(f).Addr != s.Addr {
 		t.Errorf("down a connection: %+v, %v", f, ok)
 	}
 	// A socket on loopback leads nowhere else, and IPv4 to no IPv6.
@@ -60,7 +60,7 @@ func TestFlows(t *testing.T) {
 		t.Errorf("down our own connection: %+v, %v", f, ok)
 	}
 	// We are reached where we listen, not at that connection's port.
-	if inside.AppOf(a).SentBy(f) != s.Addr {
+	if inside.AppOf(a).SentBy(f).Addr != s.Addr {
 		t.Errorf("reached at %s", inside.AppOf(a).SentBy(f))
 	}
 }

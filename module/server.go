@@ -45,6 +45,13 @@ type Server struct {
 	// is loaded. Default: none.
 	Trust []string `json:"trust,omitempty"`
 
+	// What others reach the server by, when that is not an address that it listens on: host or
+	// host:port, the host a name or an address. It is for 1:1 NAT and forwarded ports, and stands in
+	// all that the server writes about itself: Via, Record-Route, Contact. Placeholders are replaced
+	// when the configuration is loaded. Default: the address that a request came to; the default
+	// port is that of each listener.
+	Advertise string `json:"advertise,omitempty"`
+
 	// Where in a Caddyfile the server is written, as file:line, for errors. It has no other effect.
 	Source string `json:"source,omitempty"`
 
@@ -158,6 +165,10 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 	if l := s.Limits; l != nil && l.Memory != 0 && (a.generation.Memory == 0 || l.Memory < a.generation.Memory) {
 		a.generation.Memory = l.Memory
 	}
+	advertise, err := s.advertised()
+	if err != nil {
+		return err
+	}
 	limits := s.Limits.listener()
 	limits.Trusted = &s.trusted
 	for _, text := range s.Listen {
@@ -174,6 +185,7 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 			owner[addr] = name
 			a.generation.Listen = append(a.generation.Listen, addr)
 			a.generation.Limits = append(a.generation.Limits, limits)
+			a.advertise(advertise, addr.Addr.Port())
 			a.owners = append(a.owners, s)
 		}
 	}

@@ -106,3 +106,17 @@ func AppendHostPort(dst []byte, ap netip.AddrPort) []byte {
 	dst = append(dst, ':')
 	return appendUint(dst, uint64(ap.Port()))
 }
+
+// HostPort is a host and a port. The host is Name or, if that is empty, the address in Addr.
+type HostPort struct {
+	Name string // a host name, without brackets
+	Addr netip.AddrPort
+}
+
+// Append appends "host:port" as it stands in Via and in URIs.
+func (h HostPort) Append(dst []byte) []byte {
+	if h.Name == "" {
+		return AppendHostPort(dst, h.Addr)
+	}
+	return appendUint(append(append(dst, h.Name...), ':'), uint64(h.Addr.Port()))
+}

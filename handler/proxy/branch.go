@@ -8,6 +8,7 @@ import (
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/wire"
 )
 
@@ -31,6 +32,8 @@ type branch struct {
 var (
 	errGone     = errors.New("its connection is closed, or its transport is not supported")
 	errListener = errors.New("no UDP listener can send to its address")
+
+	errElsewhere = errors.New("its name does not lead to this server, and the request may go nowhere else")
 )
 
 // start finds out where the target is, and tries it.
@@ -90,6 +93,9 @@ func (b *branch) unreachable(status int, err error, out *transport.Outbox) {
 	b.c.p.logger.Debug("a target cannot be reached", zap.String("uri", wire.ForLog(b.target.uri)),
 		zap.String("name", wire.ForLog(b.target.name)), zap.Stringer("address", b.at.Addr),
 		zap.String("error", wire.ForLog(err.Error())))
+	if he := (module.HandlerError{}); errors.As(b.target.otherwise, &he) {
+		status, b.c.denied = he.Status, he.Reason
+	}
 	b.failed(nil, status, out)
 }
 

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"strconv"
 	"sync"
 
@@ -26,7 +25,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 
 	e.PushHeader(m, wire.Via)
 	e.Text = append(append(e.Text, "Via: SIP/2.0/"...), f.Network.Token()...)
-	e.Text = wire.AppendHostPort(append(e.Text, ' '), self)
+	e.Text = self.Append(append(e.Text, ' '))
 	e.Text = append(e.Text, ";branch="...)
 	e.Text = engine.AppendBranch(e.Text, uniqueOf(m), c.loop)
 	e.Text = append(e.Text, ";rport\r\n"...)
@@ -64,9 +63,9 @@ func uniqueOf(m *wire.Message) uint64 {
 	return rand.Uint64()
 }
 
-func appendRecordRoute(dst, user []byte, n transport.Network, self netip.AddrPort) []byte {
+func appendRecordRoute(dst, user []byte, n transport.Network, self wire.HostPort) []byte {
 	dst = append(append(append(dst, "Record-Route: <sip:"...), user...), '@')
-	dst = wire.AppendHostPort(dst, self)
+	dst = self.Append(dst)
 	if n != transport.UDP {
 		dst = append(append(dst, ";transport="...), n.String()...)
 	}

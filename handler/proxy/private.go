@@ -42,7 +42,7 @@ func (b *branch) denied(kind string) {
 	p.deniedLog.Log(p.logger, zap.InfoLevel, "a request was not relayed to the address that it names", zap.String("uri", wire.ForLog(b.target.uri)),
 		zap.String("name", wire.ForLog(b.target.name)), zap.Stringer("address", b.at.Addr), zap.String("kind", kind),
 		zap.String("user", wire.ForLog(r.AuthUser())), zap.Stringer("source", r.Source()), zap.Error(errPrivate))
-	b.c.denied = true
+	b.c.denied = "Private Address Not Allowed"
 }
 
 // place of a configured URI, which its placeholders cannot change.

@@ -37,9 +37,10 @@ type responseContext struct {
 	done      bool               // a final response was sent, or none will be: only 2xx follow
 	stopped   bool               // no further target is tried
 	cancelled bool
-	full      bool // there was no room for a transaction, or at a server
-	slow      bool // too much waits for a phone
-	denied    bool // a target is a place that the request must not name
+	full      bool   // there was no room for a transaction, or at a server
+	slow      bool   // too much waits for a phone
+	rerouted  bool   // it was routed once more
+	denied    string // why no target was a place that the request may name
 	best      best
 	share     int // Max-Breadth of each branch; 0: as it is
 	left      int // of the request's Max-Breadth, when share is not 0
@@ -163,8 +164,8 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	case c.slow && c.best.status == 480 && c.best.raw == nil:
 		res.AddHeader("Retry-After", module.RetryAfter)
 	}
-	if c.denied && res.Status == 403 && res.Relay == nil {
-		res.Reason = "Private Address Not Allowed"
+	if c.denied != "" && res.Status == 403 && res.Relay == nil {
+		res.Reason = c.denied
 	}
 	c.answered(res.Status)
 	switch {

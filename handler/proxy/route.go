@@ -66,17 +66,37 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 		return module.Error(481, errOver)
 	case rs.HasNext && r.AuthUser() != "":
 		rt.strict = !rs.Loose
-		rt.single(namedBy(&rs.Next))
+		rt.single(byUser(&rs.Next))
 	case len(p.To) > 0:
 		return p.configured(r, rt, uri)
 	case rs.HasNext:
-		return notAllowed(r, &rs.Next)
+		return p.onlyUs(r, rt, &rs.Next)
 	case routetoken.IsOurs(p.in, uri), uri.Scheme == wire.TEL:
 		return p.registered(rt, uri)
-	case r.AuthUser() != "":
-		rt.single(namedBy(uri))
 	default:
-		return notAllowed(r, uri)
+		return p.elsewhere(r, rt, uri)
+	}
+	return nil
+}
+
+// elsewhere decides where a request goes whose Request-URI is at no domain of ours. It may be the
+// Contact of one of our phones: of whom a call is transferred to, others know nothing else.
+func (p *Proxy) elsewhere(r *module.Request, rt *routing, uri *wire.URI) error {
+	outside := !r.InDialog()
+	if outside {
+		if b := p.phoneAt(uri); b != nil {
+			return p.toPhone(rt, b)
+		}
+	}
+	switch {
+	case r.AuthUser() != "" && p.AllowPrivate:
+		rt.single(byUser(uri))
+	case outside && p.isUsers(uri):
+		return p.registered(rt, uri)
+	case r.AuthUser() != "":
+		rt.single(byUser(uri))
+	default:
+		return p.onlyUs(r, rt, uri)
 	}
 	return nil
 }

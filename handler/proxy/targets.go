@@ -28,6 +28,8 @@ type target struct {
 	passable  bool                // nobody waits for it for long: others are there
 	flow      bool                // it is reached by a connection that it made, and no other
 	named     bool                // the request names it: it must not be a private address
+	maybeUs   bool                // its name may turn out to lead to us
+	otherwise error               // what the answer is if it doesn't; nil: it is sent to there
 	source    hop                 // where its packets come from, if that is not where it is
 	user      uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
 	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
@@ -52,6 +54,13 @@ func toward(u *wire.URI) (t target) {
 func namedBy(u *wire.URI) target {
 	t := toward(u)
 	t.named = true
+	return t
+}
+
+// byUser returns the target that an authenticated user names.
+func byUser(u *wire.URI) target {
+	t := namedBy(u)
+	t.maybeUs = true
 	return t
 }
 

@@ -31,6 +31,14 @@ func (b *branch) lookUp(out *transport.Outbox) {
 		}
 		return n.Do(key(&u), worker, who, func() ([]hop, error) { return resolve(n.dns, text) }, done)
 	}, func(hops []hop, out *transport.Outbox) {
+		switch t := b.target; {
+		case t.maybeUs && !b.c.rerouted && b.c.p.isUs(hops):
+			b.c.again(text, out)
+			return
+		case t.otherwise != nil:
+			b.unreachable(403, errElsewhere, out)
+			return
+		}
 		// Others have the same list.
 		if b.hops, err = b.target.admit(slices.Clone(hops)); err != nil {
 			b.unreachable(503, err, out)

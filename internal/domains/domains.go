@@ -12,24 +12,28 @@ import (
 // defaultPort is the port of a URI with an address and no port (RFC 3261 §19.1.2).
 const defaultPort = 5060
 
-// Set is the server's own hosts: the configured domains, and every address that is listened on. It
-// is immutable.
+// Set is the server's own hosts: the configured domains, every address that is listened on, and the
+// names that lead to one of those.
 type Set struct {
 	primary string                  // the domain of which our addresses are aliases
 	single  bool                    // our names are aliases of it too
 	names   map[string]bool         // host names, in lower case
 	addrs   map[netip.Addr]bool     // addresses we listen on
 	ports   map[netip.AddrPort]bool // addresses we listen on, as configured: possibly the wildcard
+	Aliases                         // other names of addresses we listen on
+	forward map[wire.HostPort]bool  // what is advertised, with its port
 }
 
-// New returns the Set for the configured domains, which may be addresses, and the listening
-// addresses. Without domains the machine's own names are served as well, all as one domain.
-func New(configured []string, listen []netip.AddrPort) *Set {
+// New returns the Set for the configured domains, which may be addresses, the listening addresses,
+// and what is advertised for them. Without domains the machine's own names are served as well, all
+// as one domain.
+func New(configured []string, listen []netip.AddrPort, advertised []wire.HostPort) *Set {
 	s := &Set{
-		single: len(configured) == 0,
-		names:  make(map[string]bool),
-		addrs:  make(map[netip.Addr]bool),
-		ports:  make(map[netip.AddrPort]bool),
+		single:  len(configured) == 0,
+		names:   make(map[string]bool),
+		addrs:   make(map[netip.Addr]bool),
+		ports:   make(map[netip.AddrPort]bool),
+		forward: make(map[wire.HostPort]bool),
 	}
 	for _, name := range configured {
 		name = strings.ToLower(name)
@@ -44,6 +48,20 @@ func New(configured []string, listen []netip.AddrPort) *Set {
 		}
 	}
 	loopback := s.addListeners(listen)
+	for _, h := range advertised {
+		switch {
+		case h.Addr.Port() == 0: // nothing is
+			continue
+		case h.Name == "":
+			s.addrs[h.Addr.Addr()] = true
+		default:
+			s.keep(h.Name)
+		}
+		s.forward[h] = true
+	}
+	if loopback {
+		s.keep("localhost")
+	}
 	if len(configured) == 0 {
 		s.primary = "localhost"
 		if loopback {
@@ -88,23 +106,28 @@ func InterfaceAddrs() []netip.Addr {
 // Primary returns the first configured domain, of which our addresses are aliases.
 func (s *Set) Primary() string { return s.primary }
 
-// Local reports whether a host is one of our domains or addresses.
+// Local reports whether a host is one of our domains or addresses, or a name of one of those.
 func (s *Set) Local(host []byte) bool {
 	if a, ok := wire.HostAddr(host); ok {
 		return s.addrs[a]
 	}
+	return s.named(host) || s.Alias(host)
+}
+
+// named reports whether a host is the name of a domain.
+func (s *Set) named(host []byte) bool {
 	return s.names[string(host)] || s.names[strings.ToLower(string(host))]
 }
 
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
-// reports whether it is at one of our domains. All our addresses, and without configured domains
-// all our names, are aliases of the primary domain, so that a phone is found whichever it uses.
+// reports whether it is at one of our domains. All our addresses and their other names, and without
+// configured domains all our names, are aliases of the primary domain, so that a phone is found
+// whichever it uses.
 func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	if u.Scheme != wire.TEL && !s.Local(u.Host) {
 		return dst, false
 	}
-	_, isAddr := wire.HostAddr(u.Host)
-	if u.Scheme == wire.TEL || isAddr || s.single {
+	if u.Scheme == wire.TEL || s.single || !s.named(u.Host) {
 		dst = wire.AppendUnescaped(dst, u.User)
 		dst = append(dst, '@')
 		return append(dst, s.primary...), len(u.User) > 0
@@ -112,8 +135,17 @@ func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return u.AppendAOR(dst), len(u.User) > 0
 }
 
+// Serves reports whether a URI is one at our domains: the host is ours, and so is the port if there
+// is one. A configured domain is ours whatever the port, which may be forwarded to us.
+func (s *Set) Serves(u *wire.URI) bool {
+	if u.Port != 0 && !s.single && s.named(u.Host) {
+		return true
+	}
+	return s.Local(u.Host) && (u.Port == 0 || s.Self(u))
+}
+
 // Self reports whether a URI leads to this server: one of our hosts, and no port or one that we
-// listen on.
+// listen on, or what is advertised.
 func (s *Set) Self(u *wire.URI) bool {
 	if !s.Local(u.Host) {
 		return false
@@ -134,5 +166,12 @@ func (s *Set) Self(u *wire.URI) bool {
 			return true
 		}
 	}
-	return false
+	if len(s.forward) == 0 {
+		return false
+	}
+	h := wire.HostPort{Addr: netip.AddrPortFrom(addr, port)}
+	if !isAddr {
+		h.Name = strings.ToLower(string(u.Host))
+	}
+	return s.forward[h]
 }

@@ -71,10 +71,10 @@ func TestDomains(t *testing.T) {
 		{"with another", "", addrs("[::]:5060"), "sip:a@127.0.0.1:5061", "a@localhost", false},
 		{"of ours only", "", addrs("[::]:5060"), "sip:a@203.0.113.77", "", false},
 		{"localhost with any", "", addrs("0.0.0.0:5060"), "sip:a@LocalHost:5060", "a@localhost", true},
-		{"no localhost with a domain", "example.com", addrs("[::]:5060"), "sip:a@localhost", "", false},
+		{"localhost, beside a domain", "example.com", addrs("[::]:5060"), "sip:a@localhost", "a@example.com", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := domains.New(strings.Fields(tc.domains), tc.listen)
+			s := domains.New(strings.Fields(tc.domains), tc.listen, nil)
 			u, err := wire.ParseURI([]byte(tc.uri))
 			if err != nil {
 				t.Fatal(err)
@@ -90,5 +90,45 @@ func TestDomains(t *testing.T) {
 				t.Errorf("Local(%s) is %v", u.Host, local)
 			}
 		})
+	}
+}
+
+// TestServes says which ports count where users are registered and called.
+func TestServes(t *testing.T) {
+	listen := addrs("192.0.2.10:5060")
+	advertised := []wire.HostPort{
+		{}, // nothing, by one of the servers
+		{Name: "pbx.example.net", Addr: netip.AddrPortFrom(netip.Addr{}, 5090)},
+		{Addr: netip.MustParseAddrPort("203.0.113.7:5080")},
+	}
+	for _, tc := range []struct {
+		domains, uri string
+		serves, self bool
+	}{
+		{"example.com", "sip:a@example.com", true, true},
+		{"example.com", "sip:a@Example.com:5070", true, false}, // it may be forwarded
+		{"example.com", "sip:a@192.0.2.10", true, true},
+		{"example.com", "sip:a@192.0.2.10:5060", true, true},
+		{"example.com", "sip:a@192.0.2.10:5070", false, false},
+		{"example.com 192.0.2.99", "sip:a@192.0.2.99:5070", false, false}, // there may be another server beside us
+		{"example.com", "sip:a@example.org:5060", false, false},
+		{"example.com", "sip:a@203.0.113.7:5080", true, true},
+		{"example.com", "sip:a@203.0.113.7:5060", false, false},
+		{"example.com", "sip:a@PBX.example.net:5090", true, true},
+		{"example.com", "sip:a@pbx.example.net:5060", true, true},
+		{"example.com", "sip:a@pbx.example.net:5080", false, false},
+		{"", "sip:a@pbx.example.net:5080", false, false},
+	} {
+		s := domains.New(strings.Fields(tc.domains), listen, advertised)
+		u, err := wire.ParseURI([]byte(tc.uri))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Serves(&u); got != tc.serves {
+			t.Errorf("%q: Serves(%s) is %v", tc.domains, tc.uri, got)
+		}
+		if got := s.Self(&u); got != tc.self {
+			t.Errorf("%q: Self(%s) is %v", tc.domains, tc.uri, got)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/location"
@@ -10,6 +9,7 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/snomkeys/delivery"
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
+	"github.com/caddysip/caddysip/wire"
 )
 
 var keyPushes = metrics.Counters(
@@ -42,11 +42,11 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 	})
 }
 
-// FlowToPhone returns the flow that a phone registered over, and the address at which it can reach
-// us, for Via and Contact. ok is false when its connection has closed, or when no configuration is
-// in force. It opens no connection.
+// FlowToPhone returns the flow that a phone registered over, and by what it can reach us, for Via and
+// Contact. ok is false when its connection has closed, or when no configuration is in force. It
+// opens no connection.
 func (e *Engine) FlowToPhone(b *location.Binding) (
-	f transport.Flow, sentBy netip.AddrPort, ok bool,
+	f transport.Flow, sentBy wire.HostPort, ok bool,
 ) {
 	g := e.current.Load()
 	if g == nil {

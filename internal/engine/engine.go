@@ -52,6 +52,7 @@ type Generation struct {
 	Listen     []Address
 	Logger     *zap.Logger
 	Limits     []*transport.Limits // parallel to Listen; nil, or a nil element: the defaults
+	Advertise  []wire.HostPort     // by what others reach us, parallel to Listen; nil, or no port: by the address
 	Memory     int64               // bytes the process may use; 0: half of the machine's
 	Storage    storage.Storage     // where registrations and keys are saved; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes are drained

@@ -5,21 +5,30 @@ import (
 	"slices"
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
-// SentBy returns the address at which we can be reached over a flow, for Via and Record-Route. For
-// a connection that we opened ourselves that is the port we listen on, not the connection's local
-// port.
-func (g *Generation) SentBy(f transport.Flow) netip.AddrPort {
-	if f.Listener != nil {
-		return netip.AddrPortFrom(f.Local.Addr(), f.Listener.Addr().Port())
-	}
-	for _, l := range g.Listeners {
-		if l.Network() == f.Network {
-			return netip.AddrPortFrom(f.Local.Addr(), l.Addr().Port())
+// SentBy returns by what we can be reached over a flow, for Via and Record-Route: what is advertised
+// for the listener, else its address. For a connection that we opened ourselves that is the port we
+// listen on, not the connection's local port.
+func (g *Generation) SentBy(f transport.Flow) wire.HostPort {
+	l := f.Listener
+	if l == nil || g.Advertise != nil {
+		for i, own := range g.Listeners {
+			if own != l && (l != nil || own.Network() != f.Network) {
+				continue
+			}
+			if g.Advertise != nil && g.Advertise[i].Addr.Port() != 0 {
+				return g.Advertise[i]
+			}
+			l = own
+			break
 		}
 	}
-	return f.Local
+	if l == nil {
+		return wire.HostPort{Addr: f.Local}
+	}
+	return wire.HostPort{Addr: netip.AddrPortFrom(f.Local.Addr(), l.Addr().Port())}
 }
 
 // FlowTo returns a flow to an address without waiting. On UDP it is from the preferred listener, if

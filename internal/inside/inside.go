@@ -30,6 +30,8 @@ var (
 type Site interface {
 	IsLocal(host []byte) bool
 	IsSelf(u *wire.URI) bool
+	Serves(u *wire.URI) bool
+	Remember(name string)
 	AppendAOR(dst []byte, u *wire.URI) ([]byte, bool)
 	Secret() []byte
 }
@@ -68,9 +70,9 @@ func (a *App) MayKnow(aor string) bool {
 // Location returns the registrations.
 func (a *App) Location() *location.Store { return a.Engine.Location }
 
-// SentBy returns the address by which we can be reached over a flow, for Via and Record-Route: of a
-// connection that we made ourselves, the port that we listen on, not the one the connection has.
-func (a *App) SentBy(f transport.Flow) netip.AddrPort { return a.Generation.SentBy(f) }
+// SentBy returns by what we can be reached over a flow, for Via and Record-Route: of a connection
+// that we made ourselves, the port that we listen on, not the one the connection has.
+func (a *App) SentBy(f transport.Flow) wire.HostPort { return a.Generation.SentBy(f) }
 
 // FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of
 // ours and fits, else from any that fits, or down a connection that exists. ok is false when a

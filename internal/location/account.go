@@ -38,7 +38,13 @@ const (
 
 // cost returns how many bytes a binding takes that it shares with no other. The allocator rounds up
 // to 16 bytes.
-func (b *Binding) cost() int { return bindingCost + (len(b.data)+15)&^15 }
+func (b *Binding) cost() int {
+	n := bindingCost + (len(b.data)+15)&^15
+	if b.qMarks&indexed != 0 {
+		n += contactCost
+	}
+	return n
+}
 
 // force adds n bytes, which may be negative, without asking whether there is room.
 func (s *Store) force(n int) {
@@ -58,8 +64,9 @@ func (s *Store) hold(b *Binding, n int) {
 	s.own(b, n)
 }
 
-// own accounts for a binding with whoever registered it for somebody else.
+// own accounts for a binding with whoever registered it for somebody else, and indexes it.
 func (s *Store) own(b *Binding, n int) {
+	s.index(b, n)
 	owner := b.shared.owner
 	if owner == "" {
 		return

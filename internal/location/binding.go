@@ -39,6 +39,7 @@ const (
 	superseded = 1 << 10 // its device has registered another Contact since
 	confirmed  = 1 << 11 // it was superseded or superseding, and both are devices of their own
 	relayed    = 1 << 12 // the REGISTER came through a proxy
+	indexed    = 1 << 13 // Contact and address-of-record have different users
 )
 
 // socket is what the phones that registered over the same listening socket have in common.

@@ -49,6 +49,7 @@ type Store struct {
 	bindings atomic.Int64
 	bytes    atomic.Int64
 	interner interner
+	contacts contactIndex
 
 	close  sync.Once
 	done   chan struct{}

@@ -341,6 +341,9 @@ func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) 
 	if u.Relayed {
 		b.qMarks |= relayed
 	}
+	if c.foreign(u) {
+		b.qMarks |= indexed
+	}
 	if old != nil {
 		b.registered = old.registered
 		b.qMarks |= old.qMarks & confirmed

@@ -16,6 +16,9 @@ type Site interface {
 	// listened on, or none.
 	IsSelf(u *wire.URI) bool
 
+	// Serves reports whether a URI is one at a domain that is served.
+	Serves(u *wire.URI) bool
+
 	// AppendAOR appends the address-of-record that a URI names, and reports whether it is one at a
 	// domain that is served.
 	AppendAOR(dst []byte, u *wire.URI) ([]byte, bool)
@@ -30,7 +33,7 @@ type Site interface {
 // IsOurs reports whether a URI names a domain that is served: the host is ours, and so are the port
 // and maddr, if there are any.
 func IsOurs(site Site, u *wire.URI) bool {
-	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !site.IsLocal(u.Host) || u.Port != 0 && !site.IsSelf(u) {
+	if u.Scheme != wire.SIP && u.Scheme != wire.SIPS || !site.Serves(u) {
 		return false
 	}
 	maddr, ok := u.Param("maddr")

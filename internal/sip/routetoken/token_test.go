@@ -23,6 +23,7 @@ func (s *site) IsLocal(host []byte) bool {
 func (s *site) IsSelf(u *wire.URI) bool {
 	return s.IsLocal(u.Host) && (u.Port == 0 || u.Port == 5060)
 }
+func (s *site) Serves(u *wire.URI) bool { return s.IsSelf(u) }
 func (s *site) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return u.AppendAOR(dst), s.IsLocal(u.Host)
 }

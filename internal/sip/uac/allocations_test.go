@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // TestAllocations sends with nothing allocated, to those too who have to be treated with caution.
@@ -14,7 +15,7 @@ func TestAllocations(t *testing.T) {
 		c := &Client{new(sink), func(transport.Flow) bool { return validated }}
 		var x Exchange
 		r := Request{
-			SentBy: serverAddr, Method: "MESSAGE", URI: []byte("sip:101@192.0.2.7"), Contact: true,
+			SentBy: wire.HostPort{Addr: serverAddr}, Method: "MESSAGE", URI: []byte("sip:101@192.0.2.7"), Contact: true,
 			Path: []byte("<sip:192.0.2.8;lr>"), ContentType: "t/t", Body: make([]byte, 500),
 		}
 		if n := testing.AllocsPerRun(100, func() {

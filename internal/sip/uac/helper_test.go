@@ -99,7 +99,7 @@ func (w *world) Done(final *wire.Message, err error) {
 // request returns a MESSAGE to the phone.
 func (w *world) request() *Request {
 	r := &Request{
-		Flow: w.flow, SentBy: serverAddr, Method: "MESSAGE",
+		Flow: w.flow, SentBy: wire.HostPort{Addr: serverAddr}, Method: "MESSAGE",
 		URI:         []byte("sip:101@" + phoneAddr.String() + ";line=x"),
 		ContentType: "text/plain", Body: []byte("Hello"),
 	}

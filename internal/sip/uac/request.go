@@ -3,7 +3,6 @@ package uac
 import (
 	"math"
 	"math/rand/v2"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 // Request is a request outside any dialog. Flow, SentBy, Method, URI, From and To must be set.
 type Request struct {
 	Flow   transport.Flow // the way to whom it is for
-	SentBy netip.AddrPort // the address by which he reaches us, of Via and Contact
+	SentBy wire.HostPort  // by what he reaches us, of Via and Contact
 
 	Method      string
 	URI         []byte // the Request-URI: the Contact of whom it is for, as he has given it
@@ -80,7 +79,7 @@ func (s *scratch) appendRequest(dst []byte, r *Request) []byte {
 	uri := requestURI(r.URI)
 	text := append(append(append(s.text[:0], '<'), r.To...), '>')
 	to := len(text)
-	text = wire.AppendHostPort(text, r.SentBy)
+	text = r.SentBy.Append(text)
 	sentBy := len(text)
 	text = appendBranch(text)
 	branch := len(text)

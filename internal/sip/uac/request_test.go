@@ -18,12 +18,12 @@ var identifiers = regexp.MustCompile(`(branch=z9hG4bK[0-9a-f]{16}|tag=|Call-ID: 
 
 func TestRequest(t *testing.T) {
 	message := &Request{
-		SentBy: serverAddr, Method: "MESSAGE", URI: []byte("sip:101@192.0.2.7;line=x?Subject=no"),
+		SentBy: wire.HostPort{Addr: serverAddr}, Method: "MESSAGE", URI: []byte("sip:101@192.0.2.7;line=x?Subject=no"),
 		Path: []byte("<sip:edge;lr>"), ContentType: "text/plain", Body: []byte("Hello"),
 	}
 	message.SetAOR("a b@example.com")
 	notify := &Request{
-		Flow: transport.Flow{Network: transport.TCP}, SentBy: serverAddr, Method: "NOTIFY",
+		Flow: transport.Flow{Network: transport.TCP}, SentBy: wire.HostPort{Addr: serverAddr}, Method: "NOTIFY",
 		URI: []byte("sip:101@192.0.2.7"), Contact: true,
 		Header: wire.AppendHeader(nil, "Event", "check-sync\r\nX: y"),
 	}
@@ -75,7 +75,7 @@ func TestSetAOR(t *testing.T) {
 
 // TestIdentifiers sees that no two requests have an identifier in common.
 func TestIdentifiers(t *testing.T) {
-	r := &Request{SentBy: serverAddr, Method: "MESSAGE", URI: []byte("sip:h")}
+	r := &Request{SentBy: wire.HostPort{Addr: serverAddr}, Method: "MESSAGE", URI: []byte("sip:h")}
 	r.SetAOR("101@example.com")
 	seen := make(map[string]bool)
 	for range 1000 {
@@ -106,7 +106,7 @@ func TestBodyRoom(t *testing.T) {
 	s := new(sink)
 	c := &Client{Transactions: s, Validated: func(transport.Flow) bool { return true }}
 	r := &Request{
-		Flow: transport.Flow{Remote: phoneAddr}, SentBy: serverAddr, Method: "MESSAGE",
+		Flow: transport.Flow{Remote: phoneAddr}, SentBy: wire.HostPort{Addr: serverAddr}, Method: "MESSAGE",
 		URI: []byte("sip:101@192.0.2.7:5062"), ContentType: "text/plain",
 	}
 	r.SetAOR("101@example.com")

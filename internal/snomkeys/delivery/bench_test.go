@@ -45,8 +45,8 @@ func benchDelivery(b *testing.B, client uac.Transactions, keys int) *Delivery {
 			}
 		},
 		Path: pathOf,
-		Flow: func(b *location.Binding) (transport.Flow, netip.AddrPort, bool) {
-			return b.Flow(), netip.MustParseAddrPort("192.0.2.1:5060"), true
+		Flow: func(b *location.Binding) (transport.Flow, wire.HostPort, bool) {
+			return b.Flow(), wire.HostPort{Addr: netip.MustParseAddrPort("192.0.2.1:5060")}, true
 		},
 		Logger: zap.NewNop,
 	})

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/buttons"
 	"github.com/caddysip/caddysip/internal/store"
 	"github.com/caddysip/caddysip/storage"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // DefaultRate is how many messages are sent in a second unless the configuration says otherwise.
@@ -36,7 +36,7 @@ type Options struct {
 	Wanted func(aor, userAgent string, f func(key int, b buttons.Button))
 	// Flow returns the way to the phone and the address by which it reaches us, and false when
 	// there is none until the phone registers again.
-	Flow func(b *location.Binding) (f transport.Flow, sentBy netip.AddrPort, ok bool)
+	Flow func(b *location.Binding) (f transport.Flow, sentBy wire.HostPort, ok bool)
 	// Path returns the Path that requests to the phone have in their Route, nil if there is none
 	// (RFC 3327 §5.3).
 	Path func(b *location.Binding) []byte

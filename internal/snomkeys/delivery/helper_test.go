@@ -134,10 +134,10 @@ func (w *world) start() {
 			}
 		},
 		Path: pathOf,
-		Flow: func(b *location.Binding) (transport.Flow, netip.AddrPort, bool) {
+		Flow: func(b *location.Binding) (transport.Flow, wire.HostPort, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return b.Flow(), netip.MustParseAddrPort("192.0.2.1:5060"), !w.broken
+			return b.Flow(), wire.HostPort{Addr: netip.MustParseAddrPort("192.0.2.1:5060")}, !w.broken
 		},
 		Emit: func(name string, data map[string]any) {
 			w.mu.Lock()
