@@ -77,6 +77,7 @@ func TestErrorsAndPanics(t *testing.T) {
 		{"act answer done\nact panic", "202 done"},
 		{"act answer done\nact again", "202 done"},
 		{"act answer done", "202 done"},
+		{"act ring\nact answer done", "202 done"}, // RFC 4320 §4.1
 		// Another goroutine makes no difference.
 		{"act later", "404 Not Found"},
 		{"act later\nact fail Closed", "403 Closed"},

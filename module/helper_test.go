@@ -56,6 +56,10 @@ func (a *act) ServeSIP(w module.ResponseWriter, r *module.Request, next module.N
 		if err := module.Respond(w, 200, "again"); err == nil {
 			return errors.New("two answers were possible")
 		}
+	case "ring":
+		if err := module.Respond(w, 180, ""); err == nil {
+			return errors.New("what is no INVITE rings")
+		}
 	case "later": // the rest of the chain, on another goroutine
 		r.Go(w, "test", func() error { return next(w, r) })
 		return nil

@@ -30,7 +30,10 @@ func (res *Response) AddHeader(name, value string) {
 	res.Header = wire.AppendHeader(res.Header, name, value)
 }
 
-var errAnswered = errors.New("the request has been answered")
+var (
+	errAnswered    = errors.New("the request has been answered")
+	errProvisional = errors.New("only an INVITE has provisional responses beside 100") // RFC 4320 §4.1
+)
 
 // responder is the ResponseWriter at the bottom.
 type responder struct {
@@ -48,6 +51,9 @@ func (w *responder) WriteResponse(res *Response) error {
 	again := w.status < 300 && r.msg.Method == wire.INVITE && res.Status >= 200 && res.Status < 300
 	if w.status != 0 && !again {
 		return errAnswered
+	}
+	if res.Status > 100 && res.Status < 200 && r.msg.Method != wire.INVITE {
+		return errProvisional
 	}
 	if r.msg.Method == wire.ACK {
 		return nil // nothing answers an ACK (RFC 3261 §17.1.1.3)

@@ -39,19 +39,27 @@ func TestLateMessage(t *testing.T) {
 	alice.Nothing()
 }
 
-// TestTrying gives who waits long for the answer to what is no INVITE a 100, and not before (RFC
-// 4320 §4.1).
+// TestTrying gives who waits long for the answer to what is no INVITE a 100, over every transport,
+// and not before its client repeats it only every T2: with the timers of RFC 3261 after 0.5, 1 and
+// 2 seconds (RFC 4320 §4.1). Then it gets the answer.
 func TestTrying(t *testing.T) {
 	before := tryingDelay
 	t.Cleanup(func() { tryingDelay = before })
+	if before != 500*time.Millisecond+time.Second+2*time.Second {
+		t.Errorf("it gets one after %v", before)
+	}
 	tryingDelay = 300 * time.Millisecond
 	s := start(t, "register\nproxy")
-	alice, bob := udp(t, s, "alice"), registered(t, s, "bob")
-	alice.request("MESSAGE", s.URI("bob"))
-	m := bob.Expect("MESSAGE")
-	alice.Expect("SIP/2.0 100 Trying\r\n")
-	bob.Answer(m, "200 OK", "b")
-	alice.Expect("SIP/2.0 200")
+	bob := registered(t, s, "bob")
+	for _, alice := range []*phone{udp(t, s, "alice"), newPhone(t, s, s.TCP(), "alice")} {
+		for _, method := range []string{"MESSAGE", "BYE"} {
+			alice.request(method, s.URI("bob"))
+			m := bob.Expect(method)
+			alice.Expect("SIP/2.0 100 Trying\r\n")
+			bob.Answer(m, "200 OK", "b")
+			alice.Expect("SIP/2.0 200")
+		}
+	}
 }
 
 // TestTimerC cancels a phone that rings too long, and tries the next.
