@@ -27,10 +27,10 @@ type scope struct {
 }
 
 // builtin are the directives that are no handlers.
-var builtin = []string{"advertise", "handle", "handle_errors", "invoke", "limits", "log", "route", "trust"}
+var builtin = []string{"advertise", "handle", "handle_errors", "invoke", "keepalive", "limits", "log", "route", "trust"}
 
 // serverOnly are those of them that stand in the block of a server alone.
-var serverOnly = []string{"advertise", "handle_errors", "limits", "log", "trust"}
+var serverOnly = []string{"advertise", "handle_errors", "keepalive", "limits", "log", "trust"}
 
 // scopeKey is where handlers with routes of their own find the scope in their dispenser.
 const scopeKey = "sip_scope"
@@ -159,6 +159,8 @@ func (s *scope) serverOption(d *caddyfile.Dispenser, name string) error {
 	switch name {
 	case "advertise":
 		return s.server.advertise(d)
+	case "keepalive":
+		return s.server.keepAlive(d)
 	case "limits":
 		return s.server.limits(d)
 	case "log":

@@ -38,6 +38,10 @@ type Server struct {
 	// What others can make the server do and hold. Default: each limit's own.
 	Limits *Limits `json:"limits,omitempty"`
 
+	// What keeps open the NATs of phones that are registered here by UDP and don't do that
+	// themselves. Default: nothing.
+	KeepAlive *KeepAlive `json:"keepalive,omitempty"`
+
 	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies,
 	// gateways, trunks. What they say of a caller's identity (P-Asserted-Identity, Diversion, …)
 	// passes, register follows their Path unless it is told otherwise, and they may act for either
@@ -169,6 +173,10 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 	if err != nil {
 		return err
 	}
+	keepAlive, err := s.KeepAlive.setting()
+	if err != nil {
+		return err
+	}
 	limits := s.Limits.listener()
 	limits.Trusted = &s.trusted
 	for _, text := range s.Listen {
@@ -186,6 +194,7 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 			a.generation.Listen = append(a.generation.Listen, addr)
 			a.generation.Limits = append(a.generation.Limits, limits)
 			a.advertise(advertise, addr.Addr.Port())
+			a.generation.KeepAlive = append(a.generation.KeepAlive, keepAlive)
 			a.owners = append(a.owners, s)
 		}
 	}

@@ -57,6 +57,8 @@ type Generation struct {
 	Storage    storage.Storage     // where registrations and keys are saved; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes are drained
 
+	KeepAlive []*KeepAlive // parallel to Listen; nil, or a nil element: none
+
 	Edges ipset.Set // the edge proxies whose Path is followed (RFC 3327)
 
 	Profiles []keys.ProfileConfig // key profiles
@@ -96,6 +98,7 @@ type Engine struct {
 
 	registrations *store.WriteBehind // saves Location
 	garbage       garbage
+	keepAlive     keepAlive
 
 	mu        sync.Mutex
 	stack     []*Generation
@@ -117,6 +120,7 @@ func New() *Engine {
 	}
 	e.validated = seen.New(validatedBits)
 	e.silent = seen.New(silentBits)
+	e.keepAlive = keepAlive{engine: e, start: time.Now(), pings: make(map[uint64]*ping)}
 	e.authenticated = ban.NewMarks(authenticatedBits)
 	e.messages.New = func() any { return new(wire.Message) }
 	e.Transactions = transaction.NewTable(transaction.Options{
@@ -144,6 +148,7 @@ func New() *Engine {
 		Traffic: countTraffic,
 
 		Unreachable: e.unreachable,
+		KeepAlive:   e.keepAlive.keepsAlive,
 	})
 	return e
 }
@@ -151,6 +156,10 @@ func New() *Engine {
 // Destruct closes all listeners and connections, saves what is pending, and closes the storages. It
 // implements caddy.Destructor.
 func (e *Engine) Destruct() error {
+	e.mu.Lock()
+	e.useKeepAlive(nil)
+	e.mu.Unlock()
+	e.keepAlive.tasks.Wait()
 	err := e.Transport.Close()
 	e.Delivery.Close()
 	e.Transactions.Close()
@@ -210,6 +219,7 @@ func (e *Engine) Attach(g *Generation) error {
 	e.publishDraining()
 	e.current.Store(g)
 	e.useDelivery(g)
+	e.useKeepAlive(g)
 	return nil
 }
 
@@ -241,6 +251,7 @@ func (e *Engine) Detach(g *Generation) {
 	e.useStorage(top)
 	e.useKeys(top)
 	e.useDelivery(top)
+	e.useKeepAlive(top)
 	e.closeStorage()
 }
 
@@ -287,6 +298,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		}
 		return
 	}
+	e.keepAlive.hears(m, in.Flow)
 	if e.Transactions.Request(m, in.Flow, in.Outbox) {
 		return
 	}

@@ -42,6 +42,9 @@ type Options struct {
 	// Dropped is called for everything that is thrown away, with one of the Drop reasons; it may be
 	// nil. It must neither block nor call the Manager.
 	Dropped func(reason string)
+	// KeepAlive is called for each datagram of nothing but CR, LF and NUL, with the flow that it
+	// came by; it may be nil. It must neither block nor call the Manager.
+	KeepAlive func(Flow)
 	// Unreachable is called when the network reports that a datagram could not be delivered to
 	// where it was sent, with the start of the datagram, which is valid during the call only. Who
 	// reports that is not known. It may be nil; only Linux tells. It must not block.
@@ -94,6 +97,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Dropped == nil {
 		o.Dropped = func(string) {}
+	}
+	if o.KeepAlive == nil {
+		o.KeepAlive = func(Flow) {}
 	}
 	if o.Traffic == nil {
 		o.Traffic = func(Network, bool, int, int) {}

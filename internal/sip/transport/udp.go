@@ -36,6 +36,7 @@ func (l *Listener) receive(in *Inbound, data []byte, remote netip.AddrPort, loca
 	switch {
 	case len(data) == 0:
 		l.m.opts.Dropped(DropKeepAlive)
+		l.m.opts.KeepAlive(Flow{Network: UDP, Remote: remote, Listener: l})
 		return
 	case len(data) < minDatagram:
 		l.m.opts.Dropped(DropShort)
