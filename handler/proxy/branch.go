@@ -22,6 +22,7 @@ type branch struct {
 	timerC  *transaction.Timer
 	attempt int    // how many places have been tried
 	heard   bool   // there was a provisional response
+	hurried bool   // it is cancelled, and may say nothing for a moment only
 	passed  bool   // it is silent, and nobody waits for it
 	expired bool   // timer C has fired
 	done    bool   // there is a final response, or will be none

@@ -240,6 +240,7 @@ func (c *responseContext) cancel(reason []byte, out *transport.Outbox) {
 		case b.done:
 		case b.client != nil:
 			b.client.Cancel(reason, out)
+			b.hurry()
 		default: // it is still looking for its way
 			b.end()
 		}

@@ -42,7 +42,7 @@ func (b *branch) onTimerC() {
 	defer c.mu.Unlock()
 	switch {
 	case b.done:
-	case b.target.passable && !b.heard && !b.passed:
+	case (b.target.passable || b.hurried) && !b.heard && !b.passed:
 		b.pass()
 	case b.heard:
 		b.expired = true
@@ -54,6 +54,15 @@ func (b *branch) onTimerC() {
 			b.client.Abandon()
 		}
 		b.failed(nil, 408, nil)
+	}
+}
+
+// hurry limits how long a target may still say nothing once it is cancelled: it doesn't know of the
+// call, most likely, and who waits for the end of the call does not wait for that.
+func (b *branch) hurry() {
+	if b.c.method == wire.INVITE && !b.c.done && !b.heard && !b.passed && !b.hurried {
+		b.hurried = true
+		b.startTimerC(min(silentTime, b.noResponse()))
 	}
 }
 

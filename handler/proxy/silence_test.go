@@ -217,6 +217,32 @@ func TestSilentGivenUp(t *testing.T) {
 	})
 }
 
+// TestSilentCancelled has a call end before a phone has said anything: the caller hears of it at
+// once, and the phone is not called any more.
+func TestSilentCancelled(t *testing.T) {
+	for _, status := range []int{603, 487} {
+		inSilence(t, "register\nproxy", []string{"0.5", "0.5"}, func(o *silence) {
+			begin := o.call("INVITE")
+			ringing := o.rings(1, begin, 0)
+			o.answer(1, ringing, 180)
+			time.Sleep(time.Second)
+			if status == 487 {
+				write(t, o.alice, o.s.Addr, o.request("CANCEL", "alice", fmt.Sprint("c", o.calls), "<sip:alice@192.0.2.1>"))
+				expect(t, o.alice, "SIP/2.0 180")
+				expect(t, o.alice, "SIP/2.0 200") // to the CANCEL
+			}
+			o.answer(1, ringing, status)
+			o.hears(status, begin, 1500*time.Millisecond)
+			late := o.rings(0, begin, 1500*time.Millisecond)
+			o.answer(0, late, 180)
+			for m := ""; !strings.HasPrefix(m, "CANCEL "); {
+				m = expect(t, o.phones[0], "")
+			}
+			o.took("the other is cancelled", begin, 1500*time.Millisecond)
+		})
+	}
+}
+
 // TestNoResponseDial has a phone's port swallow a connection: that it says nothing counts from the
 // call on.
 func TestNoResponseDial(t *testing.T) {

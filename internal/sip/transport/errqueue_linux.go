@@ -27,15 +27,15 @@ type errorQueue struct {
 }
 
 // expectErrors asks for ICMP errors, if anybody wants to hear of them. A dual-stack socket gets
-// those of IPv4 by the option of IPv4.
-func (s *udpSocket) expectErrors(fd int) error {
+// those of IPv4 by the option of IPv4. Where there is none, nothing is heard.
+func (s *udpSocket) expectErrors(fd int) {
 	if s.l.m.opts.Unreachable == nil {
-		return nil
+		return
 	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1); err != nil || !s.is6 {
-		return err
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+	if s.is6 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 	}
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 }
 
 // pending reports whether an error may belong to an earlier datagram.

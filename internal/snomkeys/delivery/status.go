@@ -196,7 +196,7 @@ func problem(status int, timeout bool) string {
 	case timeout:
 		return "the phone did not answer"
 	}
-	return "the message could not be sent"
+	return "the phone could not be reached"
 }
 
 func stateOf(p *phone, keys []KeyStatus) string {
