@@ -62,6 +62,9 @@ func refused(path, text string) option { return option{path: path, text: text} }
 var list = []option{
 	{"sip.domains", "app:domain {env.V}\nregister", "office.example", (*run).registerAtDomain, "SIP/2.0 200 "},
 	{"sip.servers.trust", "trust {env.V}\nregister", "127.0.0.0/8", (*run).registerPath, "Path: <sip:127.0.0.1:5061;lr>"},
+	{"sip.servers.advertise", "advertise {env.V}\nsnom_lrc {\nuser_agent *\nlight 801 on\n}", "203.0.113.7", (*run).lamp, "Via: SIP/2.0/UDP 203.0.113.7"},
+	refused("sip.servers.keepalive.interval", "keepalive {env.V}"),
+	refused("sip.servers.keepalive.method", "keepalive 25s {env.V}"),
 	{"sip.servers.logs.logger_name", "log {env.V}\nrespond 281", "office", (*run).logged, `"logger":"sip.log.access.office"`},
 	{"sip.keys.profiles.name", "app:keys {\nprofile {env.V} {\n}\n}\n", "office", func(r *run) string { return r.App().Keys.Profiles[0].Name }, "office"},
 	profile("users", "users {env.V}\nkey 1 {\nlabel x\n}", "1*", "l=x"),
