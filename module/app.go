@@ -189,7 +189,9 @@ func (a *App) Start() error {
 	a.attached = true
 	var ctx context.Context
 	ctx, a.stopLooking = context.WithCancel(context.Background())
-	go a.domains.FindNames(ctx)
+	if engine.Network == nil { // a simulated one has no DNS
+		go a.domains.FindNames(ctx)
+	}
 	a.watchMembers()
 	if a.events != nil {
 		emitting.start(a.engine.Events)
