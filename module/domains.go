@@ -75,6 +75,15 @@ func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.AppendAOR(dst, u)
 }
 
+// AllDomains returns the domains that users may be registered at: the configured ones, or the one that
+// stands for all our names and addresses.
+func (a *App) AllDomains() []string {
+	if len(a.Domains) > 0 {
+		return a.Domains
+	}
+	return []string{a.domains.Primary()}
+}
+
 // IsLocal reports whether a host is a domain or an address that we serve, or a name that leads to one
 // of our addresses.
 func (a *App) IsLocal(host []byte) bool { return a.domains.Local(host) }

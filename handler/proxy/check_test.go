@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
 // TestRefused has requests that must not be relayed, to anybody.
@@ -87,7 +90,7 @@ func TestLoop(t *testing.T) {
 	branch := alice.invite(s.URI("bob"))
 	res := alice.Expect("SIP/2.0 482 Loop Detected")
 	alice.ack(branch, s.URI("bob"), res)
-	alice.request("MESSAGE", s.URI("bob"), "Max-Forwards: 2", "Call-ID: 2")
+	alice.request("MESSAGE", s.URI("bob"), "Max-Forwards: 3", "Call-ID: 2")
 	alice.Expect("SIP/2.0 482") // not 483
 	alice.Nothing()
 }
@@ -115,6 +118,35 @@ func TestSpiral(t *testing.T) {
 	alice.Answer(bye, "200 OK", "")
 	bob.Expect("SIP/2.0 200")
 	carol.Nothing()
+}
+
+// TestSpiralByPBX relays calls to a PBX that is a proxy itself and sends them back as they came, for
+// the phone to be found. If they only go round, it is a loop.
+func TestSpiralByPBX(t *testing.T) {
+	s := start(t, "register\n@back header X-Back *\nproxy @back\nproxy sip:{sip.header.X-PBX};lr {\nallow_private\n}")
+	alice, bob, pbx := udp(t, s, "alice"), registered(t, s, "bob"), udp(t, s, "pbx")
+	n := 0
+	back := func(m handlertest.Message, lines string) {
+		t.Helper()
+		n++
+		text := strings.Replace(m.Text, "Route: <sip:"+pbx.Addr.String()+";lr>\r\n", "", 1)
+		line, rest, _ := strings.Cut(text, "\r\n")
+		pbx.Send(fmt.Sprintf("%s\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKpbx%d\r\n%s%s", line, pbx.Addr, n, lines, rest))
+	}
+	alice.invite(s.URI("bob"), "X-PBX: "+pbx.Addr.String())
+	back(pbx.Expect("INVITE "+s.URI("bob")+" "), "X-Back: 1\r\n")
+	invite := bob.Expect("INVITE " + bob.contact())
+	same(t, "Vias", len(invite.Headers("Via")), 4)
+	bob.pickUp(invite)
+	pbx.Expect("SIP/2.0 100")
+	pbx.Expect("SIP/2.0 200")
+
+	alice.invite(s.URI("bob"), "X-PBX: "+pbx.Addr.String(), "Call-ID: loop")
+	back(pbx.Expect("INVITE "), "")
+	pbx.Expect("SIP/2.0 100")
+	back(pbx.Expect("INVITE "), "")
+	pbx.Expect("SIP/2.0 482")
+	bob.Nothing()
 }
 
 // TestLoopOfUsers has two users who forward to each other.

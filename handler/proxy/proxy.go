@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -95,6 +97,7 @@ type Proxy struct {
 	names  *names
 
 	places    []fixed // of each of To
+	id        uint64  // its own among all proxies
 	deniedLog ratelog.Gate
 }
 
@@ -107,6 +110,7 @@ func (*Proxy) CaddyModule() caddy.ModuleInfo {
 func (p *Proxy) Provision(ctx caddy.Context) (err error) {
 	p.logger = ctx.Logger()
 	p.names = lookups
+	p.id = rand.Uint64()
 	p.AllowControl = p.AllowControl || p.AllowButtons
 	repl := caddy.NewReplacer()
 	for _, text := range p.To {
@@ -182,7 +186,7 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 		return module.Error(481, nil)
 	}
 	c := &responseContext{p: p, w: w, r: r, method: m.Method}
-	c.loop = engine.LoopHash(m)
+	c.loop = p.loopHash(r)
 	rs, err := p.signer.ReadRoutes(m, r.URI(), sender(r))
 	if err != nil {
 		return p.refuse(m, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err})
@@ -228,6 +232,17 @@ func (p *Proxy) refuse(m *wire.Message, err error) error {
 	}
 	p.logger.Debug("an ACK is not relayed", zap.String("error", wire.ForLog(err.Error())))
 	return nil
+}
+
+// loopHash returns what is the same when a request comes here once more. A connection's port says
+// nothing about who is there.
+func (p *Proxy) loopHash(r *module.Request) uint64 {
+	f := &inside.RequestOf(r).Flow
+	from := f.Remote
+	if f.Network.Reliable() {
+		from = netip.AddrPortFrom(from.Addr(), 0)
+	}
+	return engine.LoopHash(r.Message(), from, p.id)
 }
 
 // check does what RFC 3261 §16.3 asks before a request is relayed.

@@ -22,16 +22,9 @@ func (p *Proxy) phoneAt(uri *wire.URI) *location.Binding {
 	}
 	var room [4][]byte
 	aors := room[:0]
-	for _, domain := range p.app.Domains {
-		u := wire.URI{Scheme: wire.SIP, User: uri.User, Host: []byte(domain)}
-		if aor, ok := p.app.AppendAOR(nil, &u); ok {
-			aors = append(aors, aor)
-		}
-	}
-	if len(p.app.Domains) == 0 {
-		if aor, ok := p.app.AppendAOR(nil, &wire.URI{Scheme: wire.TEL, User: uri.User}); ok {
-			aors = append(aors, aor)
-		}
+	for _, domain := range p.app.AllDomains() {
+		u := wire.URI{User: uri.User, Host: []byte(domain)}
+		aors = append(aors, u.AppendAOR(nil))
 	}
 	return p.in.Location().At(uri, aors...)
 }

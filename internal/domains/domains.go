@@ -1,6 +1,7 @@
 package domains
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"os"
@@ -122,17 +123,51 @@ func (s *Set) named(host []byte) bool {
 // AppendAOR appends the canonical address-of-record that a URI names (RFC 3261 §10.3 step 5), and
 // reports whether it is at one of our domains. All our addresses and their other names, and without
 // configured domains all our names, are aliases of the primary domain, so that a phone is found
-// whichever it uses.
+// whichever it uses. Of a telephone number what only makes it readable does not count (RFC 3966
+// §5.1.1).
 func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	if u.Scheme != wire.TEL && !s.Local(u.Host) {
 		return dst, false
 	}
-	if u.Scheme == wire.TEL || s.single || !s.named(u.Host) {
-		dst = wire.AppendUnescaped(dst, u.User)
-		dst = append(dst, '@')
-		return append(dst, s.primary...), len(u.User) > 0
+	start := len(dst)
+	dst = wire.AppendUnescaped(dst, u.User)
+	if isNumber(u) {
+		digits := dst[start:start]
+		for _, c := range dst[start:] {
+			if strings.IndexByte(separators, c) < 0 {
+				digits = append(digits, c)
+			}
+		}
+		dst = dst[:start+len(digits)]
 	}
-	return u.AppendAOR(dst), len(u.User) > 0
+	ok := len(dst) > start
+	if u.Scheme == wire.TEL || s.single || !s.named(u.Host) {
+		return append(append(dst, '@'), s.primary...), ok
+	}
+	return (&wire.URI{Host: u.Host}).AppendAOR(dst), ok
+}
+
+// separators make a telephone number readable, and mean nothing (RFC 3966 §3).
+const separators = "-.()"
+
+// isNumber reports whether the user of a URI is a telephone number that has separators. Phones say
+// user=phone of names, too.
+func isNumber(u *wire.URI) bool {
+	if !bytes.ContainsAny(u.User, separators) {
+		return false
+	}
+	if u.Scheme == wire.TEL {
+		return true
+	}
+	if user, _ := u.Param("user"); !wire.EqualFold(user, "phone") {
+		return false
+	}
+	for _, c := range u.User {
+		if strings.IndexByte("0123456789+*#"+separators, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Serves reports whether a URI is one at our domains: the host is ours, and so is the port if there

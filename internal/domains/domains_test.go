@@ -43,6 +43,11 @@ func TestDomains(t *testing.T) {
 		{"escapes", "example.com", public, "sip:%61%2Fb@example.com", "a/b@example.com", true},
 		{"sips", "example.com", public, "sips:a@example.com", "a@example.com", true},
 		{"tel", "example.com", public, "tel:+49301234", "+49301234@example.com", false},
+		{"tel, made readable", "example.com", public, "tel:+49-30-(12).34;phone-context=x", "+49301234@example.com", false},
+		{"tel as a user", "example.com", public, "sip:+49-30-1234@Example.com;user=phone", "+49301234@example.com", true},
+		{"a name said to be one", "example.com", public, "sip:front-desk-1@example.com;user=phone", "front-desk-1@example.com", true},
+		{"a user that is no number", "example.com", public, "sip:front-desk@example.com", "front-desk@example.com", true},
+		{"nothing but separators", "example.com", public, "tel:-", "", false},
 		{"tel without digits", "example.com", public, "tel:", "", false},
 		{"another scheme", "example.com", public, "mailto:a@example.com", "", false},
 

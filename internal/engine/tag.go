@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"encoding/binary"
 	"hash/maphash"
+	"net/netip"
 	"strconv"
 
 	"github.com/caddysip/caddysip/wire"
@@ -35,10 +37,15 @@ func isStatelessACK(m *wire.Message) bool {
 
 // LoopHash returns a hash of everything that decides how a request is routed, for the branch of the
 // Via that a proxy adds (RFC 3261 §16.6 step 8): a request that comes back with the same hash is a
-// loop, one with another hash a spiral.
-func LoopHash(m *wire.Message) uint64 {
+// loop, one with another hash a spiral. Matchers may have decided by anything that a request has, so
+// by, which of the proxies in the configuration it came to, and from, its source, stand for that: a
+// PBX may send back to us, unchanged, what we have sent to it.
+func LoopHash(m *wire.Message, from netip.AddrPort, by uint64) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
+	var room [64]byte
+	source, _ := from.AppendBinary(room[:0]) // has no errors
+	h.Write(binary.LittleEndian.AppendUint64(source, by))
 	h.Write(m.RequestURI())
 	for _, id := range [...]wire.HeaderID{
 		wire.From, wire.To, wire.CallID, wire.Route, wire.ProxyRequire,

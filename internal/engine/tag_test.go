@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -38,13 +39,14 @@ func TestStatelessTag(t *testing.T) {
 
 func TestBranches(t *testing.T) {
 	m := message(t, invite)
-	loop := LoopHash(m)
+	from := netip.MustParseAddrPort("192.0.2.7:5060")
+	loop := LoopHash(m, from, 1)
 	branch := AppendBranch([]byte("x"), 0x1234, loop)
 	if want := "xz9hG4bK0000000000001234"; !strings.HasPrefix(string(branch), want) || len(branch) != len(want)+16 {
 		t.Fatalf("branch %q", branch)
 	}
 	hash := func(edits ...string) uint64 {
-		return LoopHash(message(t, strings.NewReplacer(edits...).Replace(invite)))
+		return LoopHash(message(t, strings.NewReplacer(edits...).Replace(invite)), from, 1)
 	}
 	// What changes with each hop doesn't count.
 	if hash() != loop || hash("Max-Forwards: 70", "Max-Forwards: 69") != loop || hash("z9hG4bK1", "z9hG4bK2") != loop {
@@ -58,6 +60,9 @@ func TestBranches(t *testing.T) {
 		if hash(edits...) == loop {
 			t.Errorf("with %q the hash is the same", edits)
 		}
+	}
+	if LoopHash(m, netip.MustParseAddrPort("192.0.2.8:5060"), 1) == loop || LoopHash(m, from, 2) == loop {
+		t.Error("from another source, or by another proxy, the hash is the same")
 	}
 	if StatelessBranch(m) != StatelessBranch(message(t, invite)) || StatelessBranch(m) == StatelessBranch(message(t, strings.Replace(invite, "z9hG4bK1", "z9hG4bK2", 1))) {
 		t.Error("StatelessBranch is wrong")
