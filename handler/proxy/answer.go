@@ -88,10 +88,18 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 		return
 	}
 	b.fail()
-	// Another place is tried after one that says nothing, or that nothing was sent to.
-	silent := status == 503 || m == nil && (status == 408 && !b.heard || b.client == nil)
-	if silent && len(b.hops) > 0 && !c.stopped {
+	// Another place is tried after one that says nothing, that nothing was sent to, or whose edge
+	// proxy has lost it (RFC 5626 §5.3).
+	silent := status == 503 || status == 430 || m == nil && (status == 408 && !b.heard || b.client == nil)
+	switch {
+	case !silent || c.stopped:
+	case len(b.hops) > 0:
 		b.try(out)
+		return
+	case b.target.other != nil:
+		b.target = b.target.other
+		b.client, b.heard, b.expired = nil, false, false
+		b.start(out)
 		return
 	}
 	b.end()

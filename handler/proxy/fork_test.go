@@ -266,6 +266,38 @@ func TestInstance(t *testing.T) {
 	}
 }
 
+// TestInstanceOtherWay rings a phone by its other flow when the latest leads nowhere.
+func TestInstanceOtherWay(t *testing.T) {
+	for name, lost := range map[string]func(*testing.T, *phone){
+		"port closed":        func(_ *testing.T, p *phone) { p.Close() },
+		"edge has lost it":   func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "430 Flow Failed", "t") },
+		"edge is no more":    func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "503 Service Unavailable", "t") },
+		"it is busy, though": func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "486 Busy Here", "t") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, "register\nproxy")
+			alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
+			for i, p := range []*phone{first, second} {
+				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;way=%d>;+sip.instance="<urn:uuid:1>";reg-id=%[1]d`, i+1), fmt.Sprint("Call-ID: reg", i))
+			}
+			if name == "port closed" {
+				lost(t, second)
+				alice.invite(s.URI("bob"))
+			} else {
+				alice.invite(s.URI("bob"))
+				lost(t, second)
+			}
+			if strings.HasPrefix(name, "it is busy") {
+				alice.Expect("SIP/2.0 486")
+				first.Nothing()
+				return
+			}
+			first.Answer(first.Expect("INVITE sip:bob@192.0.2.1;way=1"), "200 OK", "t")
+			alice.Expect("SIP/2.0 200")
+		})
+	}
+}
+
 // TestSuperseded has a phone that was restarted be called where it is now alone, until it turns out
 // that there are two.
 func TestSuperseded(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
@@ -23,6 +22,7 @@ type target struct {
 	name      []byte              // the URI that says where, when a name has to be looked up for that
 	within    ipset.Set           // where the name may lead; nil: anywhere
 	gone      bool                // there is no way to it
+	other     *target             // another way to the same phone, tried when this one has failed; nil: none
 	binding   *location.Binding   // it is where this binding leads; nil: it is no phone of ours
 	silent    bool                // it said nothing to the last request
 	passable  bool                // nobody waits for it for long: others are there
@@ -122,7 +122,10 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	user := routetoken.Identity(aor)
 	group := 0
 	for i, b := range bindings {
-		if b.RegID() > 0 && anotherWay(bindings[:i], b) {
+		if t := rt.wayTo(b); t != nil {
+			other := p.bindingTarget(b)
+			other.user = user
+			t.other = &other
 			continue
 		}
 		if i > 0 && (p.Fork == Sequential || bindings[i-1].Q() != b.Q()) {
@@ -163,12 +166,25 @@ func (rt *routing) passSilent() {
 	}
 }
 
-// anotherWay reports whether one of the other bindings is another way to the same phone: it must not
-// ring twice (RFC 5626 §5.3).
-func anotherWay(others []*location.Binding, b *location.Binding) bool {
-	return slices.ContainsFunc(others, func(o *location.Binding) bool {
-		return o.RegID() > 0 && o.RegID() != b.RegID() && o.Instance() == b.Instance() && !o.FlowFailed()
-	})
+// wayTo returns the target that leads to the same phone as a binding by another way, nil if there is
+// none: it must not ring twice, and the other way is tried when the first has failed (RFC 5626
+// §5.3).
+func (rt *routing) wayTo(b *location.Binding) *target {
+	if b.RegID() == 0 {
+		return nil
+	}
+	for i := range rt.targets {
+		t := &rt.targets[i]
+		o := t.binding
+		if o == nil || o.RegID() == 0 || o.RegID() == b.RegID() || o.Instance() != b.Instance() || o.FlowFailed() {
+			continue
+		}
+		for t.other != nil {
+			t = t.other
+		}
+		return t
+	}
+	return nil
 }
 
 // bindingTarget returns the way to a registered phone: by its Path when there are proxies in front
