@@ -283,7 +283,7 @@ row 2302, 3299@example.net: aor: "3299@example.net" is not of a domain that this
   ]
 }
 `
-	const nobody = "nobody is known as %d@example.com: no phone is or was registered so, and no user or member has that name. The key waits for such a phone"
+	const nobody = "nobody is known as %d@example.com: no phone has registered so since the server started, and no user or member has that name. The key waits for such a phone"
 	want = fmt.Sprintf(want, fmt.Sprintf(nobody, 201), fmt.Sprintf(nobody, 202))
 	if got != want || err == nil || err.Error() != "2 rows not set" {
 		t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)

@@ -9,6 +9,6 @@ func (a *api) unknown(aor string) string {
 		a.keys.Names(aor) || a.inside.MayKnow(aor) {
 		return ""
 	}
-	return fmt.Sprintf("nobody is known as %s: no phone is or was registered so, and no user or member "+
-		"has that name. The key waits for such a phone", aor)
+	return fmt.Sprintf("nobody is known as %s: no phone has registered so since the server started, and no user "+
+		"or member has that name. The key waits for such a phone", aor)
 }

@@ -134,7 +134,7 @@ func TestUnknownUser(t *testing.T) {
 	}
 	var u struct{ Warnings []string }
 	s.get("/sip/keys/103", &u)
-	if len(u.Warnings) != 1 || !strings.HasPrefix(u.Warnings[0], text+"103@example.com: no phone is or was registered so") {
+	if len(u.Warnings) != 1 || !strings.HasPrefix(u.Warnings[0], text+"103@example.com: no phone has registered so") {
 		t.Errorf("%q", u.Warnings)
 	}
 	_, body := s.do("POST", "/sip/keys", `[{"aor": "101", "key": 1}, {"aor": "103", "key": 2}, {"aor": "110", "key": 2}, {"aor": "103", "key": 3}, {"aor": "1O1", "key": 3}]`, 200)

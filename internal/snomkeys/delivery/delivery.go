@@ -170,8 +170,11 @@ func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.users[aor].phoneOf(textHash(contact))
-	if p == nil || p.silent == 0 && (keepAlive || !p.unsupported) {
+	if p == nil || p.silent == 0 && p.displaced == 0 && (keepAlive || !p.unsupported) {
 		return
+	}
+	if p.displaced != 0 {
+		d.replace(p)
 	}
 	p.unsupported, p.silent = false, 0
 	d.retries.remove(p)
@@ -191,6 +194,9 @@ func (d *Delivery) NotifyOverwritten(aor, contact string, keys ...int) {
 	for _, key := range keys {
 		if i, found := findKey(p.keys, uint16(key)); found {
 			p.keys[i] = keyState{key: p.keys[i].key}
+		}
+		if p.flight != nil && slices.ContainsFunc(p.flight.keys, func(k sentKey) bool { return int(k.key) == key }) {
+			p.flight.stale = true // nobody knows which of the two comes last
 		}
 	}
 	p.urgent = true

@@ -272,7 +272,7 @@ func (d *Delivery) yield(p *phone) {
 // displace has a user who logs on at a device take it over from the one user who was there, unless
 // they are two identities that register together. If the other one registers again he is there as
 // well. The caller holds the lock.
-func (d *Delivery) displace(p *phone, now time.Time) {
+func (d *Delivery) displace(p *phone, here *location.Binding) {
 	others := d.others(p)
 	if len(others) != 1 || others[0].displaced != 0 || slices.ContainsFunc(p.user.phones, func(o *phone) bool { return o != p && o.device == p.device }) {
 		return
@@ -280,10 +280,10 @@ func (d *Delivery) displace(p *phone, now time.Time) {
 	q := others[0]
 	var room [8]*location.Binding
 	b := d.bindingOf(d.options.Location.Lookup([]byte(q.user.aor), room[:0]), q.id)
-	if b == nil || now.Sub(b.Updated()) < togetherTime {
+	if b == nil || here.Updated().Sub(b.Updated()) < togetherTime {
 		return
 	}
-	q.displaced = uint32(now.Unix())
+	q.displaced = uint32(b.Updated().Unix())
 	p.inherit(q.keys)
 	q.keys = nil
 	if q.flight != nil {
@@ -291,7 +291,7 @@ func (d *Delivery) displace(p *phone, now time.Time) {
 	}
 	q.queue = 0
 	d.retries.remove(q)
-	d.retryAt(q, now.Add(togetherTime))
+	d.retryAt(q, time.Now().Add(togetherTime))
 	d.behind.Mark(q.user.aor)
 	d.wakeWaiters(q.user.aor)
 }
@@ -303,8 +303,13 @@ func (d *Delivery) back(p *phone, b *location.Binding, now time.Time) bool {
 		d.retryAt(p, now.Add(togetherTime))
 		return false
 	}
+	d.replace(p)
+	return true
+}
+
+// replace undoes displace. The caller holds the lock.
+func (d *Delivery) replace(p *phone) {
 	p.displaced = 0
 	d.forget(p)
 	p.mayHave(d.takeLeftover(p.device))
-	return true
 }

@@ -167,6 +167,42 @@ func TestLogOnWithoutLogOff(t *testing.T) {
 		w.state(alice, StateCurrent)
 		w.state(bob, StateOverwritten)
 	})
+	// Or she calls, which is as good.
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		first := onDesk(alice, "a")
+		w.register(first)
+		time.Sleep(10 * time.Minute)
+		w.register(onDesk(bob, "b"))
+		w.got()
+		w.state(alice, StateOverwritten)
+		w.d.NotifyAnswered(alice, first.contact, true)
+		w.expect("k=1 c=on l=A")
+		w.state(alice, StateCurrent)
+	})
+}
+
+// TestOverwritten has something else set keys of a phone, also while one is on its way.
+func TestOverwritten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const contact = "sip:101@192.0.2.7:5060;line=abc"
+		w.set(alice, "A", 1, 2)
+		w.register(registration{})
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
+		w.d.NotifyOverwritten(alice, contact, 2, 3)
+		w.expect("k=2 c=on l=A")
+		w.d.NotifyOverwritten(alice, "sip:other@192.0.2.7", 1)
+		w.d.NotifyOverwritten(bob, contact, 1)
+		w.expect()
+		w.answer(func(message) (int, time.Duration) { return 200, 10 * time.Second })
+		w.set(alice, "B", 2)
+		time.Sleep(time.Second)
+		w.d.NotifyOverwritten(alice, contact, 2)
+		w.state(alice, StateSending)
+		time.Sleep(time.Minute)
+		w.expect("k=2 c=on l=B", "k=2 c=on l=B")
+		w.state(alice, StateCurrent)
+	})
 }
 
 // TestTwoIdentities has two users on one telephone.

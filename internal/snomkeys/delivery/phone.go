@@ -46,7 +46,7 @@ type phone struct {
 
 	superseded bool // it has another Contact now
 
-	displaced uint32 // when another user has logged on at its device, in seconds since 1970; 0: nobody has
+	displaced uint32 // when it was last registered before another user logged on at its device, in seconds since 1970; 0: nobody has
 
 	known       bool // it has acknowledged something
 	unsupported bool
@@ -181,8 +181,10 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 		id := textHash(b.Contact())
 		p := u.phoneOf(id)
 		if p == nil {
-			if u == nil && len(d.want(aor, b.UserAgent())) == 0 && d.left[deviceOf(b)] == nil {
-				continue // most phones have no keys
+			if u == nil && len(d.want(aor, b.UserAgent())) == 0 {
+				if device := deviceOf(b); d.left[device] == nil && d.devices[device] == nil {
+					continue // most phones have no keys
+				}
 			}
 			if u == nil {
 				u = &user{aor: strings.Clone(aor)} // not a part of the binding
@@ -298,7 +300,7 @@ func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
 		}
 	}
 	d.link(p, device)
-	d.displace(p, time.Now())
+	d.displace(p, b)
 	return p
 }
 

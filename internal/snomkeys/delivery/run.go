@@ -182,10 +182,10 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 }
 
 // settle forgets a phone that shows nothing and is to show nothing: unless it would be taken, the
-// next time, for one that may show what others of the user have.
+// next time, for one that may show what others of the user have, or for a user who logs on.
 func (d *Delivery) settle(p *phone) {
 	u := p.user
-	if len(p.keys) > 0 || p.unsupported || len(u.left) > 0 || len(u.phones) > 1 {
+	if len(p.keys) > 0 || p.unsupported || len(u.left) > 0 || len(u.phones) > 1 || len(d.others(p)) > 0 {
 		return
 	}
 	for i, other := range u.phones {
