@@ -25,6 +25,7 @@ type oracle struct {
 	acked  map[string]*place                  // the latest registration that was acknowledged; nil: unregistered, or not known
 	calls  map[string][2]string               // the users of a call
 	lights map[string]netip.AddrPort          // where a light was dialled
+	lately map[netip.AddrPort]time.Time       // when one was, the last time
 	pushes map[string]map[int][]string        // branches of the MESSAGEs for a light, by the server's life
 	seen   map[string]bool                    // branches of the server's requests, and their address
 	asked  map[netip.AddrPort]map[string]bool // branches of an address's requests
@@ -62,7 +63,7 @@ type telling struct {
 func newOracle(w *world) *oracle {
 	return &oracle{
 		w: w, owner: map[netip.AddrPort]string{}, places: map[string][]*place{}, acked: map[string]*place{},
-		calls: map[string][2]string{}, lights: map[string]netip.AddrPort{}, pushes: map[string]map[int][]string{},
+		calls: map[string][2]string{}, lights: map[string]netip.AddrPort{}, lately: map[netip.AddrPort]time.Time{}, pushes: map[string]map[int][]string{},
 		seen: map[string]bool{}, asked: map[netip.AddrPort]map[string]bool{}, keys: map[string]*keyState{}, told: map[string]*telling{},
 	}
 }
@@ -123,7 +124,7 @@ func (o *oracle) registered(p *phone, from netip.AddrPort, d time.Duration, sent
 func (o *oracle) lit(p *phone, id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lights[id] = p.addr()
+	o.lights[id], o.lately[p.addr()] = p.addr(), time.Now()
 }
 
 func (o *oracle) calling(p *phone, id, number string) {

@@ -97,7 +97,10 @@ func (w *world) settle() {
 			if k := w.oracle.keys[fmt.Sprintf("%s/%d", p.user, key)]; key > 1 {
 				want = ""
 				if k != nil {
-					want = w.keyLabel(k.name())
+					want = w.keyLabel(k.name(), "admin")
+				}
+				if light := w.keyLabel(fmt.Sprintf("%s/%d", p.user, key), "event"); light != "" {
+					want = light // it was dialled
 				}
 			}
 			if got := p.shows[fmt.Sprint(key)]; got.Label != want {

@@ -164,18 +164,10 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 	if u != nil {
 		u.follow(bindings)
 		d.dropGone(u, bindings)
+		d.supersede(u, bindings)
 	}
 	for _, b := range bindings {
-		if !d.hasKeys(b.UserAgent()) || !first(bindings, b) {
-			continue
-		}
-		if b.Superseded() {
-			// It has another Contact now. What it has been told counts again if it is back.
-			if p := u.phoneOf(textHash(b.Contact())); p != nil {
-				d.retries.remove(p)
-				d.unlink(p)
-				p.superseded = true
-			}
+		if b.Superseded() || !d.hasKeys(b.UserAgent()) || !first(bindings, b) {
 			continue
 		}
 		id := textHash(b.Contact())
@@ -232,6 +224,24 @@ func (u *user) follow(bindings []*location.Binding) {
 		}
 		if next != nil {
 			p.id = textHash(next.Contact())
+		}
+	}
+}
+
+// supersede has the phones rest that have another Contact now. What they have been told counts again
+// if they are back.
+func (d *Delivery) supersede(u *user, bindings []*location.Binding) {
+	for _, b := range bindings {
+		if !b.Superseded() || !first(bindings, b) {
+			continue
+		}
+		if p := u.phoneOf(textHash(b.Contact())); p != nil && !p.superseded {
+			p.superseded = true
+			d.retries.remove(p)
+			d.unlink(p)
+			if p.told != fine {
+				u.told, p.told = p.told, fine
+			}
 		}
 	}
 }

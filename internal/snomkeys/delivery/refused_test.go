@@ -198,6 +198,25 @@ func TestLog(t *testing.T) {
 	})
 }
 
+// TestLogOfSuperseded has a phone be off, and come back with another Contact while the old one lasts.
+func TestLogOfSuperseded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(alice, "A", 1)
+		w.register(registration{expires: 7200, instance: "i"})
+		w.got()
+		w.answer(func(message) (int, time.Duration) { return 0, 0 })
+		w.set(alice, "B", 1)
+		time.Sleep(10 * time.Minute)
+		w.expectLog("warn: a phone does not get its keys")
+		w.answer(nil)
+		w.register(registration{expires: 3600, callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061", source: "192.0.2.7:5061"})
+		w.expectLog("info: a phone has all its keys again")
+		time.Sleep(3 * time.Hour)
+		w.register(registration{callID: "3", instance: "i", contact: "sip:101@192.0.2.7:5062", source: "192.0.2.7:5062"})
+		w.expectLog()
+	})
+}
+
 // TestLogIsBounded has a building lose its power.
 func TestLogIsBounded(t *testing.T) {
 	inWorld(t, func(w *world) {
