@@ -3,7 +3,10 @@ package engine
 import (
 	"fmt"
 	"net"
+	"slices"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/wire"
@@ -60,6 +63,19 @@ func TestPings(t *testing.T) {
 	k.forget()
 	if len(k.pings) != 1 {
 		t.Error("what was counted is kept for ever")
+	}
+}
+
+// TestKeepAliveMetric counts what is sent where it can be read.
+func TestKeepAliveMetric(t *testing.T) {
+	e, p, b, _ := pinged(t, &KeepAlive{Interval: 1 << 40})
+	before := value(t, keepAlives.WithLabelValues("sent"))
+	p.ping(b)
+	if n := value(t, keepAlives.WithLabelValues("sent")) - before; n != 1 {
+		t.Errorf("%v are counted", n)
+	}
+	if !slices.Contains(e.Collectors(), prometheus.Collector(keepAlives)) {
+		t.Error("it is not among the metrics")
 	}
 }
 
