@@ -184,6 +184,10 @@ func (a *App) Start() error {
 	}
 	a.secret = secret
 	if err := a.engine.Attach(a.generation); err != nil {
+		if listen, ok := errors.AsType[*engine.ListenError](err); ok {
+			s := a.owners[listen.Index]
+			err = located(fmt.Errorf("server %s: %w", s.name, err), s.Source)
+		}
 		return err
 	}
 	a.attached = true

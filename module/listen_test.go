@@ -2,11 +2,13 @@ package module_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -91,4 +93,21 @@ func TestOutsideOfAServer(t *testing.T) {
 	if err := new(module.Invoke).Provision(ctx); err == nil {
 		t.Error("invoke outside of a server is no error")
 	}
+}
+
+// TestTaken: the error for an address that another program has says which server wants it, and
+// where that is written.
+func TestTaken(t *testing.T) {
+	s := handlertest.Start(t, "")
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	err = s.TryLoad("{\n\tadmin off\n\tsip {\n\t\t" + s.Addr.String() + " {\n\t\t}\n\n\t\tudp/" + taken.LocalAddr().String() + " {\n\t\t}\n\t}\n}\n")
+	if err == nil || !strings.Contains(err.Error(), "server srv1: listening on udp/"+taken.LocalAddr().String()) || !strings.HasSuffix(err.Error(), ", at Caddyfile:7") {
+		t.Errorf("got %v", err)
+	}
+	p := s.UDP() // what was in force is so still
+	p.Nothing()
 }

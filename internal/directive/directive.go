@@ -49,10 +49,20 @@ func Block(d *caddyfile.Dispenser, owner string, options Options, repeatable ...
 			if Located(d, err) {
 				return err
 			}
-			return d.Errf("%s of %s %w", name, owner, err)
+			return d.Errf("%s of %s %w%s", name, owner, err, variable(d.Val()))
 		}
 	}
 	return nil
+}
+
+// variable returns how an environment variable is written where no placeholder is replaced, if the
+// value that was refused is one.
+func variable(value string) string {
+	name, ok := strings.CutPrefix(value, "{env.")
+	if name, closed := strings.CutSuffix(name, "}"); ok && closed {
+		return "; here an environment variable is written as {$" + name + "}"
+	}
+	return ""
 }
 
 // Unrecognized returns the error for an option that is none of those known.

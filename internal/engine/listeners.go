@@ -23,6 +23,18 @@ type listener struct {
 	timer *time.Timer // ends the grace period; nil unless it drains
 }
 
+// ListenError says which of a generation's addresses cannot be listened on, and why.
+type ListenError struct {
+	Index int // of Generation.Listen
+	Err   error
+}
+
+// Error implements error.
+func (e *ListenError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *ListenError) Unwrap() error { return e.Err }
+
 // openListeners opens the listeners that g wants and that are not open yet. An address may overlap
 // with that of a listener which only other generations want: a listener that moves from all
 // addresses to one, or back, changes without a gap. The caller holds e.mu.
@@ -43,7 +55,7 @@ func (e *Engine) openListeners(g *Generation) error {
 				for _, a := range opened {
 					e.closeListener(a)
 				}
-				return fmt.Errorf("listening on %s: %w", a, err)
+				return &ListenError{i, fmt.Errorf("listening on %s: %w", a, err)}
 			}
 			l = &listener{Listener: opening}
 			e.listeners[a] = l
