@@ -62,17 +62,17 @@ func TestOneEvent(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for l, want := range map[Limit]bool{
-		{50, time.Second}:             true,
-		{1, time.Millisecond}:         true,
-		{1_000_000, time.Second}:      true,
-		{1_000_001, time.Second}:      false,
-		{0, time.Second}:              false,
-		{-1, time.Second}:             false,
-		{1, 0}:                        false,
-		{1, -time.Second}:             false,
-		{1, 366 * 24 * time.Hour}:     false,
-		{math.MaxInt, 24 * time.Hour}: false,
-		{20, 365 * 24 * time.Hour}:    true,
+		{50, time.Second}:            true,
+		{1, time.Millisecond}:        true,
+		{1_000_000, time.Second}:     true,
+		{1_000_001, time.Second}:     false,
+		{0, time.Second}:             false,
+		{-1, time.Second}:            false,
+		{1, 0}:                       false,
+		{1, -time.Second}:            false,
+		{1, 366 * 24 * time.Hour}:    false,
+		{math.MaxInt32, time.Minute}: false,
+		{20, 365 * 24 * time.Hour}:   true,
 	} {
 		if err := l.Validate(); (err == nil) != want {
 			t.Errorf("%+v: %v", l, err)

@@ -148,12 +148,12 @@ func parseLength(b []byte) (int, bool) {
 	if len(b) == 0 {
 		return 0, false
 	}
-	n := 0
+	var n uint64 // an int may have 32 bits, in which the next digit has no room
 	for _, c := range b {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		n = min(n*10+int(c-'0'), maxContentLength)
+		n = min(n*10+uint64(c-'0'), maxContentLength)
 	}
-	return n, true
+	return int(n), true
 }
