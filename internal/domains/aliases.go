@@ -83,20 +83,17 @@ func (a *Aliases) add(name string, until time.Time) {
 	a.all.Store(&all)
 }
 
-// Resolver is a *net.Resolver.
-type Resolver interface {
+// resolver is a *net.Resolver.
+type resolver interface {
 	LookupAddr(ctx context.Context, addr string) (names []string, err error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// DNS is what is asked for names. A simulation, which has no network, has its own.
-var DNS Resolver = net.DefaultResolver
-
 // FindNames looks up the names of our addresses, and adds those that lead back: phones may know the
 // server by one of them. It returns when it has, or ctx is done.
-func (s *Set) FindNames(ctx context.Context) { s.findNames(ctx, DNS) }
+func (s *Set) FindNames(ctx context.Context) { s.findNames(ctx, net.DefaultResolver) }
 
-func (s *Set) findNames(ctx context.Context, dns Resolver) {
+func (s *Set) findNames(ctx context.Context, dns resolver) {
 	ctx, cancel := context.WithTimeout(ctx, reverseTimeout)
 	defer cancel()
 	addrs := slices.SortedFunc(maps.Keys(s.addrs), netip.Addr.Compare)

@@ -19,7 +19,6 @@ import (
 
 	"github.com/caddysip/caddysip/handler/handlertest"
 	"github.com/caddysip/caddysip/internal/budget"
-	"github.com/caddysip/caddysip/internal/domains"
 	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -67,10 +66,8 @@ func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	s.Disk = newDisk(filepath.Join(caddy.AppDataDir(), "sip", "sip.db"), host.Net().Seeded("disk"))
 	jitter, chance := delivery.Jitter, host.Net().Seeded("jitter")
 	delivery.Jitter = func(d time.Duration) time.Duration { return time.Duration(chance.Int64N(int64(d))) } // one goroutine's
-	dns := domains.DNS
-	domains.DNS = nameless{}
 	t.Cleanup(func() {
-		defer func() { delivery.Jitter, domains.DNS = jitter, dns }()
+		defer func() { delivery.Jitter = jitter }()
 		s.Disk.Heal()
 		s.Stop()
 		s.Disk.remove()
@@ -81,13 +78,6 @@ func StartCaddyfile(t testing.TB, host *simnet.Host, text string) *Server {
 	}
 	return s
 }
-
-// nameless has no names for addresses: there is no network to ask.
-type nameless struct{}
-
-func (nameless) LookupAddr(context.Context, string) ([]string, error) { return nil, nil }
-
-func (nameless) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) { return nil, nil }
 
 // Quiet is StartCaddyfile without logging, for tests that provoke errors.
 func Quiet(t testing.TB, host *simnet.Host, text string) *Server {
