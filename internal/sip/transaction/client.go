@@ -138,6 +138,16 @@ func (c *Client) Abandon() {
 	c.limitRinging()
 }
 
+// Hush sends the request no more. A response is still awaited, as long as it would be otherwise.
+func (c *Client) Hush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state < completed {
+		c.resend = 0
+		c.arm()
+	}
+}
+
 // limitRinging makes sure that an INVITE that is ringing ends although nobody is there to cancel
 // it.
 func (c *Client) limitRinging() {

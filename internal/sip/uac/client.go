@@ -2,6 +2,7 @@ package uac
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -39,6 +40,8 @@ type Handler interface {
 // the first is challenged, two. It belongs to Client.Send from the call on until Handler.Done is
 // called.
 type Exchange struct {
+	latest    atomic.Pointer[transaction.Client]
+	hushed    atomic.Bool
 	client    *Client
 	handler   Handler
 	flow      transport.Flow
@@ -60,8 +63,10 @@ func (c *Client) Send(x *Exchange, r *Request, h Handler, out *transport.Outbox)
 	if out == nil {
 		s.message = message
 	}
-	*x = Exchange{client: c, handler: h, flow: r.Flow, validated: r.Validated}
+	x.client, x.handler, x.flow, x.validated = c, h, r.Flow, r.Validated
 	x.signer = newSigner(r, message)
+	x.latest.Store(nil)
+	x.hushed.Store(false)
 	return x.send(message, out)
 }
 
@@ -85,8 +90,23 @@ func (x *Exchange) send(message []byte, out *transport.Outbox) error {
 	default:
 		options = cautious
 	}
-	_, err := x.client.Transactions.NewClient(message, x.flow, x, out, options...)
-	return err
+	t, err := x.client.Transactions.NewClient(message, x.flow, x, out, options...)
+	if err != nil {
+		return err
+	}
+	if x.latest.Store(t); x.hushed.Load() {
+		x.Hush()
+	}
+	return nil
+}
+
+// Hush sends the request no more: it has become useless where it is sent to. The outcome comes as it
+// would otherwise.
+func (x *Exchange) Hush() {
+	x.hushed.Store(true)
+	if t := x.latest.Load(); t != nil {
+		t.Hush()
+	}
 }
 
 // OnResponse implements transaction.ClientHandler.

@@ -89,6 +89,34 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
+// TestHush sends a request no more, and still takes the answer, or says that there is none.
+func TestHush(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		inWorld(t, func(w *world) {
+			w.validated = true
+			x := new(Exchange)
+			if err := w.client.Send(x, w.request(), w, nil); err != nil {
+				t.Fatal(err)
+			}
+			m := w.receive()
+			if again := w.receive(); again != m {
+				t.Errorf("it is repeated as %q", again)
+			}
+			x.Hush()
+			want := "the transaction timed out"
+			if answered {
+				w.answer(m, "100 Trying")
+				w.answer(m, "200 OK")
+				want = "200 OK"
+			}
+			if again := w.receive(); again != "" {
+				t.Errorf("it is repeated as %q", again)
+			}
+			w.expect(want)
+		})
+	}
+}
+
 // TestLarge sends more than fits into MaxDatagram over UDP: there is no other way to the phone.
 func TestLarge(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -89,6 +89,36 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
+// TestMovedUnanswered sends what a phone has not answered to where it is now, at once, and does not mind
+// what becomes of the first message.
+func TestMovedUnanswered(t *testing.T) {
+	for _, late := range []int{0, 200, 503} {
+		inWorld(t, func(w *world) {
+			w.set(alice, "A", 1)
+			f := w.register(registration{})
+			w.expect("k=1 c=on l=A")
+			w.answer(func(message) (int, time.Duration) { return late, 20 * time.Second })
+			w.set(alice, "B", 1)
+			w.expect("k=1 c=on l=B")
+			w.answer(nil)
+			w.mu.Lock()
+			f.inFlight = 0 // that message never gets there
+			w.mu.Unlock()
+			w.register(registration{source: "192.0.2.7:1024"})
+			w.expect("k=1 c=on l=B")
+			w.state(alice, StateCurrent)
+			time.Sleep(time.Hour / 2)
+			w.expect()
+			w.state(alice, StateCurrent)
+			w.d.mu.Lock()
+			if w.d.slots != 0 || w.d.pending != 0 || len(w.d.retries) != 0 {
+				t.Errorf("%d %d %d are left", w.d.slots, w.d.pending, len(w.d.retries))
+			}
+			w.d.mu.Unlock()
+		})
+	}
+}
+
 // TestSupersededUnanswered gives up what a phone has not answered at a Contact that it has left.
 func TestSupersededUnanswered(t *testing.T) {
 	inWorld(t, func(w *world) {

@@ -39,6 +39,7 @@ type flight struct {
 	done  bool // it has an outcome
 	slot  bool // it counts as being in flight
 	stale bool // the phone has registered anew meanwhile, and may have forgotten what it acknowledges
+	left  bool // the phone is somewhere else meanwhile, and what it needs is sent to there
 }
 
 type sentKey struct {
@@ -135,6 +136,11 @@ func (d *Delivery) finish(f *flight, a reply) {
 	d.release(f)
 	d.pending--
 	p := f.phone
+	if f.left {
+		d.mu.Unlock()
+		d.wakeUp() // there is room for another
+		return
+	}
 	p.flight = nil
 	d.apply(p, f, r, a)
 	d.account(p.user)
@@ -152,6 +158,17 @@ func (d *Delivery) finish(f *flight, a reply) {
 	f.report(r, aor, a)
 	d.logNotes()
 	d.wakeUp()
+}
+
+// abandon has what is on its way to a phone that is somewhere else now not be waited for, nor sent
+// again: it would come late, if at all, and after what is sent to the new place. The caller holds
+// the lock.
+func (d *Delivery) abandon(p *phone) {
+	if f := p.flight; f != nil {
+		f.left, p.flight = true, nil
+		f.exchange.Hush()
+		d.release(f)
+	}
 }
 
 // apply changes what is known of the phone. The caller holds the lock.

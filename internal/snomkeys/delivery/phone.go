@@ -338,6 +338,9 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 		d.forget(p)
 	}
 	if flow := flowOf(b); flow != p.flow || p.unreachable && !b.FlowFailed() {
+		if flow != p.flow {
+			d.abandon(p)
+		}
 		if p.flow != 0 && p.unsupported && p.status == 0 {
 			p.unsupported, p.silent = false, 0 // nobody may have been where it was thought to be
 		}
