@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,8 @@ type device struct {
 	t      *testing.T
 	s      *Store
 	cseq   map[string]uint32
-	log    []string // what the hooks were called with
+	mu     sync.Mutex
+	log    []string // what the hooks were called with; the sweeper calls them too
 	max    int      // Update.Max
 	refuse bool
 }
@@ -24,7 +26,11 @@ type device struct {
 func newDevice(t *testing.T) *device {
 	d := &device{t: t, cseq: make(map[string]uint32)}
 	note := func(what string) func(b *Binding) {
-		return func(b *Binding) { d.log = append(d.log, what+" "+b.Contact()) }
+		return func(b *Binding) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.log = append(d.log, what+" "+b.Contact())
+		}
 	}
 	d.s = newStore(t, Options{
 		OnAdded: note("added"), OnMoved: note("moved"), OnExpired: note("expired"), OnConfirmed: note("confirmed"),
@@ -301,6 +307,8 @@ func (d *device) want(state string) {
 
 func (d *device) wantLog(want string) {
 	d.t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if got := strings.Join(d.log, ", "); got != want {
 		d.t.Fatalf("the hooks said %q, want %q", got, want)
 	}
@@ -395,7 +403,9 @@ func TestMakeRoom(t *testing.T) {
 		d.want("sip:a@h:6 sip:a@h:5 sip:a@h:4")
 		d.mustRegister("sip:a@h:7 sip:a@h:8 sip:a@h:9 call=7 from=203.0.113.7:7")
 		d.want("sip:a@h:9 sip:a@h:8 sip:a@h:7")
+		d.mu.Lock()
 		d.log = nil
+		d.mu.Unlock()
 		if err := d.register("sip:a@h:1 sip:a@h:2 sip:a@h:3 sip:a@h:4 call=8 from=203.0.113.7:8"); err != ErrTooMany {
 			t.Fatalf("error is %v", err)
 		}
