@@ -87,10 +87,11 @@ type Delivery struct {
 	linked   atomic.Int64      // how many are on one
 	left     map[uint64]*user  // who has left something behind on a device
 	absent   absentees         // those without a phone, the longest absent first
-	queues   [2]queue          // phones whose turn will come
+	queues   [queueCount]queue // phones whose turn will come
 	turn     uint              // counts whose turn it was
 	retries  retries           // phones that failed
 	flights  []*flight         // what was sent in the last moments, the oldest first
+	unsure   []*flight         // those to phones that may not answer
 	slots    int               // how many of these have no outcome
 	pending  int               // how many messages have none
 	tokens   float64           // how many messages may be sent now

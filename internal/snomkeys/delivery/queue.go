@@ -6,13 +6,39 @@ import (
 )
 
 // The queues. What has changed goes first: a lamp must not wait for a thousand phones that have
-// just come back. Whoever is only back gets one turn in bulkTurn.
+// just come back. Whoever is only back gets one turn in bulkTurn, and his first key before others
+// get all of theirs. Phones that did not answer the last time come last.
 const (
-	urgentQueue = iota
-	bulkQueue
+	urgentQueue = iota // phones that answer, and something has changed
+	newQueue           // phones that have not been asked yet
+	bulkQueue          // phones that answer
+	silentQueue        // phones that did not
+	queueCount
 
 	bulkTurn = 4
 )
+
+// room is how many messages may be on their way, and without an outcome, for another one to be sent
+// to a phone of each queue: some room is left for those that go before.
+var room = [queueCount]struct{ slots, pending int }{
+	urgentQueue: {maxSlots, maxPending},
+	newQueue:    {maxSlots - maxSlots/4, maxPending - maxPending/4},
+	bulkQueue:   {maxSlots - maxSlots/8, maxPending - maxPending/8},
+	silentQueue: {maxSlots / 4, maxPending / 2},
+}
+
+// queueOf returns the queue that a phone belongs in.
+func (p *phone) queueOf() int {
+	switch {
+	case p.silent > 0:
+		return silentQueue
+	case !p.known:
+		return newQueue
+	case p.urgent:
+		return urgentQueue
+	}
+	return bulkQueue
+}
 
 // queue is where phones wait for their turn: first come, first served. A phone that has left the
 // queue is passed over.
@@ -49,10 +75,7 @@ func (d *Delivery) enqueue(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 {
 		return
 	}
-	number := uint8(bulkQueue + 1)
-	if p.urgent {
-		number = urgentQueue + 1
-	}
+	number := uint8(p.queueOf() + 1)
 	if p.queue == number {
 		return
 	}
@@ -78,20 +101,35 @@ func (d *Delivery) retryAt(p *phone, at time.Time) {
 	d.retries.add(p)
 }
 
-// pop returns whose turn it is.
+// pop returns whose turn it is, nil when nobody waits for whom there is room.
 func (d *Delivery) pop() *phone {
-	first, second := urgentQueue, bulkQueue
+	first := urgentQueue
 	if d.turn++; d.turn%bulkTurn == 0 {
-		first, second = second, first
+		first = newQueue
 	}
-	if p := d.queues[first].pop(uint8(first + 1)); p != nil {
-		return p
+	for i := range queueCount {
+		n := (first + i) % queueCount
+		if !d.roomFor(n) {
+			continue
+		}
+		if p := d.queues[n].pop(uint8(n + 1)); p != nil {
+			return p
+		}
 	}
-	return d.queues[second].pop(uint8(second + 1))
+	return nil
 }
 
+// roomFor reports whether another message may be sent to a phone of a queue.
+func (d *Delivery) roomFor(n int) bool { return d.slots < room[n].slots && d.pending < room[n].pending }
+
+// waiting reports whether somebody waits for whom there is room.
 func (d *Delivery) waiting() bool {
-	return d.queues[urgentQueue].head < len(d.queues[urgentQueue].phones) || d.queues[bulkQueue].head < len(d.queues[bulkQueue].phones)
+	for n := range d.queues {
+		if q := &d.queues[n]; q.head < len(q.phones) && d.roomFor(n) {
+			return true
+		}
+	}
+	return false
 }
 
 // retries is a heap of the phones that are asked again, by the time.

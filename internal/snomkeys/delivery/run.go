@@ -11,8 +11,10 @@ const (
 	// maxSlots is how many messages may be on their way to phones that answer.
 	maxSlots = 256
 	// slotTime is after which time without an answer a message doesn't count as one of those:
-	// phones that are dead must not hold up the others.
-	slotTime = 4 * time.Second
+	// phones that are dead must not hold up the others. One that has never answered, or did not the
+	// last time, has less of it: if it is there, it answers within milliseconds.
+	slotTime      = 4 * time.Second
+	shortSlotTime = 500 * time.Millisecond
 	// maxPending is how many messages may be without an outcome, dead phones included.
 	maxPending = 4096
 
@@ -78,10 +80,12 @@ func (d *Delivery) wait(now time.Time) time.Duration {
 	if len(d.retries) > 0 {
 		wait = min(wait, time.Unix(0, d.retries[0].retry).Sub(now))
 	}
-	if len(d.flights) > 0 {
-		wait = min(wait, d.flights[0].sent.Add(slotTime).Sub(now))
+	for _, l := range d.slotLists() {
+		if len(*l.flights) > 0 {
+			wait = min(wait, (*l.flights)[0].sent.Add(l.time).Sub(now))
+		}
 	}
-	if d.waiting() && d.slots < maxSlots && d.pending < maxPending {
+	if d.waiting() {
 		wait = min(wait, time.Duration((1-d.tokens)/float64(d.settings.Rate)*float64(time.Second)))
 	}
 	return max(wait, time.Millisecond)
@@ -95,10 +99,12 @@ func (d *Delivery) next(now time.Time) *flight {
 		d.retries.remove(p)
 		d.enqueue(p)
 	}
-	for len(d.flights) > 0 && (d.flights[0].done || now.Sub(d.flights[0].sent) >= slotTime) {
-		d.release(d.flights[0])
-		d.flights[0] = nil
-		d.flights = d.flights[1:]
+	for _, l := range d.slotLists() {
+		for f := l.flights; len(*f) > 0 && ((*f)[0].done || now.Sub((*f)[0].sent) >= l.time); {
+			d.release((*f)[0])
+			(*f)[0] = nil
+			*f = (*f)[1:]
+		}
 	}
 	if now.Sub(d.cleaned) >= cleanInterval {
 		d.cleaned = now
@@ -111,7 +117,7 @@ func (d *Delivery) next(now time.Time) *flight {
 	burst := float64(max(d.settings.Rate/20, 1))
 	d.tokens = min(burst, d.tokens+now.Sub(d.refilled).Seconds()*float64(d.settings.Rate))
 	d.refilled = now
-	for d.tokens >= 1 && d.slots < maxSlots && d.pending < maxPending {
+	for d.tokens >= 1 {
 		p := d.pop()
 		if p == nil {
 			return nil
@@ -122,6 +128,16 @@ func (d *Delivery) next(now time.Time) *flight {
 		}
 	}
 	return nil
+}
+
+// slotList is messages that have a slot, in the order in which they were sent.
+type slotList struct {
+	flights *[]*flight
+	time    time.Duration // how long each may have it
+}
+
+func (d *Delivery) slotLists() [2]slotList {
+	return [...]slotList{{&d.flights, slotTime}, {&d.unsure, shortSlotTime}}
 }
 
 // release says that a message does not count as being on its way any more. The caller holds the
@@ -175,7 +191,11 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	if p.mayShow(f.keys) {
 		d.behind.Mark(p.user.aor)
 	}
-	d.flights = append(d.flights, f)
+	if p.known && p.silent == 0 {
+		d.flights = append(d.flights, f)
+	} else {
+		d.unsure = append(d.unsure, f)
+	}
 	d.slots++
 	d.pending++
 	return f
