@@ -216,6 +216,7 @@ func (s *Store) Remove(aor []byte, dst []*Binding) []*Binding {
 // dropSuperseded takes the superseded bindings, which are the last ones, off the list.
 func (r *Result) dropSuperseded() {
 	if i := slices.IndexFunc(r.Bindings, (*Binding).Superseded); i >= 0 {
+		clear(r.Bindings[i:])
 		r.Bindings = r.Bindings[:i]
 	}
 }

@@ -37,6 +37,9 @@ const (
 // Source is the table in memory that a WriteBehind saves. Its functions are called without any lock
 // of the WriteBehind held, and must be safe for concurrent use.
 type Source struct {
+	// After is how much longer it waits than others, so as not to write at the same moment.
+	After time.Duration
+
 	Bucket string
 	// Append appends the current value of a key to dst, and returns when it expires (the zero time:
 	// never). If it appends nothing, the key has no value and is deleted.

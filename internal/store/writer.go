@@ -40,7 +40,7 @@ func newWriter(b *WriteBehind, e storage.Engine) *writer {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for w.woken() && w.wait(behindDelay) {
+	for w.woken() && w.wait(behindDelay+w.b.source.After) {
 		err := w.flush(w.ctx)
 		if err == nil || w.ctx.Err() != nil {
 			continue

@@ -107,6 +107,8 @@ func TestMovedUnanswered(t *testing.T) {
 			w.register(registration{source: "192.0.2.7:1024"})
 			w.expect("k=1 c=on l=B")
 			w.state(alice, StateCurrent)
+			w.set(alice, "C", 1)
+			w.expect("k=1 c=on l=C")
 			time.Sleep(time.Hour / 2)
 			w.expect()
 			w.state(alice, StateCurrent)

@@ -140,6 +140,51 @@ func TestDead(t *testing.T) {
 	})
 }
 
+// TestSilentSlowNobody has thousands of phones that answer nothing, from the beginning or not any more,
+// and sees that a key of one that does answer is there at once, whatever the others are asked.
+func TestSilentSlowNobody(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		inWorld(t, func(w *world) {
+			const aor, contact = "lamp@example.com", "sip:lamp@192.0.2.9"
+			dead := false
+			w.answer(func(m message) (int, time.Duration) {
+				if m.contact == contact || !dead {
+					return 200, 10 * time.Millisecond
+				}
+				return 0, 0
+			})
+			w.set(aor, "A", 1)
+			w.register(registration{aor: aor, contact: contact})
+			time.Sleep(time.Second)
+			if !known {
+				dead = true
+			}
+			w.many(3000, 1)
+			if known {
+				time.Sleep(time.Minute)
+				dead = true
+				for i := range 3000 {
+					w.set(fmt.Sprintf("%d@example.com", i), "B", 1)
+				}
+				time.Sleep(time.Minute) // that many changes take their time
+			}
+			for i := range 120 {
+				label := fmt.Sprint("C", i)
+				w.set(aor, label, 1)
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				w.mu.Lock()
+				shown := w.phones[contact].shows["k=1"]
+				w.mu.Unlock()
+				if !strings.Contains(shown, label) {
+					t.Fatalf("known: %v; after %d seconds the lamp shows %q, not %s", known, i, shown, label)
+				}
+				time.Sleep(900 * time.Millisecond)
+			}
+		})
+	}
+}
+
 // Whatever happens, in the end each phone shows what it should.
 func TestAnything(t *testing.T) {
 	for seed := range uint64(30) {

@@ -94,6 +94,7 @@ func (d *Delivery) restore(e storage.Engine) error {
 // source is how what is known of the phones is written down.
 func (d *Delivery) source() store.Source {
 	return store.Source{
+		After:  5 * time.Millisecond, // the registrations that change together with this
 		Bucket: bucketDelivery,
 		Append: d.appendUser,
 		Keys: func(f func(string)) {
