@@ -34,7 +34,7 @@ type Binding struct {
 func (a *App) Bindings(aor string) []Binding {
 	var list []Binding
 	for _, b := range a.engine.Location.Lookup([]byte(aor), nil) {
-		list = append(list, bindingOf(b))
+		list = append(list, a.bindingOf(b))
 	}
 	return list
 }
@@ -42,12 +42,13 @@ func (a *App) Bindings(aor string) []Binding {
 // Registered reports whether a user is registered now. aor is canonical, as AppendAOR writes it.
 func (a *App) Registered(aor []byte) bool { return a.engine.Location.Registered(aor) }
 
-func bindingOf(b *location.Binding) Binding {
+func (a *App) bindingOf(b *location.Binding) Binding {
+	wall := a.engine.Location.WallTime
 	return Binding{
 		AOR: b.AOR(), Contact: b.Contact(), CallID: b.CallID(), UserAgent: b.UserAgent(),
 		Instance: b.Instance(), Path: b.Path(),
 		Transport: b.Network().String(), Source: b.Source(), Preference: float64(b.Q()) / 1000,
-		Registered: b.Registered(), Updated: b.Updated(), Expires: b.Expires(),
+		Registered: wall(b.Registered()), Updated: wall(b.Updated()), Expires: wall(b.Expires()),
 		binding: b,
 	}
 }

@@ -22,6 +22,7 @@ var keyPushes = metrics.Counters(
 func (e *Engine) newDelivery() *delivery.Delivery {
 	return delivery.New(delivery.Options{
 		Budget:   e.Budget,
+		Clock:    e.clock,
 		Location: e.Location,
 		Client:   e.UAC,
 		Wanted: func(aor, userAgent string, f func(int, buttons.Button)) {

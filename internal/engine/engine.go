@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/ban"
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/events"
 	"github.com/caddysip/caddysip/internal/ipset"
 	"github.com/caddysip/caddysip/internal/location"
@@ -86,6 +87,8 @@ type Engine struct {
 	Budget       *budget.Budget
 	Calls        *routetoken.Calls
 
+	clock         *clock.Clock
+	clockWatch    clockWatch
 	current       atomic.Pointer[Generation]
 	detaching     atomic.Pointer[Generation] // Logger uses it: what fails at the end is logged
 	draining      atomic.Pointer[map[*transport.Listener]*Generation]
@@ -111,8 +114,12 @@ type Engine struct {
 var Network transport.Net
 
 // New returns an engine that listens nowhere yet. It must be closed with Destruct.
-func New() *Engine {
+func New() *Engine { return newAt(clock.New()) }
+
+// newAt returns an engine with that clock.
+func newAt(c *clock.Clock) *Engine {
 	e := &Engine{
+		clock:     c,
 		Budget:    new(budget.Budget),
 		Calls:     routetoken.NewCalls(),
 		listeners: make(map[Address]*listener),
@@ -150,6 +157,7 @@ func New() *Engine {
 		Unreachable: e.unreachable,
 		KeepAlive:   e.keepAlive.keepsAlive,
 	})
+	e.watchClock()
 	return e
 }
 
@@ -157,9 +165,11 @@ func New() *Engine {
 // implements caddy.Destructor.
 func (e *Engine) Destruct() error {
 	e.mu.Lock()
+	e.checkClock()
 	e.useKeepAlive(nil)
 	e.mu.Unlock()
 	e.keepAlive.tasks.Wait()
+	e.clockWatch.close()
 	err := e.Transport.Close()
 	e.Delivery.Close()
 	e.Transactions.Close()
@@ -194,6 +204,7 @@ func (e *Engine) Logger() *zap.Logger {
 func (e *Engine) Attach(g *Generation) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.checkClock()
 	// The registrations are in memory before a packet can arrive.
 	if err := e.openStorage(g); err != nil {
 		return fmt.Errorf("opening the storage: %w", err)
@@ -229,6 +240,7 @@ func (e *Engine) Attach(g *Generation) error {
 func (e *Engine) Detach(g *Generation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.checkClock()
 	i := slices.Index(e.stack, g)
 	if i < 0 {
 		return

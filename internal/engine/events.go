@@ -32,7 +32,7 @@ func (e *Engine) publish(typ string, b *location.Binding, reason string) {
 	d := &bindingEvent{
 		network: b.Network(),
 		source:  b.Source(),
-		expires: b.Expires().Unix(),
+		expires: e.Location.WallTime(b.Expires()).Unix(),
 		reason:  reason,
 	}
 	if reason == removed || reason == replaced {
@@ -105,6 +105,7 @@ func (c *changedKeys) Size() int { return int(unsafe.Sizeof(*c)) + len(c.aor) }
 func (e *Engine) locationOptions() location.Options {
 	return location.Options{
 		Budget:   e.Budget,
+		Clock:    e.clock,
 		OnChange: e.registrations.Mark,
 		OnMoved:  func(b *location.Binding) { e.Delivery.NotifyRegistered(b.AOR()) },
 		OnAdded: func(b *location.Binding) {

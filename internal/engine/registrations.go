@@ -173,5 +173,5 @@ func (e *Engine) source() store.Source {
 // when the last of them expires.
 func (e *Engine) appendRegistrations(dst []byte, aor string) ([]byte, time.Time) {
 	var room [8]*location.Binding
-	return location.AppendStored(dst, e.Location.All([]byte(aor), room[:0]))
+	return e.Location.AppendStored(dst, e.Location.All([]byte(aor), room[:0]))
 }

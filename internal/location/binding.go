@@ -172,8 +172,9 @@ func (b *Binding) moved(old *Binding) bool {
 		b.Instance() != old.Instance() || b.Source() != old.Source()
 }
 
-// Expires returns when the binding ends unless it is refreshed. To tell the phone how many seconds
-// that is, use Store.Remaining.
+// Expires returns when the binding ends unless it is refreshed, by the store's clock, as are the next
+// two: Store.WallTime has it by the system's. To tell the phone how many seconds that is, use
+// Store.Remaining.
 func (b *Binding) Expires() time.Time { return time.Unix(int64(b.expires), 0) }
 
 // Registered returns since when the Contact has been bound without a gap.

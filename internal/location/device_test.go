@@ -444,7 +444,7 @@ func TestRestoreDevices(t *testing.T) {
 		}
 		const state = "sip:b@h:2 sip:a@h:1 sip:a@h:2 | sip:c@h:1 sip:b@h:1"
 		d.want(state)
-		data, _ := AppendStored(nil, d.s.All([]byte(alice), nil))
+		data, _ := d.s.AppendStored(nil, d.s.All([]byte(alice), nil))
 		records, err := ParseStored(alice, data)
 		if err != nil {
 			t.Fatal(err)

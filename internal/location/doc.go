@@ -6,7 +6,7 @@
 // because they seem to be the same phone's. Store.Lookup returns where an address-of-record is
 // called, in order of preference, Store.All also what is superseded, Store.Range lists them all,
 // Store.Remove ends them. A Binding never changes once it is handed out, so that it may be kept and
-// read from any goroutine. Record, AppendStored and ParseStored say what a binding looks like when
+// read from any goroutine. Record, Store.AppendStored and ParseStored say what a binding looks like when
 // it is stored; Store.Restore puts it back.
 //
 // A binding at rest costs its bytes and nothing else: no goroutine, no timer. Look-ups skip what

@@ -37,7 +37,7 @@ type Record struct {
 	Relayed    bool `json:"relayed,omitempty"`
 }
 
-// Record returns the binding's content.
+// Record returns the binding's content, with times by the store's clock.
 func (b *Binding) Record() Record {
 	return Record{
 		AOR:        b.AOR(),
@@ -66,7 +66,9 @@ func (b *Binding) Record() Record {
 // MaxText is how many bytes each text of a binding may have.
 const MaxText = 1 << 10
 
-// Restore puts the stored bindings of an address-of-record back. It skips one that has expired, and
+// Restore puts the stored bindings of an address-of-record back, whose times are by the system's
+// clock. One that was stored while that was ahead lasts no longer than the phone was promised. It
+// skips one that has expired, and
 // one whose Contact is bound now: the phone itself knows better. One whose device is bound with
 // another Contact is superseded. OnChange is not called, and limits do not apply. The error says
 // what is wrong with a record; those before it are restored.
@@ -129,7 +131,12 @@ func (r *Record) sameRequest(other *Record) bool {
 // restore adds the binding of one record.
 func (s *Store) restore(rec *Record, u *Update) {
 	now := s.now()
-	if seconds(rec.Expires) <= now.floor() {
+	expires, updated := seconds(s.clock.FromWall(rec.Expires)), seconds(s.clock.FromWall(rec.Updated))
+	if updated > now.floor() {
+		lifetime := max(expires, updated) - updated
+		expires, updated = min(expires, now.floor()+lifetime), now.floor()
+	}
+	if expires <= now.floor() {
 		return
 	}
 	sh := s.shard(u.AOR)
@@ -150,9 +157,7 @@ func (s *Store) restore(rec *Record, u *Update) {
 	if rec.Superseded || slices.ContainsFunc(list, func(other *Binding) bool { return other.succeeded(b) }) {
 		b.qMarks |= superseded
 	}
-	b.expires = seconds(rec.Expires)
-	b.registered = seconds(rec.Registered)
-	b.updated = seconds(rec.Updated)
+	b.expires, b.registered, b.updated = expires, seconds(rec.Registered), updated
 	s.hold(b, 1)
 	// What has expired stays until the sweeper removes and reports it.
 	list = append(list, expired...)

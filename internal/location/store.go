@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/clock"
 )
 
 // shardCount is how many locks the table is spread over. It must be a power of two.
@@ -18,6 +19,9 @@ const shardCount = 256
 type Options struct {
 	// Budget is where the memory is taken from; nil: no limit.
 	Budget *budget.Budget
+
+	// Clock is what bindings expire by; nil: a clock of the store's own.
+	Clock *clock.Clock
 
 	// OnChange is called with an address-of-record after its bindings have changed in any way
 	// except by Restore. For changes made at the same time the calls may come in another order than
@@ -43,7 +47,7 @@ type Options struct {
 // Store holds the bindings of all addresses-of-record. It is safe for concurrent use.
 type Store struct {
 	options  Options
-	start    time.Time
+	clock    *clock.Clock
 	seed     maphash.Seed
 	aors     atomic.Int64
 	bindings atomic.Int64
@@ -71,10 +75,13 @@ type shard struct {
 func New(o Options) *Store {
 	s := &Store{
 		options: o,
-		start:   time.Now(),
+		clock:   o.Clock,
 		seed:    maphash.MakeSeed(),
 		done:    make(chan struct{}),
 		closed:  make(chan struct{}),
+	}
+	if s.clock == nil {
+		s.clock = clock.New()
 	}
 	for i := range s.shards {
 		s.shards[i].bindings = make(map[string]*Binding)
@@ -94,9 +101,11 @@ func (s *Store) Close() error {
 // instant is a time in nanoseconds since 1970 by the store's clock.
 type instant int64
 
-// now returns the wall clock's time when the store was made plus what the monotonic clock has
-// counted since: setting the system's clock must not end everybody's registration.
-func (s *Store) now() instant { return instant(s.start.UnixNano() + int64(time.Since(s.start))) }
+// now returns the time: setting the system's clock must not end everybody's registration.
+func (s *Store) now() instant { return instant(s.clock.UnixNano()) }
+
+// WallTime returns by the system's clock a time that a binding tells, which is by the store's clock.
+func (s *Store) WallTime(t time.Time) time.Time { return s.clock.ToWall(t) }
 
 // floor returns the second that t is in: what expires then or earlier has expired.
 func (t instant) floor() uint32 { return uint32(t / instant(time.Second)) }

@@ -10,7 +10,7 @@ import (
 
 // recordVersion is the first byte of what is stored for an address-of-record. The bindings follow,
 // each as its fields in the order of appendRecord: texts and addresses prefixed with their length,
-// numbers as varints, times in seconds since 1970, the marks last. For the texts that the Contacts of one REGISTER
+// numbers as varints, times in seconds since 1970 by the system's clock, the marks last. For the texts that the Contacts of one REGISTER
 // have in common, the length is stored plus one, and 0 means "the same as in the binding before".
 //
 // Older versions are still read: version 2 had no marks, and in version 1 each binding had all texts.
@@ -27,7 +27,10 @@ func sharedTexts(r *Record) [4]*string {
 // AppendStored appends the stored form of the bindings of one address-of-record, which ParseStored
 // reads, and returns when the last of them expires. Without bindings it appends nothing and returns
 // the zero time. The address-of-record is the key it is stored under, and not part of it.
-func AppendStored(dst []byte, bindings []*Binding) ([]byte, time.Time) {
+//
+// Since when a Contact is bound is stored by the store's clock: it tells one registration from
+// another, and does not change when the system's clock is set.
+func (s *Store) AppendStored(dst []byte, bindings []*Binding) ([]byte, time.Time) {
 	var expires time.Time
 	var before *Record
 	for i, b := range bindings {
@@ -35,6 +38,7 @@ func AppendStored(dst []byte, bindings []*Binding) ([]byte, time.Time) {
 			dst = append(dst, recordVersion)
 		}
 		r := b.Record()
+		r.Expires, r.Updated = s.clock.ToWall(r.Expires), s.clock.ToWall(r.Updated)
 		dst = appendRecord(dst, &r, before)
 		before = &r
 		if r.Expires.After(expires) {

@@ -63,11 +63,11 @@ func TestStoredExpiry(t *testing.T) {
 	short.Expires, short.Q = 60, 500
 	mustUpdate(t, s, update("c", 1, long, short))
 	all := wantContacts(t, s, "sip:a@192.0.2.7 sip:b@192.0.2.7")
-	if _, expires := AppendStored(nil, all); !expires.Equal(all[0].Expires()) {
+	if _, expires := s.AppendStored(nil, all); !expires.Equal(all[0].Expires()) {
 		t.Errorf("the record expires at %v, its bindings at %v and %v",
 			expires, all[0].Expires(), all[1].Expires())
 	}
-	if data, expires := AppendStored(nil, nil); len(data) > 0 || !expires.IsZero() {
+	if data, expires := s.AppendStored(nil, nil); len(data) > 0 || !expires.IsZero() {
 		t.Errorf("no bindings are stored as %q, until %v", data, expires)
 	}
 }

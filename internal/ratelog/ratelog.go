@@ -22,9 +22,15 @@ type Gate struct {
 // Open reports whether an entry may be written now, and how many were suppressed since the last
 // one.
 func (g *Gate) Open() (suppressed uint64, ok bool) {
-	now := time.Now().UnixNano()
+	return g.open(time.Now().UnixNano())
+}
+
+func (g *Gate) open(now int64) (suppressed uint64, ok bool) {
+	interval := int64(cmp.Or(g.Interval, time.Second))
 	next := g.next.Load()
-	if now < next || !g.next.CompareAndSwap(next, now+int64(cmp.Or(g.Interval, time.Second))) {
+	// One that is to stay shut for longer than an interval was shut before the clock was set back.
+	shut := now < next && next-now <= interval
+	if shut || !g.next.CompareAndSwap(next, now+interval) {
 		g.suppressed.Add(1)
 		return 0, false
 	}

@@ -29,6 +29,24 @@ func TestInterval(t *testing.T) {
 	})
 }
 
+// TestClockSet has a gate that opens once a minute, whatever becomes of the system's clock.
+func TestClockSet(t *testing.T) {
+	g := Gate{Interval: time.Minute}
+	now := int64(time.Hour)
+	for _, step := range []struct {
+		set  time.Duration
+		open bool
+	}{
+		{0, true}, {time.Minute - 1, false}, {-time.Hour, true}, {0, false}, {time.Minute - 1, false},
+		{1, true}, {time.Hour, true}, {time.Minute / 2, false}, {-time.Second, false}, {-time.Hour, true},
+	} {
+		now += int64(step.set)
+		if _, ok := g.open(now); ok != step.open {
+			t.Errorf("%v later it is open: %v", step.set, ok)
+		}
+	}
+}
+
 // TestGate logs a flood: one entry a second, which says how many are not there.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

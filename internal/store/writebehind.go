@@ -118,6 +118,14 @@ func (b *WriteBehind) mark(key string) {
 	}
 }
 
+// MarkAll records that every value has changed.
+func (b *WriteBehind) MarkAll() {
+	if b.on.Load() {
+		b.all.Store(true)
+		b.wakeWriter()
+	}
+}
+
 // marked returns how many keys wait to be written.
 func (b *WriteBehind) marked() (n int) {
 	for i := range b.shards {

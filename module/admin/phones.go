@@ -28,7 +28,7 @@ type device struct {
 	LastError string    `json:"last_error,omitempty"` // why a key is not as it should be
 }
 
-func describeDevice(aor string, s *delivery.PhoneStatus) device {
+func (a *api) describeDevice(aor string, s *delivery.PhoneStatus) device {
 	d := device{
 		AOR:       aor,
 		Contact:   s.Contact,
@@ -37,8 +37,8 @@ func describeDevice(aor string, s *delivery.PhoneStatus) device {
 		UserAgent: s.UserAgent,
 		Model:     s.Model,
 		Firmware:  s.Firmware,
-		Since:     s.Binding.Registered().UTC(),
-		Expires:   s.Binding.Expires().UTC(),
+		Since:     a.location.WallTime(s.Binding.Registered()).UTC(),
+		Expires:   a.location.WallTime(s.Binding.Expires()).UTC(),
 		State:     s.State,
 	}
 	for i := range s.Keys {
@@ -116,7 +116,7 @@ func (a *api) devices(aor, state string) []device {
 	for i := range all {
 		s := &all[i]
 		if state == "" || state == s.State || state == stateRegistered && s.State != delivery.StateUnreachable {
-			list = append(list, describeDevice(aor, s))
+			list = append(list, a.describeDevice(aor, s))
 		}
 	}
 	return list

@@ -28,19 +28,19 @@ type binding struct {
 	Expires   time.Time `json:"expires"`
 }
 
-func describeRegistration(aor string, bindings []*location.Binding) registration {
+func (a *api) describeRegistration(aor string, bindings []*location.Binding) registration {
 	reg := registration{AOR: aor, Bindings: make([]binding, 0, len(bindings))}
 	for _, b := range bindings {
 		if b.Superseded() {
-			reg.Superseded = append(reg.Superseded, describeBinding(b))
+			reg.Superseded = append(reg.Superseded, a.describeBinding(b))
 		} else {
-			reg.Bindings = append(reg.Bindings, describeBinding(b))
+			reg.Bindings = append(reg.Bindings, a.describeBinding(b))
 		}
 	}
 	return reg
 }
 
-func describeBinding(b *location.Binding) binding {
+func (a *api) describeBinding(b *location.Binding) binding {
 	agent, _ := snom.ParseUserAgent(b.UserAgent())
 	return binding{
 		Contact:   string(wire.WithoutPassword([]byte(b.Contact()))),
@@ -48,8 +48,8 @@ func describeBinding(b *location.Binding) binding {
 		Transport: b.Network().String(),
 		UserAgent: b.UserAgent(),
 		Model:     agent.Model,
-		Since:     b.Registered().UTC(),
-		Expires:   b.Expires().UTC(),
+		Since:     a.location.WallTime(b.Registered()).UTC(),
+		Expires:   a.location.WallTime(b.Expires()).UTC(),
 	}
 }
 
@@ -66,7 +66,7 @@ func listRegistrations(a *api, w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if bindings := a.lookup(aor); bindings != nil && aor > p.after {
-			list = append(list, describeRegistration(aor, bindings))
+			list = append(list, a.describeRegistration(aor, bindings))
 		}
 		return writeJSON(w, http.StatusOK, list)
 	}
@@ -77,7 +77,7 @@ func listRegistrations(a *api, w http.ResponseWriter, r *http.Request) error {
 			return false
 		}
 		if last = aor; !bindings[0].Superseded() {
-			list = append(list, describeRegistration(aor, bindings))
+			list = append(list, a.describeRegistration(aor, bindings))
 		}
 		return true
 	})
@@ -94,7 +94,7 @@ func getRegistration(a *api, w http.ResponseWriter, r *http.Request) error {
 	if bindings == nil {
 		return notRegistered(aor)
 	}
-	return writeJSON(w, http.StatusOK, describeRegistration(aor, bindings))
+	return writeJSON(w, http.StatusOK, a.describeRegistration(aor, bindings))
 }
 
 // DELETE /sip/registrations/{aor}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/internal/sip/uac"
@@ -27,6 +28,9 @@ const DefaultRate = 500
 type Options struct {
 	// Budget is where the memory is taken from for what is known of phones. It may be nil.
 	Budget *budget.Budget
+
+	// Clock is the one that Location has; nil: a clock of its own.
+	Clock *clock.Clock
 
 	Location *location.Store
 	Client   *uac.Client
@@ -68,6 +72,7 @@ type Settings struct {
 // Delivery brings keys to phones. It is safe for concurrent use.
 type Delivery struct {
 	options Options
+	clock   *clock.Clock
 	behind  *store.WriteBehind
 	inbox   inbox
 	wake    chan struct{}
@@ -116,8 +121,12 @@ func New(o Options) *Delivery {
 	if o.Count == nil {
 		o.Count = func(string) {}
 	}
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
 	d := &Delivery{
 		options:  o,
+		clock:    o.Clock,
 		settings: Settings{Rate: DefaultRate},
 		wake:     make(chan struct{}, 1),
 		stop:     make(chan struct{}),

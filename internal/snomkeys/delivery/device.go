@@ -124,7 +124,7 @@ func (d *Delivery) leave(p *phone) {
 	if len(p.keys) == 0 || p.superseded {
 		return
 	}
-	l := leftover{device: p.device, at: uint32(time.Now().Unix())}
+	l := leftover{device: p.device, at: d.clock.Unix()}
 	if crowded {
 		l.device = max(textHash(p.user.aor)&^strongDevice, 1)
 	}
@@ -291,7 +291,7 @@ func (d *Delivery) displace(p *phone, here *location.Binding) {
 	}
 	q.queue = 0
 	d.retries.remove(q)
-	d.retryAt(q, time.Now().Add(togetherTime))
+	d.retryAt(q, d.clock.Now().Add(togetherTime))
 	d.behind.Mark(q.user.aor)
 	d.wakeWaiters(q.user.aor)
 }

@@ -181,7 +181,7 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 		p.known = p.known || r == acknowledged
 		p.failures, p.status = 0, 0
 		if !f.stale {
-			p.answered(f.keys, a.status)
+			p.answered(f.keys, a.status, d.clock.Unix())
 			if r == acknowledged {
 				d.shown(p, f.keys)
 			}
@@ -199,7 +199,7 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 			return
 		}
 		if !f.stale {
-			d.retryAt(p, time.Now().Add(max(backoff(p.failures), a.retryAfter)))
+			d.retryAt(p, d.clock.Now().Add(max(backoff(p.failures), a.retryAfter)))
 		}
 	}
 }
@@ -217,8 +217,7 @@ func (p *phone) mayShow(keys []sentKey) (news bool) {
 }
 
 // answered notes what the phone has answered.
-func (p *phone) answered(keys []sentKey, status int) {
-	now := uint32(time.Now().Unix())
+func (p *phone) answered(keys []sentKey, status int, now uint32) {
 	for _, k := range keys {
 		i, found := findKey(p.keys, k.key)
 		if k.off && status < 300 {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/location"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -42,7 +43,9 @@ type world struct {
 	d    *Delivery
 	kept storage.Engine
 
-	budget budget.Budget
+	budget   budget.Budget
+	clock    *clock.Clock
+	clockSet time.Duration // how far the system's clock was set
 
 	mu        sync.Mutex
 	keys      map[string]map[int]string // by address-of-record: the labels
@@ -111,7 +114,9 @@ func newWorld(t testing.TB) *world {
 	}
 	core, logs := observer.New(zap.InfoLevel)
 	w.logs, w.logger = logs, zap.New(core)
+	w.clock = clock.FromWall(func() time.Time { return time.Now().Add(w.clockSet) })
 	w.loc = location.New(location.Options{
+		Clock:     w.clock,
 		OnAdded:   func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
 		OnRemoved: func(b *location.Binding, _ bool) { w.d.NotifyRegistered(b.AOR()) },
 		OnExpired: func(b *location.Binding) { w.d.NotifyRegistered(b.AOR()) },
@@ -124,6 +129,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) start() {
 	w.d = New(Options{
 		Budget:   &w.budget,
+		Clock:    w.clock,
 		Location: w.loc,
 		Client:   &uac.Client{Transactions: w, Validated: func(transport.Flow) bool { return true }},
 		Wanted: func(aor, _ string, f func(int, buttons.Button)) {

@@ -55,7 +55,7 @@ func (d *Delivery) note(p *phone, c condition, contact string, fields ...zap.Fie
 		return
 	}
 	p.told = c
-	n, now := &d.notes, time.Now()
+	n, now := &d.notes, d.clock.Now()
 	n.room = min(noteBurst, n.room+noteRate*now.Sub(n.filled).Seconds())
 	n.filled = now
 	if n.room < 1 {

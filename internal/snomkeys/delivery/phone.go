@@ -33,7 +33,7 @@ type phone struct {
 	flow      uint64     // hash of where it is
 	device    uint64     // hash of the device that it is on
 	next      *phone     // the next one on that device
-	retry     int64      // when it is asked again, in nanoseconds since 1970
+	retry     int64      // when it is asked again, in nanoseconds since 1970 by Delivery.clock, as are all times
 	agent     uint32     // hash of the User-Agent
 	heapIndex int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
 
@@ -198,7 +198,7 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 		}
 	}
 	if u != nil {
-		d.clean(u, time.Now())
+		d.clean(u, d.clock.Now())
 	}
 	d.wakeWaiters(aor)
 }

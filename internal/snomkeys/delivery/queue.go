@@ -92,7 +92,7 @@ func (d *Delivery) enqueueLater(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 || p.queue != 0 {
 		return
 	}
-	d.retryAt(p, time.Now().Add(answerTime))
+	d.retryAt(p, d.clock.Now().Add(answerTime))
 }
 
 // retryAt puts a phone into its queue at a time. The caller holds the lock.

@@ -56,7 +56,7 @@ func (d *Delivery) step() time.Duration {
 	more := d.readInbox()
 	for {
 		d.mu.Lock()
-		now := time.Now()
+		now := d.clock.Now()
 		f := d.next(now)
 		if f == nil {
 			wait := d.wait(now)
@@ -215,5 +215,5 @@ func (d *Delivery) settle(p *phone) {
 		}
 	}
 	d.drop(p)
-	d.clean(u, time.Now())
+	d.clean(u, d.clock.Now())
 }

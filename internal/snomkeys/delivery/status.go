@@ -105,7 +105,7 @@ func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeySta
 	rivals := d.rivals(p, b.UserAgent())
 	for _, w := range d.want(aor, b.UserAgent()) {
 		k := KeyStatus{Key: int(w.key), Wanted: true, Rival: rivals[w.key]}
-		p.describe(&k, w.hash)
+		d.describe(p, &k, w.hash)
 		all = append(all, k)
 	}
 	n := len(all)
@@ -114,7 +114,7 @@ func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeySta
 			wanted := slices.ContainsFunc(all[:n], func(k KeyStatus) bool { return k.Key == int(state.key) })
 			if !wanted {
 				k := KeyStatus{Key: int(state.key)}
-				p.describe(&k, off(state.key).hash)
+				d.describe(p, &k, off(state.key).hash)
 				all = append(all, k)
 			}
 		}
@@ -144,12 +144,12 @@ func (d *Delivery) rivals(p *phone, userAgent string) (list map[uint16]string) {
 }
 
 // describe says what the phone, which may be unknown, has answered for a key.
-func (p *phone) describe(k *KeyStatus, hash uint64) {
+func (d *Delivery) describe(p *phone, k *KeyStatus, hash uint64) {
 	if p == nil {
 		return
 	}
 	if state, ok := p.answer(uint16(k.Key), hash); ok {
-		k.Status, k.At = int(state.status), time.Unix(int64(state.at), 0).UTC()
+		k.Status, k.At = int(state.status), time.Unix(int64(d.toWall(state.at)), 0).UTC()
 		switch {
 		case state.status == overwritten:
 			k.Status, k.Overwritten = 0, true
@@ -257,7 +257,7 @@ func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (
 	if p != nil {
 		if _, ok := p.answer(uint16(key), hash); ok {
 			k := KeyStatus{Key: key}
-			p.describe(&k, hash)
+			d.describe(p, &k, hash)
 			return k.Acknowledged, k.Status, k.Error
 		}
 		if p.unsupported || p.unreachable || p.displaced != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -18,7 +19,8 @@ const (
 	bucketDelivery = "delivery"
 
 	// storedVersion is the first byte of what is stored: phones and then what others have left
-	// behind, each list with its length before it. Numbers are varints, hashes 8 bytes.
+	// behind, each list with its length before it. Numbers are varints, hashes 8 bytes, times in
+	// seconds since 1970 by the system's clock.
 	storedVersion = 2
 	// storedBefore had no devices: keys without one were left behind.
 	storedBefore = 1
@@ -69,6 +71,7 @@ func (d *Delivery) restore(e storage.Engine) error {
 			bad, n = err, n+1
 			return nil
 		}
+		u.eachTime(d.fromWall)
 		d.mu.Lock()
 		if d.users[u.aor] == nil {
 			d.users[u.aor] = u
@@ -137,15 +140,15 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 		for _, n := range [...]uint64{p.id, p.since, uint64(p.agent), p.device} {
 			dst = binary.BigEndian.AppendUint64(dst, n)
 		}
-		dst = binary.AppendUvarint(dst, uint64(p.displaced))
+		dst = binary.AppendUvarint(dst, d.toWall(p.displaced))
 		dst = binary.AppendUvarint(dst, uint64(p.status))
-		dst = appendKeys(dst, p.keys)
+		dst = d.appendKeys(dst, p.keys)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(u.left)))
 	for i := range u.left {
 		l := &u.left[i]
 		dst = binary.BigEndian.AppendUint64(dst, l.device)
-		dst = binary.AppendUvarint(dst, uint64(l.at))
+		dst = binary.AppendUvarint(dst, d.toWall(l.at))
 		dst = binary.AppendUvarint(dst, uint64(len(l.keys)))
 		for _, key := range l.keys {
 			dst = binary.AppendUvarint(dst, uint64(key))
@@ -154,15 +157,48 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 	return dst, time.Time{}
 }
 
-func appendKeys(dst []byte, keys []keyState) []byte {
+func (d *Delivery) appendKeys(dst []byte, keys []keyState) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(keys)))
 	for _, k := range keys {
 		dst = binary.BigEndian.AppendUint64(dst, k.hash)
-		for _, n := range [...]uint64{uint64(k.key), uint64(k.status), uint64(k.at)} {
+		for _, n := range [...]uint64{uint64(k.key), uint64(k.status), d.toWall(k.at)} {
 			dst = binary.AppendUvarint(dst, n)
 		}
 	}
 	return dst
+}
+
+// NotifyClockSet has everything with a time be stored again, since the system's clock has been set.
+func (d *Delivery) NotifyClockSet() { d.behind.MarkAll() }
+
+// toWall returns a time by the system's clock, both in seconds since 1970; 0, which is none, stays.
+func (d *Delivery) toWall(at uint32) uint64 {
+	if at == 0 {
+		return 0
+	}
+	return uint64(min(max(d.clock.ToWall(time.Unix(int64(at), 0)).Unix(), 1), math.MaxUint32))
+}
+
+// fromWall is the inverse of toWall. What is to come has been stored while the system's clock was
+// ahead: it becomes now.
+func (d *Delivery) fromWall(at uint32) uint32 {
+	if at == 0 {
+		return 0
+	}
+	return uint32(min(max(d.clock.FromWall(time.Unix(int64(at), 0)).Unix(), 1), int64(d.clock.Unix())))
+}
+
+// eachTime replaces each time that is known of a user's phones by what f returns for it.
+func (u *user) eachTime(f func(at uint32) uint32) {
+	for _, p := range u.phones {
+		p.displaced = f(p.displaced)
+		for i := range p.keys {
+			p.keys[i].at = f(p.keys[i].at)
+		}
+	}
+	for i := range u.left {
+		u.left[i].at = f(u.left[i].at)
+	}
 }
 
 var errStored = errors.New("a stored delivery record is damaged, or of a newer version")

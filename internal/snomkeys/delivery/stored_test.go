@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"reflect"
 	"testing"
+
+	"github.com/caddysip/caddysip/internal/clock"
 )
 
 func FuzzStored(f *testing.F) {
@@ -13,7 +15,7 @@ func FuzzStored(f *testing.F) {
 		{user: u, id: 1, since: 2, agent: 3, status: 415, unsupported: true},
 		{user: u, id: 1 << 63, since: 5, agent: 6, known: true, keys: []keyState{{9, 10, 1, 200}, {11, 12, 999, 404}}},
 	}
-	d := &Delivery{users: map[string]*user{alice: u}}
+	d := &Delivery{clock: clock.New(), users: map[string]*user{alice: u}}
 	seed, _ := d.appendUser(nil, alice)
 	for i := range seed {
 		f.Add(seed[:i])
@@ -25,7 +27,7 @@ func FuzzStored(f *testing.F) {
 			return
 		}
 		// What was read is written as something that reads the same.
-		d := &Delivery{users: map[string]*user{alice: u}}
+		d := &Delivery{clock: clock.New(), users: map[string]*user{alice: u}}
 		first, _ := d.appendUser(nil, alice)
 		if u, err = parseUser(alice, first); err != nil {
 			t.Fatal(err)
@@ -41,7 +43,7 @@ func TestStored(t *testing.T) {
 	want := &user{aor: alice}
 	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, device: 9, displaced: 10, keys: []keyState{{9, 10, 1, 200}}}}
 	want.left = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}}, {device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
-	d := &Delivery{users: map[string]*user{alice: want}}
+	d := &Delivery{clock: clock.New(), users: map[string]*user{alice: want}}
 	data, expires := d.appendUser(nil, alice)
 	if !expires.IsZero() {
 		t.Errorf("it expires at %v", expires)
@@ -67,13 +69,14 @@ func TestStored(t *testing.T) {
 
 // TestStoredBefore reads what was written when devices were not known.
 func TestStoredBefore(t *testing.T) {
+	d := &Delivery{clock: clock.New()}
 	data := []byte{storedBefore, 1, storedKnown}
 	for _, n := range [...]uint64{1, 2, 3} {
 		data = binary.BigEndian.AppendUint64(data, n)
 	}
 	data = binary.AppendUvarint(data, 200)
-	data = appendKeys(data, []keyState{{9, 10, 1, 200}})
-	data = appendKeys(data, []keyState{{at: 7, key: 4}, {at: 9, key: 5}})
+	data = d.appendKeys(data, []keyState{{9, 10, 1, 200}})
+	data = d.appendKeys(data, []keyState{{at: 7, key: 4}, {at: 9, key: 5}})
 	u, err := parseUser(alice, data)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddysip/caddysip/internal/clock"
+	"github.com/caddysip/caddysip/internal/location"
+)
+
+// TestClockIsSet has the system's clock be set while phones are registered: whoever is registered
+// then still is after a restart, for as long as before.
+func TestClockIsSet(t *testing.T) {
+	// The file has the bubble's clock, so that is the one which is right in the end, or behind.
+	for name, clocks := range map[string]struct{ before, after time.Duration }{
+		"forward": {0, time.Hour}, "back": {time.Hour, 0}, "from 1970": {-30 * 365 * 24 * time.Hour, 0},
+	} {
+		for _, wait := range []time.Duration{0, 2 * time.Second} { // stopped at once, and later
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					set := clocks.before
+					wall := func() time.Time { return time.Now().Add(set) }
+					begin := func() *Engine {
+						e := newAt(clock.FromWall(wall))
+						t.Cleanup(func() { _ = e.Destruct() })
+						return e
+					}
+					s := file(filepath.Join(t.TempDir(), "sip.db"))
+					e := begin()
+					g := mustAttach(t, e, stored(s))
+					register(t, e, "alice", 1, 30*time.Minute)
+					register(t, e, "bob", 1, time.Minute)
+					time.Sleep(30 * time.Second)
+
+					set = clocks.after
+					time.Sleep(wait)
+					if wait > 0 {
+						register(t, e, "carol", 1, 30*time.Minute)
+						time.Sleep(wait)
+						wantUsers(t, e, "alice bob carol")
+					}
+					e.Detach(g)
+					_ = e.Destruct()
+
+					e = begin()
+					mustAttach(t, e, stored(s))
+					want := "alice bob"
+					if wait > 0 {
+						want += " carol"
+					}
+					wantUsers(t, e, want)
+					for user, lasts := range map[string]time.Duration{"alice": 30 * time.Minute, "bob": time.Minute} {
+						b := e.Location.Lookup([]byte(user+"@example.com"), nil)[0]
+						left := time.Duration(e.Location.Remaining(b)) * time.Second
+						if want := lasts - 30*time.Second - 2*wait; left < want-time.Second || left > want+time.Second {
+							t.Errorf("%s is registered for %v more, want %v", user, left, want)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestClockIsBackAtStart has the server start with a clock that is behind that of the process
+// before: nobody is registered for longer than his phone was promised.
+func TestClockIsBackAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := file(filepath.Join(t.TempDir(), "sip.db"))
+		e := newEngine(t)
+		g := mustAttach(t, e, stored(s))
+		register(t, e, "alice", 1, 10*time.Minute)
+		time.Sleep(time.Second)
+		e.Detach(g)
+
+		wall := func() time.Time { return time.Now().Add(-20 * 365 * 24 * time.Hour) }
+		e = newAt(clock.FromWall(wall))
+		defer e.Destruct()
+		mustAttach(t, e, stored(s))
+		var room [1]*location.Binding
+		b := e.Location.Lookup([]byte("alice@example.com"), room[:0])[0]
+		if left := e.Location.Remaining(b); left < 590 || left > 600 {
+			t.Errorf("alice is registered for %d seconds more", left)
+		}
+		time.Sleep(10*time.Minute + 2*time.Second)
+		wantUsers(t, e, "")
+	})
+}
