@@ -35,6 +35,29 @@ func (w *world) known(n int) (list []int) {
 	return list
 }
 
+// TestNeverAnswered forgets users whose phones have gone and never answered anything: they show nothing.
+func TestNeverAnswered(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.answer(func(m message) (int, time.Duration) {
+			if m.contact == "sip:0@192.0.2.7" {
+				return 200, 0
+			}
+			return 0, 0
+		})
+		for i := range 5 {
+			w.come(i)
+		}
+		time.Sleep(time.Minute)
+		if got := fmt.Sprint(w.known(5)); got != "[0]" {
+			t.Errorf("known are %s", got)
+		}
+		stored := 0
+		if _, err := w.kept.Range(t.Context(), bucketDelivery, "", func(storage.Entry) error { stored++; return nil }); err != nil || stored != 1 {
+			t.Errorf("%d are stored: %v", stored, err)
+		}
+	})
+}
+
 // TestAbsentUsersAreForgotten has more users be away than are remembered, or than there is memory
 // for.
 func TestAbsentUsersAreForgotten(t *testing.T) {

@@ -121,8 +121,8 @@ func (d *Delivery) crowded(p *phone) bool {
 func (d *Delivery) leave(p *phone) {
 	others, crowded := d.others(p), d.crowded(p)
 	d.unlink(p)
-	if len(p.keys) == 0 || p.superseded {
-		return
+	if len(p.keys) == 0 || p.superseded || !p.known && !p.inherits {
+		return // it has never shown anything
 	}
 	l := leftover{device: p.device, at: d.clock.Unix()}
 	if crowded {

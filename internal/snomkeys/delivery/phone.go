@@ -49,6 +49,7 @@ type phone struct {
 	displaced uint32 // when it was last registered before another user logged on at its device, in seconds since 1970; 0: nobody has
 
 	known       bool // it has acknowledged something
+	inherits    bool // others have, which is or may be the same device
 	unsupported bool
 	unreachable bool // its connection has gone
 	urgent      bool // something has changed; not just the phone has come
@@ -316,6 +317,7 @@ func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
 
 // mayHave notes that the phone may show keys.
 func (p *phone) mayHave(keys []uint16) {
+	p.inherits = p.inherits || len(keys) > 0
 	for _, key := range keys {
 		if i, found := findKey(p.keys, key); !found {
 			p.keys = slices.Insert(p.keys, i, keyState{key: key})

@@ -16,7 +16,7 @@ const (
 	slotTime      = 4 * time.Second
 	shortSlotTime = 500 * time.Millisecond
 	// maxPending is how many messages may be without an outcome, dead phones included.
-	maxPending = 4096
+	maxPending = 16384
 
 	cleanInterval = time.Hour
 )

@@ -27,6 +27,7 @@ const (
 
 	storedKnown       = 1
 	storedUnsupported = 2
+	storedInherits    = 4
 )
 
 // Use makes e what is known of the phones is written to from now on, shortly after it has changed;
@@ -136,6 +137,9 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 		if p.unsupported {
 			flags |= storedUnsupported
 		}
+		if p.inherits {
+			flags |= storedInherits
+		}
 		dst = append(dst, flags)
 		for _, n := range [...]uint64{p.id, p.since, uint64(p.agent), p.device} {
 			dst = binary.BigEndian.AppendUint64(dst, n)
@@ -216,6 +220,7 @@ func parseUser(aor string, data []byte) (*user, error) {
 			user:        u,
 			known:       flags&storedKnown != 0,
 			unsupported: flags&storedUnsupported != 0,
+			inherits:    flags&storedInherits != 0,
 			id:          s.hash(),
 			since:       s.hash(),
 			agent:       uint32(s.hash()),
