@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -354,11 +355,18 @@ func TestVariables(t *testing.T) {
 // TestChangedKeys has those be told who bring the keys to the phones which have changed.
 func TestChangedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // a timer tells as well
 		var told []string
-		s := New(Options{OnChange: func(aor string, keys ...int) { told = append(told, fmt.Sprint(aor, keys)) }})
+		s := New(Options{OnChange: func(aor string, keys ...int) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, fmt.Sprint(aor, keys))
+		}})
 		defer s.Close()
 		expect := func(want ...string) {
 			t.Helper()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(told, want) {
 				t.Errorf("told %q, not %q", told, want)
 			}
