@@ -90,9 +90,10 @@ func TestOffice(t *testing.T) {
 		o.after(5*time.Minute, o.changes)
 		o.after(5*time.Minute, o.checks)
 		o.mu.Unlock()
+		chance := net.Seeded("trouble")
 		for end := o.start.Add(time.Duration(*officeDays * 24 * float64(time.Hour))); time.Now().Before(end); {
-			time.Sleep(time.Duration(o.luck.Int64N(int64(6 * time.Hour))))
-			if o.luck.IntN(2) == 0 {
+			time.Sleep(time.Duration(chance.Int64N(int64(6 * time.Hour))))
+			if chance.IntN(2) == 0 {
 				o.natRestarts()
 			} else if err := o.server.Reload(); err != nil {
 				t.Error(err)
