@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/ipset"
 )
 
@@ -57,6 +58,17 @@ type shard struct {
 type ban struct {
 	Entry
 	index int
+}
+
+// shown returns the entry with its times by the system's clock, which may have been set since: a ban
+// lasts as long as it was to.
+func (b *ban) shown(now time.Time) Entry {
+	e := b.Entry
+	set := now.Round(0).Sub(e.Since.Round(0)) - now.Sub(e.Since)
+	if set.Abs() >= clock.Tolerance {
+		e.Since, e.Until = e.Since.Add(set), e.Until.Add(set)
+	}
+	return e
 }
 
 // New returns an empty list.
@@ -156,19 +168,21 @@ func (l *List) Banned(addr netip.Addr) bool {
 // Get returns the ban of exactly this prefix.
 func (l *List) Get(source netip.Prefix) (Entry, bool) {
 	b := l.get(Canonical(source))
-	if b == nil || !time.Now().Before(b.Until) {
+	now := time.Now()
+	if b == nil || !now.Before(b.Until) {
 		return Entry{}, false
 	}
-	return b.Entry, true
+	return b.shown(now), true
 }
 
 // All returns the bans, sorted by source.
 func (l *List) All() []Entry {
 	l.mu.Lock()
-	l.prune(time.Now())
+	now := time.Now()
+	l.prune(now)
 	all := make([]Entry, len(l.order))
 	for i, b := range l.order {
-		all[i] = b.Entry
+		all[i] = b.shown(now)
 	}
 	l.mu.Unlock()
 	slices.SortFunc(all, func(a, b Entry) int { return Compare(a.Source, b.Source) })

@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
 // clockInterval is how often it is looked whether the system's clock has been set.
@@ -14,11 +17,15 @@ const clockInterval = time.Second
 type clockWatch struct {
 	once          sync.Once
 	stop, stopped chan struct{}
+
+	keys   bool // those with an end are to be stored again; guarded by Engine.mu
+	failed ratelog.Gate
 }
 
 // watchClock begins to look.
 func (e *Engine) watchClock() {
 	w := &e.clockWatch
+	w.failed.Interval = time.Minute
 	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(w.stopped)
@@ -46,12 +53,21 @@ func (w *clockWatch) close() {
 // checkClock has what is stored with a time be stored again if the system's clock has been set: in
 // the storages everything ends by that one. The caller holds e.mu.
 func (e *Engine) checkClock() {
-	by, set := e.clock.Check()
-	if !set {
+	if by, set := e.clock.Check(); set {
+		e.Logger().Warn("the system's clock was set: registrations and keys last as long as before",
+			zap.Duration("by", by.Round(time.Second)))
+		e.registrations.MarkAll()
+		e.Delivery.NotifyClockSet()
+		e.clockWatch.keys = true
+	}
+	if !e.clockWatch.keys {
 		return
 	}
-	e.Logger().Warn("the system's clock was set: registrations and keys last as long as before",
-		zap.Duration("by", by.Round(time.Second)))
-	e.registrations.MarkAll()
-	e.Delivery.NotifyClockSet()
+	if err := e.Keys.Rewrite(context.Background()); err != nil {
+		storageErrors.Inc()
+		e.clockWatch.failed.Log(e.Logger(), zap.ErrorLevel,
+			"writing to the storage; trying again", zap.Error(err))
+		return
+	}
+	e.clockWatch.keys = false
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/location"
+	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
 // TestClockIsSet has the system's clock be set while phones are registered: whoever is registered
@@ -32,6 +33,7 @@ func TestClockIsSet(t *testing.T) {
 					g := mustAttach(t, e, stored(s))
 					register(t, e, "alice", 1, 30*time.Minute)
 					register(t, e, "bob", 1, time.Minute)
+					setKey(t, e, "alice", 5, 2*time.Minute)
 					time.Sleep(30 * time.Second)
 
 					set = clocks.after
@@ -51,6 +53,10 @@ func TestClockIsSet(t *testing.T) {
 						want += " carol"
 					}
 					wantUsers(t, e, want)
+					got := e.Keys.Effective("alice@example.com", keys.Phone{})
+					if len(got) != 1 || (time.Until(got[0].Expires.Add(-set))-90*time.Second+2*wait).Abs() > time.Second {
+						t.Errorf("the key is %+v", got)
+					}
 					for user, lasts := range map[string]time.Duration{"alice": 30 * time.Minute, "bob": time.Minute} {
 						b := e.Location.Lookup([]byte(user+"@example.com"), nil)[0]
 						left := time.Duration(e.Location.Remaining(b)) * time.Second
@@ -61,6 +67,16 @@ func TestClockIsSet(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// setKey sets a key that ends by itself.
+func setKey(t testing.TB, e *Engine, user string, key int, ttl time.Duration) {
+	t.Helper()
+	if err := e.Keys.Apply(t.Context(), []keys.Change{{
+		AOR: user + "@example.com", Layer: keys.Admin, TTL: ttl, Record: &keys.Record{Key: key, Label: "ends"},
+	}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

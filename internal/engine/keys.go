@@ -12,6 +12,7 @@ import (
 func (e *Engine) newKeys() *keys.Store {
 	return keys.New(keys.Options{
 		Budget:     e.Budget,
+		Clock:      e.clock,
 		OnChange:   e.keysChanged,
 		Registered: e.eachRegistered,
 		Logger:     e.Logger,

@@ -100,7 +100,7 @@ func (s *Store) Apply(ctx context.Context, changes []Change) error {
 
 func (s *Store) apply(ctx context.Context, changes []Change) (changed []change, err error) {
 	defer s.lock(changes)()
-	now := time.Now()
+	now := s.clock.Now()
 	plans, err := s.plan(changes, now)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (s *Store) apply(ctx context.Context, changes []Change) (changed []change, 
 			(same || pack(durable(p.records)) == pack(durable(p.before))) && !s.isUnsure(p.aor) {
 			continue
 		}
-		c, err := encode(p.aor, durable(p.records))
+		c, err := s.encode(p.aor, durable(p.records))
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +230,9 @@ func (p *plan) make(c *Change, now time.Time) {
 		r.Record = *c.Record
 	}
 	if c.TTL > 0 {
-		r.Expires = time.UnixMilli(now.Add(c.TTL).UnixMilli()) // as it is stored
+		// As they are stored.
+		r.Expires = time.UnixMilli(now.Add(c.TTL).UnixMilli())
+		r.lasts = max(c.TTL.Truncate(time.Millisecond), time.Millisecond)
 	}
 	if r.Key == 0 {
 		return

@@ -23,7 +23,7 @@ type Effective struct {
 // memory.
 func (s *Store) Effective(aor string, phone Phone) []Effective {
 	profiles := s.profiles.Load()
-	records := s.get(aor).live(time.Now())
+	records := s.get(aor).live(s.clock.Now())
 	profiles.each(aor, &phone, func(r Stored) { records = append(records, r) })
 	if len(records) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (s *Store) Effective(aor string, phone Phone) []Effective {
 			list[n-1].Locked = list[n-1].Locked || r.Locked
 			continue
 		}
-		e := Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: r.Expires}
+		e := Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: s.clock.ToWall(r.Expires)}
 		if known {
 			e.Warnings = warnings(&e.Record, &model)
 		}

@@ -3,10 +3,9 @@ package keys
 import (
 	"container/heap"
 	"time"
-)
 
-// clockCheck is how long the timer waits at most: the clock may be set, or the machine may sleep.
-const clockCheck = time.Minute
+	"github.com/caddysip/caddysip/internal/clock"
+)
 
 // expiry knows which addresses-of-record have a record that ends, and when the first of them does.
 // One timer serves all.
@@ -14,6 +13,7 @@ type expiry struct {
 	queue  deadlines
 	byAOR  map[string]*deadline
 	timer  *time.Timer
+	clock  *clock.Clock
 	closed bool
 }
 
@@ -23,9 +23,9 @@ type deadline struct {
 	index int
 }
 
-func (e *expiry) init(f func()) {
-	e.byAOR = make(map[string]*deadline)
-	e.timer = time.AfterFunc(clockCheck, f)
+func (e *expiry) init(c *clock.Clock, f func()) {
+	e.byAOR, e.clock = make(map[string]*deadline), c
+	e.timer = time.AfterFunc(time.Hour, f)
 	e.timer.Stop()
 }
 
@@ -66,7 +66,7 @@ func (e *expiry) arm() {
 		e.timer.Stop()
 		return
 	}
-	e.timer.Reset(min(time.Until(e.queue[0].at), clockCheck))
+	e.timer.Reset(e.queue[0].at.Sub(e.clock.Now()))
 }
 
 // due returns the first address-of-record with a record that has ended.
@@ -81,7 +81,7 @@ func (e *expiry) due(now time.Time) (aor string, ok bool) {
 func (s *Store) expire() {
 	var changed []change
 	s.mu.Lock()
-	now := time.Now()
+	now := s.clock.Now()
 	for aor, ok := s.expiry.due(now); ok; aor, ok = s.expiry.due(now) {
 		before, after := s.aors[aor].live(time.Time{}), s.aors[aor].live(now)
 		s.set(aor, pack(after))

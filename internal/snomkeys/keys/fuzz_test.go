@@ -12,8 +12,10 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	s := New(Options{})
+	f.Cleanup(s.Close)
 	f.Fuzz(func(t *testing.T, value []byte) {
-		records, err := decode(value)
+		records, err := s.decode(value)
 		if err != nil {
 			return
 		}
@@ -33,7 +35,7 @@ func FuzzDecode(f *testing.F) {
 		if pack(unpacked) != p {
 			t.Fatalf("packed %+v, unpacked %+v", records, unpacked)
 		}
-		c, err := encode(alice, unpacked)
+		c, err := s.encode(alice, unpacked)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +45,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		again, err := decode(c.Value)
+		again, err := s.decode(c.Value)
 		if err != nil || pack(again) != p {
 			t.Fatalf("%s: %v, %+v, before %+v", c.Value, err, again, records)
 		}

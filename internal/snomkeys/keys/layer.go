@@ -53,6 +53,8 @@ type Stored struct {
 	Locked   bool      `json:"locked,omitempty"`   // users can't change it
 	Volatile bool      `json:"volatile,omitempty"` // it goes with the process
 	Expires  time.Time `json:"expires,omitzero"`   // when it ends by itself; the zero time: never
+
+	lasts time.Duration // how long after it was set it ends
 }
 
 // rank orders what the layers say about one key: the highest shows. Of two locked records that of

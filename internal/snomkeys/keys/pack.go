@@ -15,7 +15,7 @@ import (
 //
 // A record is: flags, the key in two bytes, light and colour as the halves of a byte, label and
 // number each after its length, and, if the flags say so, the time when it expires, in milliseconds
-// since 1970.
+// since 1970 by the store's clock, and how many milliseconds that was after it was set.
 type packed string
 
 const (
@@ -40,7 +40,7 @@ func pack(records []Stored) packed {
 	for i := range records {
 		size += 4 + 1 + len(records[i].Label) + 1 + len(records[i].Number)
 		if !records[i].Expires.IsZero() {
-			size += 8
+			size += 16
 		}
 	}
 	b := make([]byte, 0, size)
@@ -67,6 +67,7 @@ func pack(records []Stored) packed {
 		b = append(append(b, byte(len(r.Number))), r.Number...)
 		if flags&flagExpires != 0 {
 			b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
+			b = binary.BigEndian.AppendUint64(b, uint64(r.lasts.Milliseconds()))
 		}
 	}
 	return packed(b)
@@ -88,7 +89,8 @@ func (p packed) all() iter.Seq[Stored] {
 			s.Number, p = p.text()
 			if flags&flagExpires != 0 {
 				s.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64([]byte(p[:8]))))
-				p = p[8:]
+				s.lasts = time.Duration(binary.BigEndian.Uint64([]byte(p[8:16]))) * time.Millisecond
+				p = p[16:]
 			}
 			if !yield(s) {
 				return

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddysip/caddysip/internal/budget"
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/storage"
 )
 
@@ -40,6 +40,9 @@ type Options struct {
 	// Budget is where the memory is taken from.
 	Budget *budget.Budget
 
+	// Clock is what records expire by.
+	Clock *clock.Clock
+
 	// OnChange is called with an address-of-record after what its keys should show may have
 	// changed. It is called without a lock held, on the goroutine that made the change, and must
 	// not block. It says what to look up, not what will be found. keys are those that have changed,
@@ -59,6 +62,7 @@ type Options struct {
 // wire.URI.AppendAOR writes it.
 type Store struct {
 	options  Options
+	clock    *clock.Clock
 	profiles atomic.Pointer[profiles]
 
 	// A change of an address-of-record holds its stripe from reading the present state until the
@@ -76,14 +80,18 @@ type Store struct {
 // New returns an empty store, which keeps everything in memory only until SwitchTo is called. It
 // must be closed.
 func New(o Options) *Store {
+	if o.Clock == nil {
+		o.Clock = clock.New()
+	}
 	s := &Store{
 		options: o,
+		clock:   o.Clock,
 		seed:    maphash.MakeSeed(),
 		aors:    make(map[string]packed),
 		unsure:  make(map[string]struct{}),
 	}
 	s.profiles.Store(new(profiles))
-	s.expiry.init(s.expire)
+	s.expiry.init(s.clock, s.expire)
 	return s
 }
 
@@ -169,8 +177,9 @@ func (s *Store) Layer(aor string, l Layer) []Stored {
 		slices.SortFunc(list, order)
 		return list
 	}
-	for _, r := range s.get(aor).live(time.Now()) {
+	for _, r := range s.get(aor).live(s.clock.Now()) {
 		if r.Layer == l {
+			r.Expires = s.clock.ToWall(r.Expires)
 			list = append(list, r)
 		}
 	}
@@ -179,7 +188,7 @@ func (s *Store) Layer(aor string, l Layer) []Stored {
 
 // Revision returns a text that changes whenever the admin, user or event layer of an
 // address-of-record changes. It survives a restart.
-func (s *Store) Revision(aor string) string { return revision(s.get(aor).live(time.Now())) }
+func (s *Store) Revision(aor string) string { return revision(s.get(aor).live(s.clock.Now())) }
 
 func revision(records []Stored) string {
 	sum := sha256.Sum256([]byte(pack(records)))

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -35,15 +37,19 @@ type document struct {
 	Keys    []storedEntry `json:"keys"`
 }
 
+// maxLasts keeps milliseconds in a time.Duration.
+const maxLasts = int64(math.MaxInt64 / time.Millisecond)
+
 type storedEntry struct {
 	Layer Layer `json:"layer"`
 	Record
 	Locked  bool  `json:"locked,omitempty"`
-	Expires int64 `json:"expires,omitempty"` // in milliseconds since 1970
+	Expires int64 `json:"expires,omitempty"` // in milliseconds since 1970, by the system's clock
+	Lasts   int64 `json:"lasts,omitempty"`   // how many milliseconds that is after it was set; 0: not known
 }
 
 // encode returns the change that stores the records of an address-of-record.
-func encode(aor string, records []Stored) (storage.Change, error) {
+func (s *Store) encode(aor string, records []Stored) (storage.Change, error) {
 	c := storage.Change{Bucket: bucket, Key: aor}
 	if len(records) == 0 {
 		return c, nil
@@ -53,12 +59,13 @@ func encode(aor string, records []Stored) (storage.Change, error) {
 		r := &records[i]
 		e := storedEntry{Layer: r.Layer, Record: r.Record, Locked: r.Locked}
 		if !r.Expires.IsZero() {
-			e.Expires = r.Expires.UnixMilli()
+			expires := s.clock.ToWall(r.Expires)
+			e.Expires, e.Lasts = expires.UnixMilli(), r.lasts.Milliseconds()
+			if expires.After(c.Expires) {
+				c.Expires = expires
+			}
 		}
 		d.Keys = append(d.Keys, e)
-		if r.Expires.After(c.Expires) {
-			c.Expires = r.Expires
-		}
 	}
 	if slices.ContainsFunc(records, func(r Stored) bool { return r.Expires.IsZero() }) {
 		c.Expires = time.Time{}
@@ -84,8 +91,9 @@ func (e *versionError) Error() string {
 	)
 }
 
-// decode parses a document of this version or an older one.
-func decode(value []byte) ([]Stored, error) {
+// decode parses a document of this version or an older one. A record ends by now plus its time at the
+// latest: one that is to last longer was stored while the system's clock was ahead.
+func (s *Store) decode(value []byte) ([]Stored, error) {
 	var d document
 	if err := json.Unmarshal(value, &d); err != nil || d.Version != version {
 		d = document{}
@@ -97,6 +105,7 @@ func decode(value []byte) ([]Stored, error) {
 			return nil, err
 		}
 	}
+	now := s.clock.Now()
 	records := make([]Stored, 0, len(d.Keys))
 	for _, e := range d.Keys {
 		if err := e.Validate(); err != nil {
@@ -107,7 +116,11 @@ func decode(value []byte) ([]Stored, error) {
 		}
 		r := Stored{Record: e.Record, Layer: e.Layer, Locked: e.Locked}
 		if e.Expires != 0 {
-			r.Expires = time.UnixMilli(e.Expires)
+			r.Expires = s.clock.FromWall(time.UnixMilli(e.Expires))
+			r.lasts = time.Duration(min(max(e.Lasts, 0), maxLasts)) * time.Millisecond
+			if at := time.UnixMilli(now.Add(r.lasts).UnixMilli()); r.lasts > 0 && at.Before(r.Expires) {
+				r.Expires = at
+			}
 		}
 		records = append(records, r)
 	}
@@ -139,6 +152,46 @@ func current(value json.RawMessage) (json.RawMessage, error) {
 	return value, nil
 }
 
+// rewriteBatch is how many documents are written again at once.
+const rewriteBatch = 256
+
+// Rewrite stores everything again that ends by itself, since the system's clock has been set: what is
+// stored ends by that one.
+func (s *Store) Rewrite(ctx context.Context) error {
+	s.mu.RLock()
+	aors := slices.Sorted(maps.Keys(s.expiry.byAOR))
+	s.mu.RUnlock()
+	for some := range slices.Chunk(aors, rewriteBatch) {
+		if err := s.rewrite(ctx, some); err != nil {
+			return fmt.Errorf("storing keys: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) rewrite(ctx context.Context, aors []string) error {
+	changes := make([]Change, len(aors))
+	for i := range aors {
+		changes[i].AOR = aors[i]
+	}
+	defer s.lock(changes)()
+	if s.engine == nil {
+		return nil
+	}
+	now := s.clock.Now()
+	batch := storage.Batch{Sync: true}
+	for _, aor := range aors {
+		c, err := s.encode(aor, durable(s.get(aor).live(now)))
+		if err != nil {
+			return err
+		}
+		batch.Changes = append(batch.Changes, c)
+	}
+	err := write(ctx, s.engine, batch)
+	s.setUnsure(batch, err != nil)
+	return err
+}
+
 // SwitchTo directs writing to e, and replaces what the store holds with what is stored there; nil
 // turns writing off and keeps what the store holds. Volatile records stay. After an error nothing
 // has changed.
@@ -164,9 +217,9 @@ func (s *Store) Load(e storage.Engine) (use func(), err error) {
 		return func() { s.use(nil, nil) }, nil
 	}
 	aors := make(map[string]packed)
-	now := time.Now()
+	now := s.clock.Now()
 	_, err = e.Range(context.Background(), bucket, "", func(entry storage.Entry) error {
-		records, err := decode(entry.Value)
+		records, err := s.decode(entry.Value)
 		if v := new(versionError); errors.As(err, &v) {
 			return fmt.Errorf("the keys of %s: %w", entry.Key, err)
 		}
@@ -215,7 +268,7 @@ func (s *Store) use(e storage.Engine, aors map[string]packed) {
 func (s *Store) replace(aors map[string]packed) (changed []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.clock.Now()
 	for aor, p := range s.aors {
 		records := aors[aor].live(now)
 		for r := range p.all() {

@@ -35,7 +35,8 @@ func inStorage(t *testing.T, e storage.Engine, aor string) string {
 	return string(entry.Value)
 }
 
-// What is stored is for later versions to read: its form must not change without a new number.
+// What is stored is for later versions to read: its form must not change without a new number, except
+// that a field is added which an older one need not know.
 func TestDocument(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := store.NewMemory()
@@ -47,7 +48,7 @@ func TestDocument(t *testing.T) {
 			Change{AOR: alice, Layer: Event, Record: label(2, "call"), Volatile: true},
 		)
 		want := `{"version":1,"keys":[{"layer":"admin","key":2,"light":"on","color":"red","label":"Front desk","number":"9","action":"invite","locked":true},` +
-			`{"layer":"user","key":12,"label":"<\"ä","expires":946688400000}]}`
+			`{"layer":"user","key":12,"label":"<\"ä","expires":946688400000,"lasts":3600000}]}`
 		if got := inStorage(t, m, alice); got != want || !f.sync || f.writes != 1 {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
