@@ -2,6 +2,7 @@ package engine
 
 import (
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,9 @@ func TestClockIsSet(t *testing.T) {
 		for _, wait := range []time.Duration{0, 2 * time.Second} { // stopped at once, and later
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					set := clocks.before
-					wall := func() time.Time { return time.Now().Add(set) }
+					var set atomic.Int64 // how far the system's clock is off
+					set.Store(int64(clocks.before))
+					wall := func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
 					begin := func() *Engine {
 						e := newAt(clock.FromWall(wall))
 						t.Cleanup(func() { _ = e.Destruct() })
@@ -36,7 +38,7 @@ func TestClockIsSet(t *testing.T) {
 					setKey(t, e, "alice", 5, 2*time.Minute)
 					time.Sleep(30 * time.Second)
 
-					set = clocks.after
+					set.Store(int64(clocks.after))
 					time.Sleep(wait)
 					if wait > 0 {
 						register(t, e, "carol", 1, 30*time.Minute)
@@ -54,7 +56,7 @@ func TestClockIsSet(t *testing.T) {
 					}
 					wantUsers(t, e, want)
 					got := e.Keys.Effective("alice@example.com", keys.Phone{})
-					if len(got) != 1 || (time.Until(got[0].Expires.Add(-set))-90*time.Second+2*wait).Abs() > time.Second {
+					if len(got) != 1 || (time.Until(got[0].Expires.Add(-clocks.after))-90*time.Second+2*wait).Abs() > time.Second {
 						t.Errorf("the key is %+v", got)
 					}
 					for user, lasts := range map[string]time.Duration{"alice": 30 * time.Minute, "bob": time.Minute} {
