@@ -318,6 +318,9 @@ func (s *udpSocket) serve() {
 			continue
 		}
 		failures = 0
+		if n == 0 {
+			continue // it was woken for the errors alone
+		}
 		if n == batchSize || in.load.watched() {
 			at, all := v.arrival(n - 1)
 			if now := time.Now(); !at.IsZero() {
