@@ -13,6 +13,9 @@ import (
 func TestPrivate(t *testing.T) {
 	s := start(t, "test_trust\nregister\nproxy")
 	alice, victim := udp(t, s, "alice"), udp(t, s, "victim")
+	for !freeTCP(victim.Addr.String()) { // another program has the port
+		victim = udp(t, s, "victim")
+	}
 	tcp := connections(t, victim.Addr.String())
 	at := victim.Addr.String()
 	d := startDNS(t, fmt.Sprintf(`
@@ -65,6 +68,15 @@ _sip._tcp.svc SRV 1 0 %[1]s inside
 	alice.request("ACK", "sip:x@inside.example:"+port(victim), "X-User: alice")
 	victim.Nothing()
 	alice.Nothing()
+}
+
+// freeTCP reports whether nobody listens for TCP at an address.
+func freeTCP(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }
 
 // connections listens for TCP at an address, and gives notice of each connection.

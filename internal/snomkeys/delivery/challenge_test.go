@@ -78,8 +78,7 @@ func TestChallenge(t *testing.T) {
 				t.Errorf("counted %v", w.count)
 			}
 			// Nothing is signed for another place than the phone is at.
-			w.set(alice, "B", 1, 2)
-			w.register(registration{contact: "sip:101@192.0.2.50"})
+			w.register(registration{callID: "2", contact: "sip:101@192.0.2.50"})
 			w.got()
 			if n := w.count["refused"]; n != 2 {
 				t.Errorf("%d messages to another place are refused", n)
