@@ -312,8 +312,8 @@ func TestDECTBase(t *testing.T) {
 			r := onDesk(aor, aor[:3])
 			r.instance, r.userAgent = "<urn:uuid:1>", "snomM700/03.23.0005 (MAC=00041355AA00; SER=00000; HW=255)"
 			w.register(r)
+			w.expect("k=1 c=on l=" + map[string]string{alice: "A", bob: "B"}[aor])
 		}
-		w.expect("k=1 c=on l=A", "k=1 c=on l=B")
 		w.state(alice, StateCurrent)
 		w.state(bob, StateCurrent)
 	})
