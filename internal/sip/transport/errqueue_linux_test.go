@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -103,6 +104,38 @@ func TestUnreachableTaken(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 		if r := wait(t, reports, "the error"); r.sent != text {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+// TestUnreachableWatched wakes a reader, which looks how far it is behind, for nothing but an error.
+func TestUnreachableWatched(t *testing.T) {
+	reports := make(chan report, 8)
+	dead := deadPort(t, "127.0.0.1:0")
+	live := client(t, "127.0.0.1:0")
+	m := start(t, funcs{message: func(in *Inbound) {
+		in.load.behind = time.Now()
+		if !in.load.watched() {
+			t.Error("a reader that is behind is not watched")
+		}
+		// The second call is told of what became of the first, and wakes the reader.
+		for _, remote := range []netip.AddrPort{dead, in.Flow.Remote} {
+			if err := in.Flow.Listener.Flow(remote).Send(in.Data); err != nil {
+				t.Error(err)
+			}
+		}
+	}}, Options{UDPSockets: 1, Unreachable: func(remote netip.AddrPort, sent []byte, err error) {
+		reports <- report{remote, string(sent), err}
+	}})
+	l := listen(t, m, UDP, "127.0.0.1:0")
+	for i := range 5 {
+		text := msg(fmt.Sprint("a", i), 0)
+		sendTo(t, live, l.Addr(), text)
+		if got, _ := receiveFrom(t, live); got != text {
+			t.Fatalf("got %q", got)
+		}
+		if r := wait(t, reports, "the error"); r.remote != dead || r.sent != text {
 			t.Errorf("got %+v", r)
 		}
 	}
