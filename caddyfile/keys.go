@@ -101,7 +101,7 @@ func parseCredentials(d *caddyfile.Dispenser) (*keyprofile.Credentials, error) {
 // Lines of the same name add up, except for members.
 func parseProfile(d *caddyfile.Dispenser) (*keyprofile.Profile, error) {
 	if !d.NextArg() {
-		return nil, d.Err("profile needs a name")
+		return nil, d.Err("profile needs a name, as in profile reception")
 	}
 	p := &keyprofile.Profile{Name: d.Val(), Source: place(d.Token())}
 	if d.NextArg() {

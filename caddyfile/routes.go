@@ -80,7 +80,8 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 		}
 	}
 	if d.NextArg() {
-		return nil, d.Errf("unexpected '%s' behind %s", d.Val(), name)
+		return nil, d.Errf("unexpected '%s' behind %s: before its block only a matcher can stand, as in @calls",
+			d.Val(), name)
 	}
 	if !found && d.Val() != "}" {
 		return nil, d.Errf("%s needs a block with directives, between { and } with line breaks", name)
@@ -139,7 +140,7 @@ func (s *scope) define(definitions []caddyfile.Segment) error {
 		d.Next()
 		name := d.Val()
 		if name == "@" {
-			return d.Err("a named matcher needs a name behind the @")
+			return d.Err("a named matcher needs a name behind the @, as in @office")
 		}
 		if own[name] {
 			return d.Errf("the matcher %s is defined twice in this block", name)
@@ -243,7 +244,7 @@ func (s *scope) matcher(d *caddyfile.Dispenser) ([]caddy.ModuleMap, bool, error)
 //	invoke [<matcher>] <name>
 func (s *scope) invoke(d *caddyfile.Dispenser, r *module.Route) error {
 	if !d.NextArg() {
-		return d.Err("invoke needs the name of a named route")
+		return d.Err("invoke needs the name of a named route, as in invoke office")
 	}
 	s.invoked = append(s.invoked, d.Token())
 	name := d.Val()
@@ -273,8 +274,12 @@ func (s *scope) handler(d *caddyfile.Dispenser, name string, r *module.Route) er
 	if err := u.UnmarshalCaddyfile(d); err != nil {
 		return directive.Locate(d, err)
 	}
-	if d.Next() {
-		return d.Errf("%s has no place for '%s'", name, d.Val())
+	switch {
+	case !d.Next():
+	case d.Val() == "{":
+		return d.Errf("%s has no block", name)
+	default:
+		return d.Errf("%s takes no more: found '%s'", name, d.Val())
 	}
 	return s.add(r, name, u)
 }

@@ -152,7 +152,8 @@ func (s *serverScope) advertise(d *caddyfile.Dispenser) error {
 	}
 	words := d.RemainingArgs()
 	if len(words) != 1 {
-		return d.Err("advertise takes one host, maybe with a port, as in 203.0.113.7 or sip.example.com:5070")
+		return d.Err("advertise takes one host, maybe with a port, as in 203.0.113.7 or " +
+			"sip.example.com:5070")
 	}
 	s.Advertise = words[0]
 	if !strings.Contains(s.Advertise, "{") {
@@ -207,7 +208,8 @@ func errorCondition(code string) (string, error) {
 		return fmt.Sprintf("{sip.error.status} >= %s00 && {sip.error.status} <= %s99", class, class), nil
 	}
 	if len(code) != 3 || code < "300" || code > "699" || strings.Trim(code, "0123456789") != "" {
-		return "", fmt.Errorf("handle_errors: '%s' is no status of an error: write 300 to 699, or a class as in 4xx", code)
+		return "", fmt.Errorf("handle_errors: '%s' is no status of an error: write 300 to 699, "+
+			"or a class as in 4xx", code)
 	}
 	return "{sip.error.status} == " + code, nil
 }

@@ -133,7 +133,7 @@ func optionHint(word string) string {
 //	domain <names...>
 func (a *app) domain(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.Err("domain needs at least one name or address")
+		return d.Err("domain needs at least one name or address, as in example.com")
 	}
 	for {
 		name := d.Val()
@@ -160,7 +160,7 @@ func (a *app) storage(d *caddyfile.Dispenser) error {
 		return d.Err("storage is there already: there is one for all servers")
 	}
 	if !d.NextArg() {
-		return d.Err("storage needs the name of a storage module")
+		return d.Err("storage needs the name of a storage module, as in storage bolt")
 	}
 	name := d.Val()
 	if _, err := caddy.GetModule(storages + "." + name); err != nil {

@@ -25,12 +25,14 @@ func ParseAdvertise(text string) (h wire.HostPort, err error) {
 	}
 	name, err := CheckDomain(host)
 	if err != nil {
-		return h, fmt.Errorf("advertise: '%s' is no host, with or without a port: write it as in 203.0.113.7 or sip.example.com:5070", text)
+		return h, fmt.Errorf("advertise: '%s' is no host, with or without a port: "+
+			"write it as in 203.0.113.7 or sip.example.com:5070", text)
 	}
 	addr, isAddr := wire.HostAddr([]byte(name))
 	switch {
 	case isAddr && (addr.IsUnspecified() || addr.IsMulticast()):
-		return h, fmt.Errorf("advertise: nobody can reach a server by %s", addr)
+		return h, fmt.Errorf("advertise: nobody can reach a server by %s: write the address "+
+			"or name that phones send to, as in 203.0.113.7", addr)
 	case isAddr:
 		return wire.HostPort{Addr: netip.AddrPortFrom(addr, port)}, nil
 	}

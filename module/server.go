@@ -159,7 +159,7 @@ func (a *App) listenAddresses() error {
 // listenAddressesOf collects what one server listens on; owner has what the others do.
 func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address]string) error {
 	if len(s.Listen) == 0 {
-		return errors.New("no address to listen on")
+		return errors.New("no address to listen on: give it one in listen, as in :5060")
 	}
 	if s.Limits != nil {
 		if err := s.Limits.Validate(); err != nil {

@@ -29,7 +29,7 @@ func (h *Header) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if h.Delete == nil && h.Set == nil && h.Add == nil {
-		return d.Err("header needs the name of a header field")
+		return d.Err("header needs the name of a header field, as in header Subject Office")
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (h *RateLimit) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"ban":    directive.Duration(&h.Ban),
 		"respond": directive.One(func(text string) (err error) {
 			if h.Respond, err = strconv.Atoi(text); err != nil || h.Respond == 0 {
-				return fmt.Errorf("takes a status, not '%s'", text)
+				return fmt.Errorf("takes a status from 400 to 699, not '%s'", text)
 			}
 			return checkRespond(h.Respond)
 		}),

@@ -22,7 +22,7 @@ func (v *Vars) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if len(*v) == 0 {
-		return d.Err("vars needs the name of a variable and its value")
+		return d.Err("vars needs the name of a variable and its value, as in vars office berlin")
 	}
 	return nil
 }

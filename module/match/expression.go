@@ -109,7 +109,7 @@ func (m *MatchExpression) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		m.Expr = strings.Join(d.RemainingArgsRaw(), " ")
 	}
 	if m.Expr == "" {
-		return d.Err("expression needs an expression")
+		return d.Err("expression needs an expression, as in expression {sip.to.user} == '100'")
 	}
 	if err := directive.NoBlock(d, "expression"); err != nil {
 		return err

@@ -123,7 +123,7 @@ func (m *MatchHeader) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) == 0 {
-			return d.Err("header needs the name of a header field")
+			return d.Err("header needs the name of a header field, as in header Priority emergency")
 		}
 		name, absent := strings.CutPrefix(args[0], "!")
 		name = wire.CanonicalHeader(name)
@@ -212,7 +212,8 @@ func (m *MatchHeaderRegexp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			name, args = args[0], args[1:]
 		}
 		if len(args) != 2 {
-			return d.Err("header_regexp needs the name of a header field and a regular expression, and may have a name before them")
+			return d.Err("header_regexp needs the name of a header field and a regular expression, " +
+				"and may have a name before them, as in header_regexp Subject ^urgent")
 		}
 		field := wire.CanonicalHeader(args[0])
 		if (*m)[field] != nil {

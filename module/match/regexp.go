@@ -111,7 +111,8 @@ func (m *MatchURIRegexp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	case 2:
 		m.Name, m.Pattern = args[0], args[1]
 	default:
-		return d.Err("uri_regexp needs a regular expression, and may have a name before it")
+		return d.Err("uri_regexp needs a regular expression, and may have a name before it, " +
+			"as in uri_regexp ^sip:1")
 	}
 	if err := directive.NoBlock(d, "uri_regexp"); err != nil {
 		return err
