@@ -47,16 +47,35 @@ func OpenBolt(path string) (*Bolt, error) {
 
 func openBoltFile(path string, created *bool) (*Bolt, error) {
 	db, file, err := openFile(path, created)
+	if err == nil && !named(path, file) {
+		_ = db.Close()
+		db, file, err = openFile(path, created)
+	}
 	if err != nil {
 		return nil, err
 	}
 	b := &Bolt{path: path, db: db, file: file, writing: make(chan struct{}, 1)}
-	if err := b.prepare(); err != nil {
+	err = b.prepare()
+	if err == nil {
+		err = b.compact()
+	}
+	if err != nil {
 		_ = b.closeFile()
 		return nil, err
 	}
 	b.sweeper = newSweeper(b.sweep)
 	return b, nil
+}
+
+// named reports whether an open file is the one of that name. It is not when the process that held
+// the lock before has compacted it meanwhile.
+func named(path string, file *os.File) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return true
+	}
+	info, err := os.Stat(path)
+	return err == nil && os.SameFile(info, opened)
 }
 
 // errEmpty: a file that this server has created is never empty. One that has become empty must not

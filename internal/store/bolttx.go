@@ -61,10 +61,7 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 			b.data = nil
 		}
 		if b.touched += len(w.events); b.touched >= 256 {
-			_ = b.db.View(func(tx *bolt.Tx) error {
-				b.release(tx, b.touched)
-				return nil
-			})
+			b.releaseAll()
 			b.touched = 0
 		}
 		return nil
@@ -78,9 +75,11 @@ func (b *Bolt) update(ctx context.Context, f func(*boltWriter) error) error {
 // is many: the system decides whether to keep them cached.
 func (b *Bolt) release(tx *bolt.Tx, n int) {
 	if n >= 256 {
-		unmap(b.db.Info().Data, tx.Size())
+		b.releasePages(tx)
 	}
 }
+
+func (b *Bolt) releasePages(tx *bolt.Tx) { unmap(b.db.Info().Data, tx.Size()) }
 
 // guard runs f, which uses the file, and turns what bbolt does with a damaged file, a panic or a
 // read where the file has no bytes, into an error. What follows such damage would be worse, so the

@@ -26,6 +26,7 @@ func TestBoltFull(t *testing.T) {
 		signal.Ignore(syscall.SIGXFSZ)
 		beginFull(t, path)
 		fillUp(t, path)
+		noRoomToCompact(t, path+".sparse")
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestBoltFull$", "-test.v")
@@ -63,6 +64,27 @@ func beginFull(t *testing.T, path string) {
 		}
 	}
 	limitFiles(t, unix.RLIM_INFINITY)
+}
+
+// noRoomToCompact has a file that is mostly free, and no room for a copy.
+func noRoomToCompact(t *testing.T, path string) {
+	before := emptied(t, path, func(i int) bool { return i%10 == 0 })
+	limitFiles(t, 100<<10)
+	closeBolt(t, openBolt(t, path))
+	if after := size(t, path); after != before {
+		t.Errorf("its size was %d and is %d", before, after)
+	}
+	if _, err := os.Stat(path + ".compact"); err == nil {
+		t.Error("half a copy is left")
+	}
+	limitFiles(t, unix.RLIM_INFINITY)
+	closeBolt(t, openBolt(t, path))
+	if after := size(t, path); after > before/4 {
+		t.Errorf("there is room, and of %d bytes %d are left", before, after)
+	}
+	if n := stored(t, path); n != 2000 {
+		t.Errorf("%d keys are left", n)
+	}
 }
 
 func fillUp(t *testing.T, path string) {
