@@ -17,14 +17,14 @@ func (b *Bolt) Backup(ctx context.Context) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	copied, err := b.backup()
+	copied, err := b.backup(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("making a copy of the storage file: %w", err)
 	}
 	return copied, nil
 }
 
-func (b *Bolt) backup() (*backup, error) {
+func (b *Bolt) backup(ctx context.Context) (*backup, error) {
 	file, err := os.CreateTemp(filepath.Dir(b.path), ".backup-*")
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (b *Bolt) backup() (*backup, error) {
 		_ = file.Close()
 	} else {
 		var db *bolt.DB
-		if db, err = b.copyTo(file); err == nil {
+		if db, err = b.copyTo(ctx, file); err == nil {
 			err = db.Close()
 		}
 	}

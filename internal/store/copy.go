@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ const copyPart = 1 << 20
 
 // copyTo fills an empty file with what is stored at one moment. It returns the copy, open, which
 // nothing has waited to be on the disk. When it fails, file is closed.
-func (b *Bolt) copyTo(file *os.File) (*bolt.DB, error) {
+func (b *Bolt) copyTo(ctx context.Context, file *os.File) (*bolt.DB, error) {
 	var db *bolt.DB
 	err := b.guard(func() (err error) {
 		db, err = bolt.Open(file.Name(), 0o600, &bolt.Options{
@@ -29,7 +30,7 @@ func (b *Bolt) copyTo(file *os.File) (*bolt.DB, error) {
 		if err != nil {
 			return err
 		}
-		return bolt.Compact(db, b.db, copyPart)
+		return b.db.View(func(tx *bolt.Tx) error { return copyAll(ctx, db, tx) })
 	})
 	b.releaseAll()
 	if err == nil {
@@ -41,6 +42,84 @@ func (b *Bolt) copyTo(file *os.File) (*bolt.DB, error) {
 		_ = file.Close()
 	}
 	return nil, err
+}
+
+// copier copies in several transactions, so that little of the copy is in memory.
+type copier struct {
+	ctx  context.Context
+	db   *bolt.DB
+	tx   *bolt.Tx
+	size int // bytes in tx
+}
+
+// copyAll copies what a transaction sees. bolt.Compact does not do: it commits its last part when
+// its transaction of the source has ended, whose pages may have been written to by then.
+func copyAll(ctx context.Context, to *bolt.DB, from *bolt.Tx) (err error) {
+	c := copier{ctx: ctx, db: to}
+	if c.tx, err = to.Begin(true); err != nil {
+		return err
+	}
+	defer func() { _ = c.tx.Rollback() }() // of what is not committed
+	err = from.ForEach(func(name []byte, b *bolt.Bucket) error { return c.bucket(b, name) })
+	if err != nil {
+		return err
+	}
+	return c.tx.Commit()
+}
+
+// bucket copies a bucket, whose name follows those of the buckets that it is in.
+func (c *copier) bucket(from *bolt.Bucket, path ...[]byte) error {
+	to, err := c.open(path)
+	if err != nil {
+		return err
+	}
+	return from.ForEach(func(k, v []byte) (err error) {
+		if v == nil {
+			if err = c.bucket(from.Bucket(k), append(path, k)...); err == nil {
+				to, err = c.open(path)
+			}
+			return err
+		}
+		if c.size += len(k) + len(v); c.size > copyPart {
+			if err = c.next(); err != nil {
+				return err
+			}
+			if to, err = c.open(path); err != nil {
+				return err
+			}
+		}
+		return to.Put(k, v)
+	})
+}
+
+// open returns a bucket of the copy, which it creates if there is none.
+func (c *copier) open(path [][]byte) (*bolt.Bucket, error) {
+	b, err := c.tx.CreateBucketIfNotExists(path[0])
+	for _, name := range path[1:] {
+		if err == nil {
+			b, err = b.CreateBucketIfNotExists(name)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.FillPercent = 1 // keys come in order
+	return b, nil
+}
+
+// next goes on in another transaction.
+func (c *copier) next() error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.tx.Commit(); err != nil {
+		return err
+	}
+	tx, err := c.db.Begin(true)
+	if err == nil {
+		c.tx, c.size = tx, 0
+	}
+	return err
 }
 
 // releaseAll gives all of the file's mapped pages back to the system.
@@ -69,7 +148,7 @@ func (b *Bolt) compact() error {
 	if err != nil {
 		return nil
 	}
-	db, err := b.copyTo(file)
+	db, err := b.copyTo(context.Background(), file)
 	if err == nil {
 		db.NoSync, db.NoGrowSync = false, false
 		if err = sameOwner(file, b.file); err == nil {
