@@ -13,15 +13,14 @@ import (
 // socket fail, whatever that call is for.
 
 const (
-	errorSlots = 32      // errors that are read at a time
-	quoted     = 1 << 10 // bytes of a datagram that matter: the topmost Via is near its start
-	sendTries  = 64      // how often a datagram is sent while the errors of others are in its way
+	quoted    = 1 << 10 // bytes of a datagram that matter: the topmost Via is near its start
+	sendTries = 64      // how often a datagram is sent while the errors of others are in its way
 )
 
 // errorQueue is what errors are read into.
 type errorQueue struct {
 	v    *vector
-	room [errorSlots][quoted]byte
+	room [callSlots][quoted]byte
 	n    int
 	call func(fd uintptr)
 }
@@ -73,12 +72,12 @@ func (s *udpSocket) readErrors() {
 	}
 	q := s.errors
 	if q == nil {
-		q = &errorQueue{v: newVector(errorSlots)}
+		q = &errorQueue{v: newVector(callSlots)}
 		for i := range q.room {
 			q.v.expect(i, q.room[i][:])
 		}
 		q.call = func(fd uintptr) {
-			q.n, _ = q.v.mmsgWith(unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE, unix.SYS_RECVMMSG, fd, 0, errorSlots)
+			q.n, _ = q.v.mmsgWith(unix.MSG_DONTWAIT|unix.MSG_ERRQUEUE, unix.SYS_RECVMMSG, fd, 0, callSlots)
 		}
 		s.errors = q
 	}

@@ -237,7 +237,8 @@ func (b *udpBatch) flush() {
 // writeSlots returns false to wait until the socket can be written to.
 func (b *udpBatch) writeSlots(fd uintptr) bool {
 	for b.done < b.n {
-		n, errno := b.mmsg(unix.SYS_SENDMMSG, fd, b.done, b.n)
+		to := b.v.until(b.done, b.n)
+		n, errno := b.mmsg(unix.SYS_SENDMMSG, fd, b.done, to)
 		for range n {
 			b.bytes += int(b.v.hdrs[b.done].n)
 			b.done++
@@ -245,7 +246,7 @@ func (b *udpBatch) writeSlots(fd uintptr) bool {
 		}
 		b.sent += n
 		// When some were sent, the kernel keeps to itself why the next was not.
-		b.failed = b.failed || pending(errno) || errno == 0 && b.done < b.n
+		b.failed = b.failed || pending(errno) || errno == 0 && b.done < to
 		switch {
 		case errno == 0:
 		case errno == unix.EAGAIN:
@@ -283,12 +284,9 @@ func (s *udpSocket) serve() {
 	var n int
 	var errno unix.Errno
 	read := func(fd uintptr) bool {
-		n, errno = v.mmsg(unix.SYS_RECVMMSG, fd, 0, batchSize)
-		if pending(errno) {
-			// However many errors come, datagrams are read between them.
-			batch.failed = true
-			n, errno = v.mmsg(unix.SYS_RECVMMSG, fd, 0, batchSize)
-		}
+		var failed bool
+		n, failed, errno = v.receive(fd)
+		batch.failed = batch.failed || failed
 		return errno != unix.EAGAIN || batch.failed
 	}
 	for failures := 0; ; {
