@@ -26,7 +26,7 @@ func (p *Proxy) phoneAt(uri *wire.URI) *location.Binding {
 		u := wire.URI{User: uri.User, Host: []byte(domain)}
 		aors = append(aors, u.AppendAOR(nil))
 	}
-	return p.in.Location().At(uri, aors...)
+	return p.in.Location().FindByContact(uri, aors...)
 }
 
 // toPhone makes a phone the target. One that has another Contact now is called there.

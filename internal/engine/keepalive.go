@@ -228,7 +228,7 @@ func (x *ping) Done(final *wire.Message, err error) {
 	default:
 		keepAlives.WithLabelValues("unanswered").Inc()
 		e.MarkSilent(b)
-		if gone && e.Location.End(b) {
+		if gone && e.Location.RemoveBinding(b) {
 			keepAlives.WithLabelValues("ended").Inc()
 			e.Logger().Info("a phone does not answer OPTIONS any more, its registration ends",
 				zap.String("aor", wire.ForLog(b.AOR())),

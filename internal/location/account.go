@@ -40,7 +40,7 @@ const (
 // to 16 bytes.
 func (b *Binding) cost() int {
 	n := bindingCost + (len(b.data)+15)&^15
-	if b.qMarks&indexed != 0 {
+	if b.qFlags&indexed != 0 {
 		n += contactCost
 	}
 	return n
@@ -58,14 +58,16 @@ func (s *Store) force(n int) {
 // Bytes returns how many bytes of memory the bindings take.
 func (s *Store) Bytes() int64 { return s.bytes.Load() }
 
-// hold accounts for a binding that is added (n is 1) or gone (n is -1), but not for what it shares.
-func (s *Store) hold(b *Binding, n int) {
+// charge accounts for a binding that is added (n is 1) or gone (n is -1), but not for what it
+// shares with others.
+func (s *Store) charge(b *Binding, n int) {
 	s.force(n * b.cost())
-	s.own(b, n)
+	s.track(b, n)
 }
 
-// own accounts for a binding with whoever registered it for somebody else, and indexes it.
-func (s *Store) own(b *Binding, n int) {
+// track enters a binding in the index, and counts it for the user who registered it for somebody
+// else (n is 1), or undoes that (n is -1).
+func (s *Store) track(b *Binding, n int) {
 	s.index(b, n)
 	owner := b.shared.owner
 	if owner == "" {
@@ -77,9 +79,9 @@ func (s *Store) own(b *Binding, n int) {
 	h := t.owners[owner]
 	if h == nil {
 		if t.owners == nil {
-			t.owners = make(map[string]*holding)
+			t.owners = make(map[string]*ownerUsage)
 		}
-		h = new(holding)
+		h = new(ownerUsage)
 		t.owners[owner] = h
 	}
 	h.bindings += n
@@ -91,7 +93,7 @@ func (s *Store) own(b *Binding, n int) {
 
 // releaseBinding accounts for a binding that is gone, what it shares included.
 func (s *Store) releaseBinding(b *Binding) {
-	s.hold(b, -1)
+	s.charge(b, -1)
 	s.unshare(b.shared)
 }
 
@@ -120,10 +122,10 @@ func (s *Store) admit(u *Update, r *Result, before int) error {
 	for i := range r.Changes {
 		c := &r.Changes[i]
 		if c.New != nil {
-			s.own(c.New, 1)
+			s.track(c.New, 1)
 		}
 		if c.Old != nil {
-			s.own(c.Old, -1)
+			s.track(c.Old, -1)
 			if c.New == nil || c.New.shared != c.Old.shared {
 				s.unshare(c.Old.shared)
 			}
@@ -146,7 +148,7 @@ func (s *Store) reserve(u *Update, added, bytes int) error {
 	}
 	if len(u.Owner) > 0 {
 		s.interner.mu.Lock()
-		var h holding
+		var h ownerUsage
 		if p := s.interner.owners[string(u.Owner)]; p != nil {
 			h = *p
 		}

@@ -29,11 +29,11 @@ type Binding struct {
 	cseq       uint32
 	regID      uint32
 	sourcePort uint16
-	qMarks     uint16    // q in thousandths, and the marks
+	qFlags     uint16    // q in thousandths, and the flags
 	ends       [4]uint16 // where AOR, Contact, Call-ID and instance end in data
 }
 
-// The marks that a binding has in the bits of qMarks which q leaves free. See succeeds.
+// The flags of a binding, in the bits of qFlags that q leaves free. See supersedes.
 const (
 	qMask      = 1<<10 - 1
 	superseded = 1 << 10 // its device has registered another Contact since
@@ -80,18 +80,18 @@ func (b *Binding) CallID() string {
 func (b *Binding) CSeq() uint32 { return b.cseq }
 
 // Q returns the Contact's q value in thousandths, 0 to 1000.
-func (b *Binding) Q() int { return int(b.qMarks & qMask) }
+func (b *Binding) Q() int { return int(b.qFlags & qMask) }
 
-// Superseded reports whether the device has registered another Contact since, as a phone does that
-// has restarted or moved: it is not called here any more. The binding is kept until it expires, in
-// case it is another device after all: when it is refreshed it counts again.
-func (b *Binding) Superseded() bool { return b.qMarks&superseded != 0 }
+// Superseded reports whether the device has registered another Contact since, as phones do after a
+// restart or a move. It is not called here any more. The binding is kept until it expires, in case
+// it belongs to another device after all: when it is refreshed it counts again.
+func (b *Binding) Superseded() bool { return b.qFlags&superseded != 0 }
 
-// marked returns a copy of b that has a mark more.
-func (b *Binding) marked(mark uint16) *Binding {
+// withFlag returns a copy of b with one more flag.
+func (b *Binding) withFlag(flag uint16) *Binding {
 	other := *b
 	other.next = nil
-	other.qMarks |= mark
+	other.qFlags |= flag
 	return &other
 }
 
@@ -172,8 +172,8 @@ func (b *Binding) moved(old *Binding) bool {
 		b.Instance() != old.Instance() || b.Source() != old.Source()
 }
 
-// Expires returns when the binding ends unless it is refreshed, by the store's clock, as are the next
-// two: Store.WallTime has it by the system's. To tell the phone how many seconds that is, use
+// Expires returns when the binding ends unless it is refreshed. This time and the next two are by
+// the store's clock; Store.WallTime converts them. To tell the phone how many seconds are left, use
 // Store.Remaining.
 func (b *Binding) Expires() time.Time { return time.Unix(int64(b.expires), 0) }
 

@@ -7,22 +7,23 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// A Contact is where a device is, and other devices are told it: of a call in the dialog, and of one
-// that is transferred in Refer-To. So it must be possible to find whose it is. Desk phones have the
-// user of the address-of-record in their Contact, and nothing need be kept to find them. Those that
-// have another one are in an index.
+// A request may be for a Contact rather than for an address-of-record: other devices learn it from
+// the dialog of a call, or from the Refer-To of a transfer. Desk phones put the user of the
+// address-of-record into their Contact, and are found by that. Those with another user there are in
+// an index.
 
-// contactIndex is the index of the bindings whose Contact has another user than the address-of-record.
+// contactIndex is the index of the bindings whose Contact has another user than the
+// address-of-record.
 type contactIndex struct {
 	mu       sync.RWMutex
-	bindings map[uint64]*Binding // by placeHash
+	bindings map[uint64]*Binding // by contactKey
 }
 
 // contactCost is how many bytes an entry of the index takes.
 const contactCost = 48
 
-// placeHash is equal for URIs with the same user, host and port.
-func (s *Store) placeHash(u *wire.URI) uint64 {
+// contactKey is equal for URIs with the same user, host and port.
+func (s *Store) contactKey(u *wire.URI) uint64 {
 	var room [256]byte
 	text := append(wire.AppendUnescaped(room[:0], u.User), '@')
 	for _, c := range u.Host {
@@ -34,21 +35,21 @@ func (s *Store) placeHash(u *wire.URI) uint64 {
 	return maphash.Bytes(s.seed, append(text, byte(u.Port>>8), byte(u.Port)))
 }
 
-// foreign reports whether the update's Contact has another user than its address-of-record.
-func (c *ContactUpdate) foreign(u *Update) bool {
+// hasOtherUser reports whether the update's Contact has another user than its address-of-record.
+func (c *ContactUpdate) hasOtherUser(u *Update) bool {
 	var room [256]byte
 	user := wire.AppendUnescaped(room[:0], c.URI.User)
 	n := len(user)
 	return len(u.AOR) <= n || u.AOR[n] != '@' || string(u.AOR[:n]) != string(user)
 }
 
-// index adds a binding to the index (n is 1), or takes it away (n is -1), if it belongs there.
+// index adds a binding to the index (n is 1) or removes it (n is -1), if it belongs there.
 func (s *Store) index(b *Binding, n int) {
-	if b.qMarks&indexed == 0 {
+	if b.qFlags&indexed == 0 {
 		return
 	}
 	u := b.uri()
-	key := s.placeHash(&u)
+	key := s.contactKey(&u)
 	t := &s.contacts
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,10 +67,10 @@ func (s *Store) index(b *Binding, n int) {
 	}
 }
 
-// At returns the binding whose Contact a URI is, nil if there is none. Of the Contact's parameters
-// those that a binding has too count most. aors are where to look besides the index: the canonical
-// addresses-of-record that the URI's user may have.
-func (s *Store) At(u *wire.URI, aors ...[]byte) *Binding {
+// FindByContact returns the binding whose Contact a URI is, nil if there is none. A Contact with the
+// same parameters comes before one that has only user, host and port in common. aors are where to
+// look besides the index: the canonical addresses-of-record that the URI's user may have.
+func (s *Store) FindByContact(u *wire.URI, aors ...[]byte) *Binding {
 	var room [8]*Binding
 	var want, have wire.URIFingerprint
 	want.Set(u)
@@ -83,7 +84,7 @@ func (s *Store) At(u *wire.URI, aors ...[]byte) *Binding {
 			if have.Set(&uri); have.Equal(&want) {
 				return b
 			}
-			if near == nil && s.placeHash(&uri) == s.placeHash(u) {
+			if near == nil && s.contactKey(&uri) == s.contactKey(u) {
 				near = b
 			}
 		}
@@ -93,7 +94,7 @@ func (s *Store) At(u *wire.URI, aors ...[]byte) *Binding {
 	}
 	t := &s.contacts
 	t.mu.RLock()
-	b := t.bindings[s.placeHash(u)]
+	b := t.bindings[s.contactKey(u)]
 	t.mu.RUnlock()
 	if b != nil && b.expires <= s.now().floor() {
 		return nil

@@ -18,7 +18,7 @@ func TestAt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := d.s.At(&u, []byte("nobody@example.com"), []byte(alice))
+			b := d.s.FindByContact(&u, []byte("nobody@example.com"), []byte(alice))
 			if b == nil {
 				return ""
 			}

@@ -8,62 +8,62 @@ import (
 )
 
 // A phone that has restarted, moved or changed its transport registers a new Contact, and cannot
-// remove the old one (RFC 3261 §10.2.2 leaves it to expire). Until then each call would ring at a
-// place where nobody is. So a Contact that is new, or registered under a new Call-ID, takes the
-// place of the bindings that seem to be its device's old ones.
+// remove the old one (RFC 3261 §10.2.2 leaves it to expire). Until then each call would also go to
+// an address where no phone is. So a Contact that is new, or registered under a new Call-ID,
+// supersedes the bindings that seem to be of the same device.
 //
-// Since real devices share instances, sockets and addresses, seeming is not being. So the old
-// binding is superseded, not removed, and a device that is still there comes back with its next
-// refresh. From then on the two are known to be two devices.
+// That is a guess: real devices share instances, sockets and addresses. So the old binding is
+// superseded, not removed, and a device that is still there comes back with its next refresh. From
+// then on the two are known to be two devices.
 
-// same reports whether the update's Contact is from the phone that b is from, as far as instance
-// and reg-id say. known is false when one of the two has no instance.
-func (c *ContactUpdate) same(b *Binding) (same, known bool) {
+// sameInstance reports whether the update's Contact is from the phone that b is from, as far as
+// instance and reg-id say. known is false when one of the two has no instance.
+func (c *ContactUpdate) sameInstance(b *Binding) (same, known bool) {
 	if len(c.Instance) == 0 || b.Instance() == "" {
 		return false, false
 	}
 	return string(c.Instance) == b.Instance() && !c.otherFlow(b), true
 }
 
-// otherFlow reports whether both are ways to one phone that are meant to be there side by side (RFC
-// 5626 §4.2).
+// otherFlow reports whether both are flows to one phone, which are kept side by side (RFC 5626
+// §4.2).
 func (c *ContactUpdate) otherFlow(b *Binding) bool {
 	return c.RegID > 0 && b.regID > 0 && c.RegID != b.regID && string(c.Instance) == b.Instance()
 }
 
 // otherSite reports whether an equal URI means another phone: one at another site whose network has
-// the same private addresses. What comes through a proxy may be from any site.
+// the same private addresses. What a proxy has relayed may be from any site.
 func (c *ContactUpdate) otherSite(u *Update, b *Binding) bool {
 	return len(c.Instance) > 0 && b.Instance() != "" && string(c.Instance) != b.Instance() &&
-		(u.Relayed || b.qMarks&relayed != 0 || u.Flow.Remote.Addr() != b.Source().Addr())
+		(u.Relayed || b.qFlags&relayed != 0 || u.Flow.Remote.Addr() != b.Source().Addr())
 }
 
-// continues reports whether the phone that has registered b goes on with another Contact, if the
-// request is the later one: it uses the same Call-ID, as it should for all that it registers until
-// it restarts (RFC 3261 §10.2).
+// continues reports whether the phone that has registered b continues with another Contact, if the
+// request is the later one. It then uses the same Call-ID, as it should for all that it registers
+// until it restarts (RFC 3261 §10.2).
 func (c *ContactUpdate) continues(u *Update, b *Binding) bool {
 	if b.CallID() != string(u.CallID) || b.Owner() != string(u.Owner) || c.otherFlow(b) {
 		return false
 	}
-	if same, known := c.same(b); known {
+	if same, known := c.sameInstance(b); known {
 		return same
 	}
 	other := b.uri()
 	return b.UserAgent() == string(u.UserAgent) && bytes.Equal(c.URI.User, other.User)
 }
 
-// succeeds reports whether the update's Contact is from the device that has registered b, which is
-// at this Contact now and not at b's any more. An instance says so, unless it is known that several
-// devices have it. Without one, the socket does, if phone and Contact differ in nothing that would
-// tell two phones, or two lines, apart.
-func (c *ContactUpdate) succeeds(u *Update, b *Binding) bool {
+// supersedes reports whether the device that has registered b is now at the update's Contact and no
+// longer at b's. The instance decides, unless several devices are known to have it. Without one the
+// socket decides, as long as User-Agent, user, host and port are the same too: they tell two phones,
+// or two lines, apart.
+func (c *ContactUpdate) supersedes(u *Update, b *Binding) bool {
 	if b.Owner() != string(u.Owner) {
 		return false
 	}
-	if same, known := c.same(b); known && (!same || b.qMarks&confirmed == 0) {
+	if same, known := c.sameInstance(b); known && (!same || b.qFlags&confirmed == 0) {
 		return same
 	}
-	if u.Relayed || b.qMarks&relayed != 0 || u.Flow.Network != b.Network() ||
+	if u.Relayed || b.qFlags&relayed != 0 || u.Flow.Network != b.Network() ||
 		u.Flow.Remote != b.Source() || b.UserAgent() != string(u.UserAgent) {
 		return false
 	}
@@ -78,9 +78,9 @@ func (b *Binding) uri() wire.URI {
 	return u
 }
 
-// succeed finds out what the Contacts of an update that has been applied say about the other
-// bindings of the address-of-record. Contacts of one request say nothing about each other.
-func (r *Result) succeed(u *Update) {
+// updateOthers supersedes or confirms the other bindings of the address-of-record, after an update
+// has been applied. Contacts of one request say nothing about each other.
+func (r *Result) updateOthers(u *Update) {
 	set := len(r.Changes)
 	for i := range set {
 		switch c := &r.Changes[i]; {
@@ -93,11 +93,11 @@ func (r *Result) succeed(u *Update) {
 	}
 }
 
-// supersede supersedes the bindings that the Contact of the i-th change succeeds. It leaves alone
-// what the first set changes have set.
+// supersede marks the bindings that the Contact of the i-th change supersedes. It leaves alone what
+// the first set changes have set.
 //
-// Where several devices, or several lines of one, differ in nothing that is known of them, a new
-// one takes the place of one of them: the one that has not been refreshed for longest.
+// Of several devices, or several lines of one, that cannot be told apart, a new one supersedes only
+// the one that has not been refreshed for longest.
 func (r *Result) supersede(u *Update, i, set int) {
 	b, c := r.Changes[i].New, &u.Contacts[r.Changes[i].contact]
 	var oldest *Binding
@@ -106,58 +106,59 @@ func (r *Result) supersede(u *Update, i, set int) {
 		if other.Superseded() || r.hasSet(other, set) {
 			continue
 		}
-		same, _ := c.same(other)
-		succeeds := c.succeeds(u, other)
+		same, _ := c.sameInstance(other)
+		supersedes := c.supersedes(u, other)
 		switch {
 		case u.CSeq > other.cseq && c.continues(u, other):
 			b.registered = min(b.registered, other.registered)
 			r.remove(j)
 			j--
-		case other.qMarks&confirmed != 0:
-			if same || succeeds {
-				b.qMarks |= confirmed
+		case other.qFlags&confirmed != 0:
+			if same || supersedes {
+				b.qFlags |= confirmed
 			}
-			if succeeds && (oldest == nil || other.updated <= oldest.updated) {
+			if supersedes && (oldest == nil || other.updated <= oldest.updated) {
 				oldest = other
 			}
-		case succeeds:
-			r.pass(j)
+		case supersedes:
+			r.markSuperseded(j)
 			j--
 		}
 	}
 	if oldest != nil && r.Changes[i].Old == nil {
-		r.pass(slices.Index(r.Bindings, oldest))
+		r.markSuperseded(slices.Index(r.Bindings, oldest))
 	}
 }
 
-// confirm notes that the binding of the i-th change, which was superseded, is another device than
-// those that seemed to be its new Contacts.
+// confirm records that the binding of the i-th change, which was superseded, belongs to another
+// device than those that seemed to be its new Contacts.
 func (r *Result) confirm(u *Update, i, set int) {
 	b, c := r.Changes[i].New, &u.Contacts[r.Changes[i].contact]
-	b.qMarks |= confirmed
+	b.qFlags |= confirmed
 	for j, other := range r.Bindings {
-		if other.qMarks&confirmed == 0 && !other.Superseded() && !r.hasSet(other, set) && c.succeeds(u, other) {
-			r.Bindings[j] = other.marked(confirmed)
+		if other.qFlags&confirmed == 0 && !other.Superseded() && !r.hasSet(other, set) &&
+			c.supersedes(u, other) {
+			r.Bindings[j] = other.withFlag(confirmed)
 			r.Changes = append(r.Changes, Change{Old: other, New: r.Bindings[j]})
 		}
 	}
 }
 
-// pass takes the j-th binding, whose device has another Contact now, out of those that are called.
-// One whose connection has gone is no use to anybody, and is removed.
-func (r *Result) pass(j int) {
+// markSuperseded marks the j-th binding, whose device has another Contact now. One whose connection
+// has gone is of no use any more, and is removed.
+func (r *Result) markSuperseded(j int) {
 	b := r.Bindings[j]
 	if b.FlowFailed() {
 		r.remove(j)
 		return
 	}
 	r.Bindings = slices.Delete(r.Bindings, j, j+1)
-	other := b.marked(superseded)
+	other := b.withFlag(superseded)
 	r.Bindings = slices.Insert(r.Bindings, position(r.Bindings, other), other)
 	r.Changes = append(r.Changes, Change{Old: b, New: other})
 }
 
-// remove removes the j-th binding, in whose place another one is.
+// remove removes the j-th binding, which another one has replaced.
 func (r *Result) remove(j int) {
 	b := r.Bindings[j]
 	r.Bindings = slices.Delete(r.Bindings, j, j+1)
@@ -181,7 +182,7 @@ func (r *Result) makeRoom(max int, refuse bool) bool {
 			if refuse && !b.Superseded() || r.hasSet(b, set) && !b.Superseded() {
 				continue
 			}
-			if victim < 0 || b.before(r.Bindings[victim]) {
+			if victim < 0 || b.evictedBefore(r.Bindings[victim]) {
 				victim = j
 			}
 		}
@@ -193,8 +194,8 @@ func (r *Result) makeRoom(max int, refuse bool) bool {
 	return true
 }
 
-// before reports whether b is to make room before other.
-func (b *Binding) before(other *Binding) bool {
+// evictedBefore reports whether b is removed before other to make room.
+func (b *Binding) evictedBefore(other *Binding) bool {
 	if b.Superseded() != other.Superseded() {
 		return b.Superseded()
 	}

@@ -4,10 +4,10 @@
 //
 // Store.Update applies a REGISTER (RFC 3261 §10.3), and device.go says which bindings it supersedes
 // because they seem to be the same phone's. Store.Lookup returns where an address-of-record is
-// called, in order of preference, Store.All also what is superseded, Store.Range lists them all,
-// Store.Remove ends them. A Binding never changes once it is handed out, so that it may be kept and
-// read from any goroutine. Record, Store.AppendStored and ParseStored say what a binding looks like when
-// it is stored; Store.Restore puts it back.
+// called, in order of preference, and Store.All the superseded bindings as well. Store.Range lists
+// all, Store.Remove ends them. A Binding never changes once it is handed out, so that it may be kept
+// and read from any goroutine. Record, Store.AppendStored and ParseStored are its stored form;
+// Store.Restore puts it back.
 //
 // A binding at rest costs its bytes and nothing else: no goroutine, no timer. Look-ups skip what
 // has expired, and one sweeper for the whole store removes it some seconds later. Hooks in Options

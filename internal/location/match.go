@@ -11,8 +11,8 @@ import (
 // computed once, and without the lock.
 //
 // A Contact that is bound exactly as it is written, as in every refresh, is compared with nothing
-// else: no other binding of the phone has an equal URI, since one of the two would have replaced the
-// other.
+// else: no other binding of the phone has an equal URI, since one of the two would have replaced
+// the other.
 type matching struct {
 	contacts []wire.URIFingerprint // of the update
 	known    []*Binding            // the bindings that prepare has seen
@@ -119,10 +119,10 @@ func (m *matching) matches(u *Update, i int, list []*Binding, j int, bound bool)
 	return m.contacts[i].Equal(m.bound[j])
 }
 
-// here reports whether one of several bindings that the update's i-th Contact may refer to is from
-// the address that the update comes from. A phone that registers with an instance may remove its
-// Contact without one; that of another site stays.
-func (m *matching) here(u *Update, i int, list []*Binding, bound bool) bool {
+// fromSameAddress reports whether one of several bindings that the update's i-th Contact may refer
+// to is from the address that the update comes from. A phone that registers with an instance may
+// remove its Contact without one; that of another site stays.
+func (m *matching) fromSameAddress(u *Update, i int, list []*Binding, bound bool) bool {
 	if len(list) < 2 || len(u.Contacts[i].Instance) > 0 {
 		return false
 	}

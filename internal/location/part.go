@@ -2,11 +2,11 @@ package location
 
 import "strings"
 
-// Parts is how many parts Part has the store in. They are of about the same size.
+// Parts is how many parts Part divides the store into. They are of about the same size.
 const Parts = shardCount
 
-// Part appends to dst the bindings of a part of the store, from 0 to Parts-1, that Lookup finds. It
-// is for whoever goes through all phones, a few at a time.
+// Part appends to dst the bindings that Lookup finds in one part of the store, 0 to Parts-1. It is
+// for going through all phones, a few at a time.
 func (s *Store) Part(i int, dst []*Binding) []*Binding {
 	now := s.now().floor()
 	sh := &s.shards[i]
@@ -29,9 +29,9 @@ func (s *Store) Age(b *Binding) uint32 {
 	return max(now, b.updated) - b.updated
 }
 
-// End removes a binding, unless a REGISTER has replaced or removed it meanwhile, and reports whether
-// it did.
-func (s *Store) End(b *Binding) bool {
+// RemoveBinding removes a binding, unless a REGISTER has replaced or removed it meanwhile, and
+// reports whether it did.
+func (s *Store) RemoveBinding(b *Binding) bool {
 	sh := s.shard([]byte(b.AOR()))
 	sh.mu.Lock()
 	live, expired := split(sh.bindings[b.AOR()], s.now().floor(), nil, nil)

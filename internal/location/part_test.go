@@ -49,18 +49,18 @@ func TestEnd(t *testing.T) {
 		mustUpdate(t, s, update("c1", 2, contact(t, "sip:a@192.0.2.1"), contact(t, "sip:b@192.0.2.2")))
 		now := s.Lookup([]byte(alice), nil)
 		events = nil
-		if s.End(old[0]) || s.End(old[1]) || len(events) != 0 {
+		if s.RemoveBinding(old[0]) || s.RemoveBinding(old[1]) || len(events) != 0 {
 			t.Errorf("a binding that was refreshed is ended: %q", events)
 		}
 		gone := now[0].Contact()
-		if !s.End(now[0]) || s.End(now[0]) {
+		if !s.RemoveBinding(now[0]) || s.RemoveBinding(now[0]) {
 			t.Error("it is not ended once")
 		}
 		if want := []string{gone + "false", alice}; !slices.Equal(events, want) {
 			t.Errorf("the hooks are told %q, want %q", events, want)
 		}
 		wantLen(t, s, 1, 1)
-		if !s.End(now[1]) {
+		if !s.RemoveBinding(now[1]) {
 			t.Error("the last one is not ended")
 		}
 		wantLen(t, s, 0, 0)

@@ -30,8 +30,8 @@ type Record struct {
 	Registered time.Time      `json:"registered"`
 	Updated    time.Time      `json:"updated"`
 
-	// See Binding.Superseded and Update.Relayed. Confirmed says that the instance is known to belong
-	// to several devices.
+	// See Binding.Superseded and Update.Relayed. Confirmed: the instance is known to belong to
+	// several devices.
 	Superseded bool `json:"superseded,omitempty"`
 	Confirmed  bool `json:"confirmed,omitempty"`
 	Relayed    bool `json:"relayed,omitempty"`
@@ -58,20 +58,20 @@ func (b *Binding) Record() Record {
 		Updated:    b.Updated(),
 
 		Superseded: b.Superseded(),
-		Confirmed:  b.qMarks&confirmed != 0,
-		Relayed:    b.qMarks&relayed != 0,
+		Confirmed:  b.qFlags&confirmed != 0,
+		Relayed:    b.qFlags&relayed != 0,
 	}
 }
 
 // MaxText is how many bytes each text of a binding may have.
 const MaxText = 1 << 10
 
-// Restore puts the stored bindings of an address-of-record back, whose times are by the system's
-// clock. One that was stored while that was ahead lasts no longer than the phone was promised. It
-// skips one that has expired, and
-// one whose Contact is bound now: the phone itself knows better. One whose device is bound with
-// another Contact is superseded. OnChange is not called, and limits do not apply. The error says
-// what is wrong with a record; those before it are restored.
+// Restore puts the stored bindings of an address-of-record back. Their times are by the system's
+// clock; one that was stored while that was ahead lasts no longer than the phone was promised.
+// Skipped are bindings that have expired, and those whose Contact is bound now: the phone itself
+// knows better. One whose device is bound with another Contact is superseded. OnChange is not
+// called, and limits do not apply. The error says what is wrong with a record; those before it are
+// restored.
 func (s *Store) Restore(records ...Record) error {
 	var last *shared
 	for i := range records {
@@ -131,7 +131,8 @@ func (r *Record) sameRequest(other *Record) bool {
 // restore adds the binding of one record.
 func (s *Store) restore(rec *Record, u *Update) {
 	now := s.now()
-	expires, updated := seconds(s.clock.FromWall(rec.Expires)), seconds(s.clock.FromWall(rec.Updated))
+	expires := seconds(s.clock.FromWall(rec.Expires))
+	updated := seconds(s.clock.FromWall(rec.Updated))
 	if updated > now.floor() {
 		lifetime := max(expires, updated) - updated
 		expires, updated = min(expires, now.floor()+lifetime), now.floor()
@@ -152,27 +153,28 @@ func (s *Store) restore(rec *Record, u *Update) {
 	}
 	b := s.binding(u, &u.Contacts[0], nil, now)
 	if rec.Confirmed {
-		b.qMarks |= confirmed
+		b.qFlags |= confirmed
 	}
-	if rec.Superseded || slices.ContainsFunc(list, func(other *Binding) bool { return other.succeeded(b) }) {
-		b.qMarks |= superseded
+	if rec.Superseded ||
+		slices.ContainsFunc(list, func(other *Binding) bool { return other.supersedes(b) }) {
+		b.qFlags |= superseded
 	}
 	b.expires, b.registered, b.updated = expires, seconds(rec.Registered), updated
-	s.hold(b, 1)
+	s.charge(b, 1)
 	// What has expired stays until the sweeper removes and reports it.
 	list = append(list, expired...)
 	before := len(list)
 	s.set(sh, b.AOR(), slices.Insert(list, position(list, b), b), before, false)
 }
 
-// succeeded reports whether the device of a restored binding is at b now, and not there any more.
-func (b *Binding) succeeded(restored *Binding) bool {
+// supersedes reports whether the device of a restored binding is now at b instead.
+func (b *Binding) supersedes(restored *Binding) bool {
 	now, then := b.Record(), restored.Record()
 	if b.Superseded() || now.sameRequest(&then) {
 		return false
 	}
 	u, err := now.update()
-	return err == nil && u.Contacts[0].succeeds(u, restored)
+	return err == nil && u.Contacts[0].supersedes(u, restored)
 }
 
 // parseNetwork is the inverse of transport.Network.String.

@@ -35,11 +35,11 @@ type sharedKey struct{ agent, owner string }
 type interner struct {
 	mu     sync.Mutex
 	shared map[sharedKey]*shared
-	owners map[string]*holding
+	owners map[string]*ownerUsage
 }
 
-// holding is what one owner has registered for others.
-type holding struct {
+// ownerUsage is how much one owner has registered for others.
+type ownerUsage struct {
 	bindings int
 	bytes    int64
 }

@@ -27,10 +27,9 @@ type Options struct {
 	// except by Restore. For changes made at the same time the calls may come in another order than
 	// the changes: it says what to look up, not what will be found.
 	OnChange func(aor string)
-	// OnAdded is called with each binding that is new, or not superseded any more. OnRemoved is
-	// called with each that a REGISTER or Remove has ended; replaced says that this is because
-	// another Contact has taken its place. It is also called, with the binding as it was, when it is
-	// superseded. A refresh is neither.
+	// OnAdded is called with each binding that is new, or no longer superseded. OnRemoved is called
+	// with each that a REGISTER or Remove has ended, and with each that is superseded, as it was
+	// before. replaced says that another Contact has taken its place. A refresh is neither.
 	OnAdded   func(b *Binding)
 	OnRemoved func(b *Binding, replaced bool)
 	// OnConfirmed is called with a binding that was superseded and has been refreshed, the first
@@ -101,10 +100,10 @@ func (s *Store) Close() error {
 // instant is a time in nanoseconds since 1970 by the store's clock.
 type instant int64
 
-// now returns the time: setting the system's clock must not end everybody's registration.
+// now returns the time by the store's clock: setting the system's must not end all registrations.
 func (s *Store) now() instant { return instant(s.clock.UnixNano()) }
 
-// WallTime returns by the system's clock a time that a binding tells, which is by the store's clock.
+// WallTime converts a time of a binding, which is by the store's clock, to the system's clock.
 func (s *Store) WallTime(t time.Time) time.Time { return s.clock.ToWall(t) }
 
 // floor returns the second that t is in: what expires then or earlier has expired.
@@ -126,8 +125,8 @@ func (s *Store) Lookup(aor []byte, dst []*Binding) []*Binding {
 	return s.lookup(aor, dst, false)
 }
 
-// All appends to dst what Lookup does, and then the bindings that are superseded: its devices may
-// still send requests from there.
+// All appends to dst what Lookup does, and then the superseded bindings: the device may still send
+// requests from there.
 func (s *Store) All(aor []byte, dst []*Binding) []*Binding {
 	return s.lookup(aor, dst, true)
 }
@@ -245,7 +244,8 @@ func (s *Store) notifyChange(c *Change) {
 		if o.OnAdded != nil {
 			o.OnAdded(c.New)
 		}
-		if c.Old != nil && c.Old.qMarks&confirmed == 0 && c.New.qMarks&confirmed != 0 && o.OnConfirmed != nil {
+		if c.Old != nil && c.Old.qFlags&confirmed == 0 && c.New.qFlags&confirmed != 0 &&
+			o.OnConfirmed != nil {
 			o.OnConfirmed(c.New)
 		}
 	case o.OnMoved != nil && c.New.moved(c.Old):

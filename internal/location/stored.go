@@ -10,14 +10,16 @@ import (
 
 // recordVersion is the first byte of what is stored for an address-of-record. The bindings follow,
 // each as its fields in the order of appendRecord: texts and addresses prefixed with their length,
-// numbers as varints, times in seconds since 1970 by the system's clock, the marks last. For the texts that the Contacts of one REGISTER
-// have in common, the length is stored plus one, and 0 means "the same as in the binding before".
+// numbers as varints, times in seconds since 1970 by the system's clock, the flags last. For the
+// texts that the Contacts of one REGISTER have in common, the length is stored plus one, and 0 means
+// "the same as in the binding before".
 //
-// Older versions are still read: version 2 had no marks, and in version 1 each binding had all texts.
+// Older versions are still read: version 2 had no flags, and in version 1 each binding had all
+// texts.
 const recordVersion = 3
 
-// marks returns the marks of a record, which are stored as the bits of one number, in this order.
-func (r *Record) marks() [3]*bool { return [...]*bool{&r.Superseded, &r.Confirmed, &r.Relayed} }
+// flags returns the flags of a record, which are stored as the bits of one number, in this order.
+func (r *Record) flags() [3]*bool { return [...]*bool{&r.Superseded, &r.Confirmed, &r.Relayed} }
 
 // sharedTexts returns the texts that the bindings of one REGISTER have in common.
 func sharedTexts(r *Record) [4]*string {
@@ -28,8 +30,8 @@ func sharedTexts(r *Record) [4]*string {
 // reads, and returns when the last of them expires. Without bindings it appends nothing and returns
 // the zero time. The address-of-record is the key it is stored under, and not part of it.
 //
-// Since when a Contact is bound is stored by the store's clock: it tells one registration from
-// another, and does not change when the system's clock is set.
+// The time since when a Contact is bound is stored by the store's clock: it tells one registration
+// from another, and must not change when the system's clock is set.
 func (s *Store) AppendStored(dst []byte, bindings []*Binding) ([]byte, time.Time) {
 	var expires time.Time
 	var before *Record
@@ -75,13 +77,13 @@ func appendRecord(dst []byte, r, before *Record) []byte {
 	for _, t := range [...]time.Time{r.Expires, r.Registered, r.Updated} {
 		dst = binary.AppendUvarint(dst, uint64(t.Unix()))
 	}
-	marks := uint64(0)
-	for i, mark := range r.marks() {
-		if *mark {
-			marks |= 1 << i
+	flags := uint64(0)
+	for i, flag := range r.flags() {
+		if *flag {
+			flags |= 1 << i
 		}
 	}
-	return binary.AppendUvarint(dst, marks)
+	return binary.AppendUvarint(dst, flags)
 }
 
 var errRecord = errors.New("the record ends too early or is damaged")
@@ -128,9 +130,9 @@ func ParseStored(aor string, data []byte) (list []Record, err error) {
 			*t = time.Unix(int64(p.number()), 0)
 		}
 		if version > 2 {
-			marks := p.number()
-			for i, mark := range r.marks() {
-				*mark = marks>>i&1 != 0
+			flags := p.number()
+			for i, flag := range r.flags() {
+				*flag = flags>>i&1 != 0
 			}
 		}
 		if p.bad {

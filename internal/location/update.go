@@ -16,8 +16,8 @@ var (
 	// ErrOutOfOrder: a later REGISTER with the same Call-ID has overtaken this one. RFC 3261 §10.3
 	// step 7 demands a 500.
 	ErrOutOfOrder = errors.New("a later REGISTER with the same Call-ID was served before this one")
-	// ErrTooMany: the update has more Contacts than Update.Max, or with Refuse the address-of-record
-	// would have more.
+	// ErrTooMany: the update has more Contacts than Update.Max, or with Refuse the
+	// address-of-record would have more.
 	ErrTooMany = errors.New(
 		"the address-of-record has too many contacts: let one expire, remove one, or raise the limit",
 	)
@@ -50,7 +50,7 @@ type Update struct {
 	Owner []byte
 
 	Path      []byte // the values of Path, separated by commas (RFC 3327)
-	Relayed   bool   // a proxy between the phone and us has relayed it
+	Relayed   bool   // a proxy has relayed it
 	UserAgent []byte
 	Flow      transport.Flow // the flow it came over
 
@@ -89,8 +89,8 @@ type Result struct {
 	match   matching
 }
 
-// Change is a binding that was added (Old is nil), refreshed or marked (both are set), or removed
-// (New is nil). A binding that had expired is added again, not refreshed.
+// Change is a binding that was added (Old is nil), refreshed or superseded (both are set), or
+// removed (New is nil). A binding that had expired is added again, not refreshed.
 type Change struct {
 	Old, New *Binding
 	Replaced bool // it was removed because another Contact has taken its place
@@ -143,7 +143,7 @@ func (s *Store) Update(u *Update, r *Result) error {
 		return err
 	}
 	s.apply(u, r, now)
-	r.succeed(u)
+	r.updateOthers(u)
 	err = nil
 	if u.Max > 0 && !r.makeRoom(max(u.Max, before), u.Refuse) {
 		err = ErrTooMany
@@ -253,7 +253,8 @@ func (u *Update) check(r *Result, now uint32) (again bool, err error) {
 			}
 			if !r.match.matches(u, i, r.Bindings, j, bound) {
 				// It was overtaken by the one that has replaced its Contact.
-				if u.CSeq < b.cseq && u.Flow.Remote == b.Source() && c.Expires > 0 && !bound && c.continues(u, b) {
+				if u.CSeq < b.cseq && u.Flow.Remote == b.Source() && c.Expires > 0 && !bound &&
+					c.continues(u, b) {
 					return false, ErrOutOfOrder
 				}
 				continue
@@ -280,7 +281,7 @@ func (s *Store) apply(u *Update, r *Result, now instant) {
 		c := &u.Contacts[i]
 		var old *Binding
 		kept, bound := 0, c.bound(u, r.Bindings)
-		here := r.match.here(u, i, r.Bindings, bound)
+		here := r.match.fromSameAddress(u, i, r.Bindings, bound)
 		for j, b := range r.Bindings {
 			switch {
 			case !r.match.matches(u, i, r.Bindings, j, bound),
@@ -334,20 +335,20 @@ func (s *Store) binding(u *Update, c *ContactUpdate, old *Binding, now instant) 
 		updated:    now.floor(),
 		cseq:       u.CSeq,
 		sourcePort: u.Flow.Remote.Port(),
-		qMarks:     c.Q,
+		qFlags:     c.Q,
 	}
 	if len(c.Instance) > 0 {
 		b.regID = c.RegID
 	}
 	if u.Relayed {
-		b.qMarks |= relayed
+		b.qFlags |= relayed
 	}
-	if c.foreign(u) {
-		b.qMarks |= indexed
+	if c.hasOtherUser(u) {
+		b.qFlags |= indexed
 	}
 	if old != nil {
 		b.registered = old.registered
-		b.qMarks |= old.qMarks & confirmed
+		b.qFlags |= old.qFlags & confirmed
 	}
 	if old != nil && old.shared.fits(u) {
 		b.shared, u.shared = old.shared, old.shared
