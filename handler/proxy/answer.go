@@ -16,12 +16,12 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m = b.screenResponse(m)
-	b.saysSomething()
+	b.markHeard()
 	switch {
 	case client != b.client:
 		// The place was given up, and another one is being tried.
 	case m.Status < 200:
-		b.hear(m)
+		b.noteDialog(m)
 		b.provisional(m, out)
 	case !b.relayable(m):
 		b.failed(nil, 502, out)
@@ -49,8 +49,8 @@ func (b *branch) relayable(m *wire.Message) bool {
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC
 // 4320 §4.1).
 func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
-	first := !b.heard
-	b.heard = true
+	first := !b.gotProvisional
+	b.gotProvisional = true
 	if b.c.method != wire.INVITE {
 		return
 	}
@@ -71,7 +71,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	if c.w == nil {
 		return
 	}
-	b.hear(m)
+	b.noteDialog(m)
 	c.answered(m.Status)
 	c.done = true
 	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
@@ -87,18 +87,19 @@ func (b *branch) failed(m *wire.Message, status int, out *transport.Outbox) {
 	if b.done {
 		return
 	}
-	b.fail()
+	b.noDialog()
 	// Another place is tried after one that says nothing, that nothing was sent to, or whose edge
 	// proxy has lost it (RFC 5626 §5.3).
-	silent := status == 503 || status == 430 || m == nil && (status == 408 && !b.heard || b.client == nil)
+	silent := status == 503 || status == 430 ||
+		m == nil && (status == 408 && !b.gotProvisional || b.client == nil)
 	switch {
 	case !silent || c.stopped:
 	case len(b.hops) > 0:
 		b.try(out)
 		return
-	case b.target.other != nil:
-		b.target = b.target.other
-		b.client, b.heard, b.expired = nil, false, false
+	case b.target.fallback != nil:
+		b.target = b.target.fallback
+		b.client, b.gotProvisional, b.expired = nil, false, false
 		b.start(out)
 		return
 	}
@@ -130,8 +131,8 @@ func (b *branch) OnFailure(client *transaction.Client, err error) {
 	if client != b.client {
 		return
 	}
-	if !b.heard && !errors.Is(err, transaction.ErrClosed) {
-		b.saysNothing()
+	if !b.gotProvisional && !errors.Is(err, transaction.ErrClosed) {
+		b.markSilent()
 	}
 	status := 503
 	switch {
@@ -160,7 +161,7 @@ func (b *branch) end() {
 		return
 	}
 	b.done = true
-	if !b.passed {
+	if !b.skipped {
 		b.c.pending--
 	}
 	if b.timerC != nil {

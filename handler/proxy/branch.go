@@ -14,27 +14,28 @@ import (
 
 // branch is one target that a request is forwarded to. The response context's mutex guards it.
 type branch struct {
-	c       *responseContext
-	target  *target
-	hops    []hop // where the target is tried when at fails
-	at      hop
-	client  *transaction.Client // nil before the request is sent
-	timerC  *transaction.Timer
-	attempt int    // how many places have been tried
-	heard   bool   // there was a provisional response
-	hurried bool   // it is cancelled, and may say nothing for a moment only
-	passed  bool   // it is silent, and nobody waits for it
-	expired bool   // timer C has fired
-	done    bool   // there is a final response, or will be none
-	id      uint64 // of its token; 0: it makes no dialog
-	dialog  uint64 // the first that it makes: routetoken.Calls.Dialog
+	c              *responseContext
+	target         *target
+	hops           []hop // where the target is tried when at fails
+	at             hop
+	client         *transaction.Client // nil before the request is sent
+	timerC         *transaction.Timer
+	attempt        int    // how many places have been tried
+	gotProvisional bool   // there was a provisional response
+	cancelled      bool   // a CANCEL was sent, and a target that says nothing is soon given up
+	skipped        bool   // the target is silent, and the call goes on without waiting for it
+	expired        bool   // timer C has fired
+	done           bool   // there is a final response, or will be none
+	id             uint64 // of its token; 0: it makes no dialog
+	dialog         uint64 // the first that it makes: routetoken.Calls.Dialog
 }
 
 var (
 	errGone     = errors.New("its connection is closed, or its transport is not supported")
 	errListener = errors.New("no UDP listener can send to its address")
 
-	errElsewhere = errors.New("its name does not lead to this server, and the request may go nowhere else")
+	errElsewhere = errors.New("its name does not lead to this server, " +
+		"and the request may go nowhere else")
 )
 
 // start finds out where the target is, and tries it.
@@ -43,7 +44,7 @@ func (b *branch) start(out *transport.Outbox) {
 		b.unreachable(480, errGone, out)
 		return
 	}
-	b.expectSign()
+	b.limitSilence()
 	switch {
 	case b.target.name != nil:
 		b.lookUp(out)
@@ -56,9 +57,9 @@ func (b *branch) start(out *transport.Outbox) {
 // try goes on to the next place.
 func (b *branch) try(out *transport.Outbox) {
 	b.at, b.hops = b.hops[0], b.hops[1:]
-	b.client, b.heard, b.expired = nil, false, false
+	b.client, b.gotProvisional, b.expired = nil, false, false
 	b.attempt++
-	b.expectSign()
+	b.limitSilence()
 	b.reach(out)
 }
 

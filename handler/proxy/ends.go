@@ -80,9 +80,9 @@ func endOf(f transport.Flow, user uint32) routetoken.End {
 	}
 }
 
-// hear takes note of the dialogs that one branch makes: there are several when it was forked
+// noteDialog records the dialogs that one branch makes: there are several when it was forked
 // further on, and each ends by itself.
-func (b *branch) hear(m *wire.Message) {
+func (b *branch) noteDialog(m *wire.Message) {
 	if b.id == 0 || m.ToTag() == nil {
 		return
 	}
@@ -98,8 +98,8 @@ func (b *branch) hear(m *wire.Message) {
 	}
 }
 
-// fail takes note that a branch makes no dialog.
-func (b *branch) fail() {
+// noDialog records that a branch makes no dialog.
+func (b *branch) noDialog() {
 	if b.id != 0 {
 		b.c.p.in.Engine.Calls.Fail(b.id)
 	}

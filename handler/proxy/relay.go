@@ -149,10 +149,11 @@ func (c *responseContext) shareBreadth() {
 	c.share = max(1, c.left/n)
 }
 
-// finish sends the final response when all branches that are waited for have ended (RFC 3261 §16.7 step 6).
+// finish sends the final response when all branches that are waited for have ended (RFC 3261 §16.7
+// step 6).
 func (c *responseContext) finish(out *transport.Outbox) {
 	c.done = true
-	c.cancel(nil, out) // what was passed by
+	c.cancel(nil, out) // those that were skipped
 	if c.cancelled && c.best.status < 600 && c.best.status != 487 {
 		c.best = best{status: 487}
 	}
@@ -222,11 +223,10 @@ func (c *responseContext) OnTerminated(*transaction.Server, error) {
 	}
 }
 
-// answeredElsewhere tells a phone that rings no more that the call is none it has missed (RFC 3326
-// §2).
+// answeredElsewhere tells a phone that stops ringing not to count the call as missed (RFC 3326 §2).
 var answeredElsewhere = []byte("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n")
 
-// declined tells a phone that rings no more that another one has declined the call for the user.
+// declined tells a phone that stops ringing that another one has declined the call.
 func declined(m *wire.Message) []byte {
 	return wire.AppendHeader(nil, "Reason", fmt.Sprintf("SIP;cause=%d;text=\"Declined elsewhere\"", m.Status))
 }
@@ -240,7 +240,7 @@ func (c *responseContext) cancel(reason []byte, out *transport.Outbox) {
 		case b.done:
 		case b.client != nil:
 			b.client.Cancel(reason, out)
-			b.hurry()
+			b.limitCancelled()
 		default: // it is still looking for its way
 			b.end()
 		}

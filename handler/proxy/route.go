@@ -66,22 +66,22 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 		return module.Error(481, errOver)
 	case rs.HasNext && r.AuthUser() != "":
 		rt.strict = !rs.Loose
-		rt.single(byUser(&rs.Next))
+		rt.single(namedByUser(&rs.Next))
 	case len(p.To) > 0:
 		return p.configured(r, rt, uri)
 	case rs.HasNext:
-		return p.onlyUs(r, rt, &rs.Next)
+		return p.onlyIfLocal(r, rt, &rs.Next)
 	case routetoken.IsOurs(p.in, uri), uri.Scheme == wire.TEL:
 		return p.registered(rt, uri)
 	default:
-		return p.elsewhere(r, rt, uri)
+		return p.routeForeign(r, rt, uri)
 	}
 	return nil
 }
 
-// elsewhere decides where a request goes whose Request-URI is at no domain of ours. It may be the
-// Contact of one of our phones: of whom a call is transferred to, others know nothing else.
-func (p *Proxy) elsewhere(r *module.Request, rt *routing, uri *wire.URI) error {
+// routeForeign decides where a request goes whose Request-URI is at no domain of ours. It may be the
+// Contact of one of our phones: a phone that is told to transfer a call knows nothing else.
+func (p *Proxy) routeForeign(r *module.Request, rt *routing, uri *wire.URI) error {
 	outside := !r.InDialog()
 	if outside {
 		if b := p.phoneAt(uri); b != nil {
@@ -90,13 +90,13 @@ func (p *Proxy) elsewhere(r *module.Request, rt *routing, uri *wire.URI) error {
 	}
 	switch {
 	case r.AuthUser() != "" && p.AllowPrivate:
-		rt.single(byUser(uri))
-	case outside && p.isUsers(uri):
+		rt.single(namedByUser(uri))
+	case outside && p.isUserURI(uri):
 		return p.registered(rt, uri)
 	case r.AuthUser() != "":
-		rt.single(byUser(uri))
+		rt.single(namedByUser(uri))
 	default:
-		return p.onlyUs(r, rt, uri)
+		return p.onlyIfLocal(r, rt, uri)
 	}
 	return nil
 }
@@ -139,9 +139,9 @@ func (p *Proxy) otherEnd(r *module.Request, rt *routing, rs *routetoken.Routes) 
 		if rs.To.Network.Reliable() {
 			_, alive = p.in.FlowTo(rs.To.Network, rs.To.Addr, nil, netip.AddrPort{})
 		}
-		t.place(rs.To.Hop, alive)
+		t.setSource(rs.To.Hop, alive)
 		if rs.To.User != 0 {
-			t.symmetric()
+			t.useSourcePort()
 		}
 		if rs.To.Dialed {
 			t.flow = false // so it may be dialed again

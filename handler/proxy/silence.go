@@ -8,14 +8,14 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// silentTime is how long others wait for a phone that said nothing to the last request. One that is
-// back has answered by then, or it has got the request a second time.
+// silentTime is how long a call waits for a phone that said nothing to the last request. One that is
+// back has answered by then, or has been sent the request a second time.
 const silentTime = caddy.Duration(500 * time.Millisecond)
 
-// expectSign limits how long a target may take to say anything.
-func (b *branch) expectSign() {
+// limitSilence limits how long a target may take until its first response.
+func (b *branch) limitSilence() {
 	switch {
-	case b.target.passable && !b.passed && b.c.method != wire.ACK:
+	case b.target.skippable && !b.skipped && b.c.method != wire.ACK:
 		b.startTimerC(min(silentTime, b.noResponse()))
 	case b.c.method == wire.INVITE:
 		b.startTimerC(b.noResponse())
@@ -24,8 +24,8 @@ func (b *branch) expectSign() {
 
 func (b *branch) noResponse() caddy.Duration { return min(b.c.p.NoResponse, b.c.p.Timeout) }
 
-// startTimerC limits how long a target may say nothing, and then how long it may ring (RFC 3261
-// §16.6 step 11).
+// startTimerC limits how long a target may be silent, and then how long it may ring (RFC 3261 §16.6
+// step 11).
 func (b *branch) startTimerC(limit caddy.Duration) {
 	d := time.Duration(limit)
 	if b.timerC == nil {
@@ -42,13 +42,13 @@ func (b *branch) onTimerC() {
 	defer c.mu.Unlock()
 	switch {
 	case b.done:
-	case (b.target.passable || b.hurried) && !b.heard && !b.passed:
-		b.pass()
-	case b.heard:
+	case (b.target.skippable || b.cancelled) && !b.gotProvisional && !b.skipped:
+		b.skip()
+	case b.gotProvisional:
 		b.expired = true
 		b.client.Cancel(nil, nil)
 	default:
-		b.saysNothing()
+		b.markSilent()
 		if b.client != nil {
 			b.client.Cancel(nil, nil)
 			b.client.Abandon()
@@ -57,19 +57,19 @@ func (b *branch) onTimerC() {
 	}
 }
 
-// hurry limits how long a target may still say nothing once it is cancelled: it doesn't know of the
-// call, most likely, and who waits for the end of the call does not wait for that.
-func (b *branch) hurry() {
-	if b.c.method == wire.INVITE && !b.c.done && !b.heard && !b.passed && !b.hurried {
-		b.hurried = true
+// limitCancelled limits how long a cancelled target may still be silent: most likely it doesn't know
+// of the call, and the final response must not wait for it.
+func (b *branch) limitCancelled() {
+	if b.c.method == wire.INVITE && !b.c.done && !b.gotProvisional && !b.skipped && !b.cancelled {
+		b.cancelled = true
 		b.startTimerC(min(silentTime, b.noResponse()))
 	}
 }
 
-// pass goes on without a target that says nothing, as it did to the last request: what is awaited
-// is what the others say. If it does say something while they are asked, it is one of them again.
-func (b *branch) pass() {
-	b.passed = true
+// skip stops waiting for a target that is silent, as it was at the last request: the others decide.
+// If it does respond while they are tried, it counts again.
+func (b *branch) skip() {
+	b.skipped = true
 	b.c.pending--
 	if b.c.method == wire.INVITE {
 		b.startTimerC(max(b.noResponse()-silentTime, 0))
@@ -77,20 +77,20 @@ func (b *branch) pass() {
 	b.c.next(nil)
 }
 
-// saysSomething takes note of a response.
-func (b *branch) saysSomething() {
+// markHeard records that the target has responded.
+func (b *branch) markHeard() {
 	if !b.target.silent {
 		return
 	}
 	b.c.p.in.Engine.MarkHeard(b.target.binding)
-	if b.passed && !b.done && !b.c.done {
-		b.passed = false
+	if b.skipped && !b.done && !b.c.done {
+		b.skipped = false
 		b.c.pending++
 	}
 }
 
-// saysNothing takes note that a target can't be heard of.
-func (b *branch) saysNothing() {
+// markSilent records that the target gives no response.
+func (b *branch) markSilent() {
 	if b.target.binding != nil {
 		b.c.p.in.Engine.MarkSilent(b.target.binding)
 	}

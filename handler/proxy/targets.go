@@ -15,25 +15,25 @@ import (
 
 // target is one place that a request is sent to.
 type target struct {
-	group     int                 // those with the same number are tried at once
-	uri       []byte              // the new Request-URI; nil: as it is
-	route     []byte              // Route values to put in front, separated by commas; nil: none
-	hop       hop                 // where it is
-	name      []byte              // the URI that says where, when a name has to be looked up for that
-	within    ipset.Set           // where the name may lead; nil: anywhere
-	gone      bool                // there is no way to it
-	other     *target             // another way to the same phone, tried when this one has failed; nil: none
-	binding   *location.Binding   // it is where this binding leads; nil: it is no phone of ours
-	silent    bool                // it said nothing to the last request
-	passable  bool                // nobody waits for it for long: others are there
-	flow      bool                // it is reached by a connection that it made, and no other
-	named     bool                // the request names it: it must not be a private address
-	maybeUs   bool                // its name may turn out to lead to us
-	otherwise error               // what the answer is if it doesn't; nil: it is sent to there
-	source    hop                 // where its packets come from, if that is not where it is
-	user      uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
-	preferred *transport.Listener // the socket to send from; nil: the one that the request came by
-	local     netip.AddrPort      // the address to send from, on a wildcard socket; invalid: any
+	group      int                 // those with the same number are tried at once
+	uri        []byte              // the new Request-URI; nil: as it is
+	route      []byte              // Route values to put in front, separated by commas; nil: none
+	hop        hop                 // where it is
+	name       []byte              // the URI that says where, when a name has to be looked up for that
+	within     ipset.Set           // where the name may lead; nil: anywhere
+	gone       bool                // there is no way to it
+	fallback   *target             // another way to the same phone, if this one fails; nil: none
+	binding    *location.Binding   // it is where this binding leads; nil: it is no phone of ours
+	silent     bool                // it said nothing to the last request
+	skippable  bool                // while it is silent, the others are not kept waiting
+	flow       bool                // it is reached by a connection that it made, and no other
+	named      bool                // the request names it: it must not be a private address
+	maybeLocal bool                // its name may turn out to lead to us
+	otherwise  error               // the answer if it doesn't; nil: the request is sent there
+	source     hop                 // where its packets come from, if that is not where it is
+	user       uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
+	preferred  *transport.Listener // the socket to send from; nil: the one that the request came by
+	local      netip.AddrPort      // the address to send from, on a wildcard socket; invalid: any
 }
 
 // toward returns the target that a URI leads to.
@@ -57,21 +57,21 @@ func namedBy(u *wire.URI) target {
 	return t
 }
 
-// byUser returns the target that an authenticated user names.
-func byUser(u *wire.URI) target {
+// namedByUser returns the target that an authenticated user names.
+func namedByUser(u *wire.URI) target {
 	t := namedBy(u)
-	t.maybeUs = true
+	t.maybeLocal = true
 	return t
 }
 
-// place says where a target's packets come from. It is sent to there, by its connection if that is
-// alive, and not to where its URI says, unless that is the same address: then the URI may name the
-// port that it wants to be called at. So one behind NAT is reached, and nobody can have us send to
-// somebody else.
+// setSource sets where a target's packets come from. Requests are sent there, down its connection
+// if that is alive, and not to the address in its URI. If both addresses are the same, the port in
+// the URI counts: the target may want to be called at that. So a target behind NAT is reached, and
+// nobody can make us send to somebody else.
 //
-// A connection that has gone may be made again to where the URI wants one. It is not tried over UDP
-// what came over TCP.
-func (t *target) place(at hop, alive bool) {
+// When a connection has gone, a new one may be opened to where the URI asks for one. A target that
+// came over TCP is never tried over UDP.
+func (t *target) setSource(at hop, alive bool) {
 	addr := at.Addr.Addr()
 	same := t.hop.Addr.IsValid() && t.hop.Addr.Addr() == addr.WithZone("")
 	switch reliable := at.Network.Reliable(); {
@@ -90,12 +90,13 @@ func (t *target) place(at hop, alive bool) {
 	t.name, t.named = nil, false
 }
 
-// symmetric has a phone that is sent to over UDP be sent to at the port that its packets come from.
-// Its URI may name another: on the Internet that is a phone behind a NAT which has asked somebody
-// for its address, or was told it, and there is no way in by that port. In one network with us it
-// is a phone that listens there.
-func (t *target) symmetric() {
-	if addr := t.source.Addr.Addr(); addr.IsValid() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {
+// useSourcePort makes a request over UDP go to the port that the phone's packets come from, when the
+// URI has another. On the Internet such a phone is behind a NAT, and has the port from a STUN server
+// or from its settings: the NAT lets nothing in there. In a private network it is a phone that
+// listens on the port of the URI.
+func (t *target) useSourcePort() {
+	addr := t.source.Addr.Addr()
+	if addr.IsValid() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {
 		t.hop, t.source = t.source, hop{}
 	}
 }
@@ -122,10 +123,10 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	user := routetoken.Identity(aor)
 	group := 0
 	for i, b := range bindings {
-		if t := rt.wayTo(b); t != nil {
+		if t := rt.sameTarget(b); t != nil {
 			other := p.bindingTarget(b)
 			other.user = user
-			t.other = &other
+			t.fallback = &other
 			continue
 		}
 		if i > 0 && (p.Fork == Sequential || bindings[i-1].Q() != b.Q()) {
@@ -136,14 +137,15 @@ func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 		t.silent = p.in.Engine.IsSilent(b)
 		rt.targets = append(rt.targets, t)
 	}
-	rt.passSilent()
+	rt.skipSilent()
 	return nil
 }
 
-// passSilent has targets that said nothing to the last request hold up no others: those that follow
-// are tried at the same time, and nobody waits for them for long (see branch.pass). When there are
-// no others they are as good as any. What has gone fails at once, wherever it stands.
-func (rt *routing) passSilent() {
+// skipSilent makes sure that targets which said nothing to the last request do not delay others:
+// those that follow are tried at the same time, and the silent ones are soon skipped (see
+// branch.skip). When there are no others they are treated like any. A target that has gone fails at
+// once, wherever it stands.
+func (rt *routing) skipSilent() {
 	last := -1
 	for i := range rt.targets {
 		if t := &rt.targets[i]; !t.silent && !t.gone {
@@ -155,7 +157,7 @@ func (rt *routing) passSilent() {
 	}
 	for i := len(rt.targets) - 1; i >= 0; i-- {
 		t := &rt.targets[i]
-		t.passable = t.silent
+		t.skippable = t.silent
 		switch {
 		case !t.silent && !t.gone:
 		case i < last:
@@ -166,21 +168,22 @@ func (rt *routing) passSilent() {
 	}
 }
 
-// wayTo returns the target that leads to the same phone as a binding by another way, nil if there is
-// none: it must not ring twice, and the other way is tried when the first has failed (RFC 5626
-// §5.3).
-func (rt *routing) wayTo(b *location.Binding) *target {
+// sameTarget returns the target that leads to the same phone as a binding by another flow, nil if
+// there is none: the phone must not ring twice, and the other flow is tried when the first has
+// failed (RFC 5626 §5.3).
+func (rt *routing) sameTarget(b *location.Binding) *target {
 	if b.RegID() == 0 {
 		return nil
 	}
 	for i := range rt.targets {
 		t := &rt.targets[i]
 		o := t.binding
-		if o == nil || o.RegID() == 0 || o.RegID() == b.RegID() || o.Instance() != b.Instance() || o.FlowFailed() {
+		if o == nil || o.RegID() == 0 || o.RegID() == b.RegID() ||
+			o.Instance() != b.Instance() || o.FlowFailed() {
 			continue
 		}
-		for t.other != nil {
-			t = t.other
+		for t.fallback != nil {
+			t = t.fallback
 		}
 		return t
 	}
@@ -207,11 +210,11 @@ func (p *Proxy) bindingTarget(b *location.Binding) target {
 		t.route = path
 	} else {
 		t = toward(&u)
-		t.place(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
+		t.setSource(hop{Network: f.Network, Addr: f.Remote}, !b.FlowFailed())
 		if p.app.IsSelf(&u) {
 			t.source = hop{} // the call comes through here again
 		}
-		t.symmetric()
+		t.useSourcePort()
 	}
 	t.binding = b
 	// What a Request-URI must not have is left away (RFC 3261 §19.1.1).

@@ -32,8 +32,8 @@ func (b *branch) lookUp(out *transport.Outbox) {
 		return n.Do(key(&u), worker, who, func() ([]hop, error) { return resolve(n.dns, text) }, done)
 	}, func(hops []hop, out *transport.Outbox) {
 		switch t := b.target; {
-		case t.maybeUs && !b.c.rerouted && b.c.p.isUs(hops):
-			b.c.again(text, out)
+		case t.maybeLocal && !b.c.rerouted && b.c.p.leadsHere(hops):
+			b.c.reroute(text, out)
 			return
 		case t.otherwise != nil:
 			b.unreachable(403, errElsewhere, out)
@@ -74,7 +74,7 @@ func wait[V any](b *branch, what string, ask func(who string, done func(V, error
 		case errors.Is(err, flight.ErrFull), errors.Is(err, transport.ErrLimit):
 			b.busy(what, err, out)
 		case err != nil:
-			b.saysNothing()
+			b.markSilent()
 			b.unreachable(503, err, out)
 		default:
 			found(v, out)

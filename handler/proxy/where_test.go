@@ -54,8 +54,8 @@ func TestPlace(t *testing.T) {
 			target.hop = hop{Network: tc.network, Addr: netip.MustParseAddrPort(tc.contact)}
 		}
 		source := hop{Network: tc.from, Addr: netip.MustParseAddrPort(tc.source)}
-		target.place(source, tc.alive)
-		target.symmetric()
+		target.setSource(source, tc.alive)
+		target.useSourcePort()
 		got := ""
 		if !target.gone {
 			got = target.hop.Network.String() + "/" + target.hop.Addr.String()

@@ -10,19 +10,19 @@ import (
 	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
-// clockInterval is how often it is looked whether the system's clock has been set.
+// clockInterval is how often clockWatch checks whether the system's clock has been set.
 const clockInterval = time.Second
 
-// clockWatch looks whether the system's clock has been set.
+// clockWatch checks whether the system's clock has been set.
 type clockWatch struct {
 	once          sync.Once
 	stop, stopped chan struct{}
 
-	keys   bool // those with an end are to be stored again; guarded by Engine.mu
+	keys   bool // those with a ttl are to be stored again; guarded by Engine.mu
 	failed ratelog.Gate
 }
 
-// watchClock begins to look.
+// watchClock starts checking.
 func (e *Engine) watchClock() {
 	w := &e.clockWatch
 	w.failed.Interval = time.Minute
@@ -50,8 +50,8 @@ func (w *clockWatch) close() {
 	<-w.stopped
 }
 
-// checkClock has what is stored with a time be stored again if the system's clock has been set: in
-// the storages everything ends by that one. The caller holds e.mu.
+// checkClock stores everything that expires again if the system's clock has been set: in storages
+// everything expires by that clock. The caller holds e.mu.
 func (e *Engine) checkClock() {
 	if by, set := e.clock.Check(); set {
 		e.Logger().Warn("the system's clock was set: registrations and keys last as long as before",

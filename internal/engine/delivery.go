@@ -43,9 +43,9 @@ func (e *Engine) newDelivery() *delivery.Delivery {
 	})
 }
 
-// FlowToPhone returns the flow that a phone registered over, and by what it can reach us, for Via and
-// Contact. ok is false when its connection has closed, or when no configuration is in force. It
-// opens no connection.
+// FlowToPhone returns the flow that a phone registered over, and the host and port at which it can
+// reach us, for Via and Contact. ok is false when its connection has closed, or when no
+// configuration is in force. It opens no connection.
 func (e *Engine) FlowToPhone(b *location.Binding) (
 	f transport.Flow, sentBy wire.HostPort, ok bool,
 ) {

@@ -53,7 +53,7 @@ type Generation struct {
 	Listen     []Address
 	Logger     *zap.Logger
 	Limits     []*transport.Limits // parallel to Listen; nil, or a nil element: the defaults
-	Advertise  []wire.HostPort     // by what others reach us, parallel to Listen; nil, or no port: by the address
+	Advertise  []wire.HostPort     // parallel to Listen; nil, or no port: nothing is advertised
 	Memory     int64               // bytes the process may use; 0: half of the machine's
 	Storage    storage.Storage     // where registrations and keys are saved; nil: nowhere
 	Grace      time.Duration       // how long listeners that this generation removes are drained
@@ -95,7 +95,7 @@ type Engine struct {
 	messages      sync.Pool
 	recent        recent
 	validated     *seen.Table
-	silent        *seen.Table // phones that say nothing
+	silent        *seen.Table // phones that did not answer
 	authenticated *ban.Marks  // users with the right password, and where they are
 	starting      atomic.Bool // Attach is attaching the first generation
 
@@ -154,8 +154,8 @@ func newAt(c *clock.Clock) *Engine {
 		Dropped: func(reason string) { Dropped(reason).Inc() },
 		Traffic: countTraffic,
 
-		Unreachable: e.unreachable,
-		KeepAlive:   e.keepAlive.keepsAlive,
+		Unreachable: e.Transactions.Unreachable,
+		KeepAlive:   e.keepAlive.noteKeepAlive,
 	})
 	e.watchClock()
 	return e
@@ -310,7 +310,7 @@ func (e *Engine) handle(in *transport.Inbound, m *wire.Message) {
 		}
 		return
 	}
-	e.keepAlive.hears(m, in.Flow)
+	e.keepAlive.noteRequest(m, in.Flow)
 	if e.Transactions.Request(m, in.Flow, in.Outbox) {
 		return
 	}
@@ -375,11 +375,6 @@ func frameError(err, parsed error) error {
 // ConnClosed ends the transactions of a connection that has closed. It implements
 // transport.Handler.
 func (e *Engine) ConnClosed(c *transport.Conn, err error) { e.Transactions.ConnClosed(c, err) }
-
-// unreachable ends the transaction of a datagram that could not be delivered.
-func (e *Engine) unreachable(remote netip.AddrPort, sent []byte, err error) {
-	e.Transactions.Unreachable(remote, sent, err)
-}
 
 // ResponseFlow returns the flow that the response to m is sent over, given the flow that m came
 // over (RFC 3261 §18.2.2, RFC 3581 §4).

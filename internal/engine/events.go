@@ -124,8 +124,8 @@ func (e *Engine) locationOptions() location.Options {
 	}
 }
 
-// unregistered follows the end of a binding. That of one which was superseded has been published
-// then.
+// unregistered is called when a binding has ended. If it was superseded before, its end was
+// published then.
 func (e *Engine) unregistered(b *location.Binding, reason string) {
 	if !b.Superseded() {
 		e.publish(events.Unregistered, b, reason)
@@ -135,10 +135,11 @@ func (e *Engine) unregistered(b *location.Binding, reason string) {
 
 var confirmedLog = ratelog.Gate{Interval: time.Minute}
 
-// confirmed logs that a phone is still there which seemed to have another Contact now.
+// confirmed logs that a phone is still there although it seemed to have another Contact.
 func (e *Engine) confirmed(b *location.Binding) {
 	confirmedLog.Log(e.Logger(), zap.InfoLevel,
-		"two phones look like one, and both are called: they have one instance, or one address and the same Contact",
+		"two phones look like one, and both are called: they have one instance, or one address "+
+			"and the same Contact",
 		zap.String("aor", b.AOR()),
 		zap.String("contact", string(wire.WithoutPassword([]byte(b.Contact())))),
 		zap.Stringer("source", b.Source()),

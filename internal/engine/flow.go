@@ -8,9 +8,9 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// SentBy returns by what we can be reached over a flow, for Via and Record-Route: what is advertised
-// for the listener, else its address. For a connection that we opened ourselves that is the port we
-// listen on, not the connection's local port.
+// SentBy returns the host and port that we can be reached at over a flow, for Via and Record-Route:
+// what is advertised for the listener, else its address. For a connection that we opened ourselves
+// that is the port we listen on, not the connection's local port.
 func (g *Generation) SentBy(f transport.Flow) wire.HostPort {
 	l := f.Listener
 	if l == nil || g.Advertise != nil {

@@ -17,30 +17,31 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// KeepAlive is what the NATs of phones are kept open with. It is for UDP: connections are kept alive
-// by the system.
+// KeepAlive says how the NATs of phones are kept open. It is for UDP: connections are kept alive by
+// the system.
 type KeepAlive struct {
 	Interval time.Duration
 	Options  bool // OPTIONS, which the phone answers, instead of empty lines
 }
 
 const (
-	// maxPings is how many OPTIONS may be without an answer at a time. A phone whose turn comes
-	// when there are that many has the next one.
+	// maxPings is how many OPTIONS may wait for an answer at a time. A phone whose turn comes when
+	// there are that many is skipped until its next turn.
 	maxPings = 4096
-	// maxUnanswered is after how many of them in a row a phone is taken to have gone.
+	// maxUnanswered is after how many unanswered OPTIONS in a row a phone is taken to have gone.
 	maxUnanswered = 3
-	// unansweredTime is how long it is remembered that some were not answered. After a refresh
-	// counting starts anew, and what was counted before is forgotten.
+	// unansweredTime is how long unanswered OPTIONS are remembered. A refresh makes another binding,
+	// whose count starts at 0; the old count is dropped after this time.
 	unansweredTime = 10 * time.Minute
 	// keepersBits makes room for 65,536 phones that send keep-alives of their own, in 512 KiB. One
-	// that lost its place gets one more from us.
+	// that has lost its entry gets one more from us.
 	keepersBits = 13
 )
 
 var keepAlives = metrics.Counters(
 	"keepalives_total",
-	"Keep-alives to phones: sent, an OPTIONS answered or unanswered, a registration ended for that.",
+	"Keep-alives to phones: sent, an OPTIONS answered or unanswered, a registration ended "+
+		"for that.",
 	"event",
 )
 
@@ -68,7 +69,7 @@ type pinger struct {
 	stop      chan struct{}
 }
 
-// useKeepAlive has the keep-alives of g sent, and no others. The caller holds e.mu.
+// useKeepAlive starts sending the keep-alives of g, and stops all others. The caller holds e.mu.
 func (e *Engine) useKeepAlive(g *Generation) {
 	k := &e.keepAlive
 	for _, p := range k.pingers {
@@ -85,7 +86,8 @@ func (e *Engine) useKeepAlive(g *Generation) {
 		at := slices.IndexFunc(k.pingers, func(p *pinger) bool { return p.KeepAlive == setting })
 		if at < 0 {
 			at = len(k.pingers)
-			k.pingers = append(k.pingers, &pinger{KeepAlive: setting, k: k, stop: make(chan struct{})})
+			p := &pinger{KeepAlive: setting, k: k, stop: make(chan struct{})}
+			k.pingers = append(k.pingers, p)
 		}
 		k.pingers[at].listeners = append(k.pingers[at].listeners, g.Listeners[i])
 	}
@@ -97,22 +99,22 @@ func (e *Engine) useKeepAlive(g *Generation) {
 	}
 }
 
-// keepsAlive takes note of a sign that a phone keeps its NAT open itself.
-func (k *keepAlive) keepsAlive(f transport.Flow) {
+// noteKeepAlive records that a phone keeps its NAT open itself.
+func (k *keepAlive) noteKeepAlive(f transport.Flow) {
 	if t := k.keepers.Load(); t != nil && !f.Network.Reliable() {
 		t.Add(hashOf(f))
 	}
 }
 
-// hears takes note of requests with which phones keep their NATs open.
-func (k *keepAlive) hears(m *wire.Message, f transport.Flow) {
+// noteRequest recognises the requests with which phones keep their NATs open.
+func (k *keepAlive) noteRequest(m *wire.Message, f transport.Flow) {
 	if m.Method == wire.OPTIONS || m.Method == wire.NOTIFY {
-		k.keepsAlive(f)
+		k.noteKeepAlive(f)
 	}
 }
 
-// run goes through all phones once in an interval, a part at a time. Which part has its turn depends
-// on the time alone, so that a reload changes nothing.
+// run goes through all phones once in an interval, a part at a time. Whose turn it is depends on the
+// time alone, so that a reload changes nothing.
 func (p *pinger) run() {
 	step := max(p.Interval/location.Parts, time.Millisecond)
 	turn := func() int64 { return int64(time.Since(p.k.start) / step) }
@@ -140,14 +142,16 @@ func (p *pinger) run() {
 	}
 }
 
-// ping sends a phone what keeps its NAT open, if it needs that.
+// ping sends a phone a keep-alive, if it needs one.
 func (p *pinger) ping(b *location.Binding) {
 	e := p.k.engine
 	f := b.Flow()
-	if f.Network.Reliable() || b.Path() != "" || f.Listener != nil && !slices.Contains(p.listeners, f.Listener) {
+	if f.Network.Reliable() || b.Path() != "" ||
+		f.Listener != nil && !slices.Contains(p.listeners, f.Listener) {
 		return
 	}
-	if time.Duration(e.Location.Age(b))*time.Second < p.Interval || p.k.keepers.Load().Has(hashOf(f), max(time.Minute, 2*p.Interval)) {
+	age := time.Duration(e.Location.Age(b)) * time.Second
+	if age < p.Interval || p.k.keepers.Load().Has(hashOf(f), max(time.Minute, 2*p.Interval)) {
 		return
 	}
 	f, sentBy, ok := e.FlowToPhone(b)
@@ -164,7 +168,9 @@ func (p *pinger) ping(b *location.Binding) {
 	if x == nil {
 		return
 	}
-	r := &uac.Request{Flow: f, SentBy: sentBy, Method: "OPTIONS", URI: []byte(b.Contact()), Contact: true}
+	r := &uac.Request{
+		Flow: f, SentBy: sentBy, Method: "OPTIONS", URI: []byte(b.Contact()), Contact: true,
+	}
 	r.SetAOR(b.AOR())
 	if err := e.UAC.Send(&x.exchange, r, x, nil); err != nil {
 		x.Done(nil, err)
@@ -173,17 +179,17 @@ func (p *pinger) ping(b *location.Binding) {
 	keepAlives.WithLabelValues("sent").Inc()
 }
 
-// ping is an OPTIONS that waits for its answer, or the count of those that got none.
+// ping is an OPTIONS that waits for its answer, and the count of those that got none.
 type ping struct {
 	exchange   uac.Exchange
 	k          *keepAlive
 	binding    *location.Binding
 	out        bool
 	unanswered int
-	last       time.Time // when the latest was given up
+	last       time.Time // when the last one was given up
 }
 
-// begin returns what waits for the answer to an OPTIONS, nil if there is to be none now.
+// begin returns the ping that waits for the answer to an OPTIONS, nil if none is to be sent now.
 func (k *keepAlive) begin(b *location.Binding) *ping {
 	key := bindingHash(b)
 	k.mu.Lock()
@@ -230,15 +236,16 @@ func (x *ping) Done(final *wire.Message, err error) {
 		e.MarkSilent(b)
 		if gone && e.Location.RemoveBinding(b) {
 			keepAlives.WithLabelValues("ended").Inc()
+			contact := string(wire.WithoutPassword([]byte(b.Contact())))
 			e.Logger().Info("a phone does not answer OPTIONS any more, its registration ends",
 				zap.String("aor", wire.ForLog(b.AOR())),
-				zap.String("contact", wire.ForLog(string(wire.WithoutPassword([]byte(b.Contact()))))),
+				zap.String("contact", wire.ForLog(contact)),
 				zap.Stringer("source", b.Source()))
 		}
 	}
 }
 
-// forget forgets what was counted of bindings that are not any more.
+// forget drops the counts of bindings that have been replaced or have ended.
 func (k *keepAlive) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -102,7 +102,8 @@ func CountPanic() { panics.Inc() }
 // Collectors returns the engine's metrics, for the registry of a configuration.
 func (e *Engine) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		droppedTotal, refusedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors, keyPushes, keepAlives,
+		droppedTotal, refusedTotal, eventsTotal, bytesTotal, packetsTotal, panics, storageErrors,
+		keyPushes, keepAlives,
 		memoryMetrics{e.Budget},
 		metrics.Gauge(
 			"transactions",

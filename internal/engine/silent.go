@@ -10,10 +10,10 @@ import (
 
 const (
 	// silentTime is how long a phone counts as silent. It is as long as most registrations: a
-	// refresh is a sign of life, and another binding.
+	// refresh is a sign of life, and makes another binding.
 	silentTime = time.Hour
-	// silentBits makes room for 8,192 phones, in 64 KiB. One that lost its place is only waited for
-	// once more.
+	// silentBits makes room for 8,192 phones, in 64 KiB. For one that has lost its entry a call
+	// waits once more.
 	silentBits = 10
 )
 
@@ -23,8 +23,8 @@ func (e *Engine) MarkSilent(b *location.Binding) { e.silent.Add(bindingHash(b)) 
 // MarkHeard records that a phone has answered a request.
 func (e *Engine) MarkHeard(b *location.Binding) { e.silent.Remove(bindingHash(b)) }
 
-// IsSilent reports whether a phone has said nothing to the last request of which we know that, and
-// has not been heard of since: it has neither answered another nor refreshed the binding.
+// IsSilent reports whether a phone has left a request without any response, and has not been heard
+// since: it has neither answered another request nor refreshed the binding.
 func (e *Engine) IsSilent(b *location.Binding) bool {
 	return e.silent.Has(bindingHash(b), silentTime)
 }

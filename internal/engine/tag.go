@@ -37,9 +37,9 @@ func isStatelessACK(m *wire.Message) bool {
 
 // LoopHash returns a hash of everything that decides how a request is routed, for the branch of the
 // Via that a proxy adds (RFC 3261 §16.6 step 8): a request that comes back with the same hash is a
-// loop, one with another hash a spiral. Matchers may have decided by anything that a request has, so
-// by, which of the proxies in the configuration it came to, and from, its source, stand for that: a
-// PBX may send back to us, unchanged, what we have sent to it.
+// loop, one with another hash a spiral. Matchers may have decided by anything in the request. The
+// hash has from, its source, and by, the proxy in the configuration that it came to, instead: a PBX
+// may send a request back to us unchanged.
 func LoopHash(m *wire.Message, from netip.AddrPort, by uint64) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

@@ -12,7 +12,7 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// What a request names may be us, or one of our phones, though it does not look like that: the
+// A request may be for us, or for one of our phones, although its URI is at none of our domains: the
 // Contact of a phone, a port that is forwarded to us, a name that leads to us.
 
 // phoneAt returns the binding whose Contact a URI is, nil if there is none.
@@ -29,7 +29,7 @@ func (p *Proxy) phoneAt(uri *wire.URI) *location.Binding {
 	return p.in.Location().FindByContact(uri, aors...)
 }
 
-// toPhone makes a phone the target. One that has another Contact now is called there.
+// toPhone makes a phone the only target. One that has another Contact now is called there.
 func (p *Proxy) toPhone(rt *routing, b *location.Binding) error {
 	if rt.control {
 		return errControl
@@ -38,7 +38,8 @@ func (p *Proxy) toPhone(rt *routing, b *location.Binding) error {
 		var room [8]*location.Binding
 		all := p.in.Location().Lookup([]byte(b.AOR()), room[:0])
 		i := slices.IndexFunc(all, func(now *location.Binding) bool {
-			return now.Instance() == b.Instance() && now.Source().Addr() == b.Source().Addr() || len(all) == 1
+			return len(all) == 1 ||
+				now.Instance() == b.Instance() && now.Source().Addr() == b.Source().Addr()
 		})
 		if i >= 0 {
 			b = all[i]
@@ -50,9 +51,9 @@ func (p *Proxy) toPhone(rt *routing, b *location.Binding) error {
 	return nil
 }
 
-// isUsers reports whether a URI is that of a user whose phones register at it: at an address of
-// ours, but with a port that we don't listen on, which may be forwarded to us.
-func (p *Proxy) isUsers(uri *wire.URI) bool {
+// isUserURI reports whether a URI is that of a user whose phones register at it: at one of our
+// addresses, but with a port that we don't listen on, which may be forwarded to us.
+func (p *Proxy) isUserURI(uri *wire.URI) bool {
 	if _, maddr := uri.Param("maddr"); maddr || !p.app.IsLocal(uri.Host) {
 		return false
 	}
@@ -61,13 +62,13 @@ func (p *Proxy) isUsers(uri *wire.URI) bool {
 	return ok && (p.app.Registered(aor) || p.in.Location().Known(aor))
 }
 
-// onlyUs has a request go to where a URI leads that came with it, if that turns out to be here.
-// Nobody but those who are known may have a name looked up for that.
-func (p *Proxy) onlyUs(r *module.Request, rt *routing, uri *wire.URI) error {
+// onlyIfLocal routes a request to where a URI in it leads, if that turns out to be here. Only for
+// senders that are registered or trusted is a name looked up to find that out.
+func (p *Proxy) onlyIfLocal(r *module.Request, rt *routing, uri *wire.URI) error {
 	if _, literal := wire.HostAddr(uri.Target()); !literal && uri.Scheme == wire.SIP {
 		f := inside.RequestOf(r).Flow
 		if r.Trusted() || p.signer.Registered(r.Message(), &f) {
-			t := byUser(uri)
+			t := namedByUser(uri)
 			t.otherwise = notAllowed(r, uri)
 			rt.single(t)
 			return nil
@@ -76,17 +77,17 @@ func (p *Proxy) onlyUs(r *module.Request, rt *routing, uri *wire.URI) error {
 	return notAllowed(r, uri)
 }
 
-// isUs reports whether one of the places that a name leads to is a socket of ours.
-func (p *Proxy) isUs(hops []hop) bool {
+// leadsHere reports whether one of the places that a name leads to is a socket of ours.
+func (p *Proxy) leadsHere(hops []hop) bool {
 	return slices.ContainsFunc(hops, func(h hop) bool {
-		u := wire.URI{Scheme: wire.SIP, Host: wire.AppendHost(nil, h.Addr.Addr()), Port: h.Addr.Port()}
-		return p.app.IsSelf(&u)
+		host := wire.AppendHost(nil, h.Addr.Addr())
+		return p.app.IsSelf(&wire.URI{Scheme: wire.SIP, Host: host, Port: h.Addr.Port()})
 	})
 }
 
-// again routes a request once more whose only target has turned out to be us: its name is known as
-// one of ours from now on.
-func (c *responseContext) again(name []byte, out *transport.Outbox) {
+// reroute routes a request once more whose only target has turned out to be us. The target's name is
+// remembered as one of ours.
+func (c *responseContext) reroute(name []byte, out *transport.Outbox) {
 	u, _ := wire.ParseURI(name) // it was parsed before
 	c.p.in.Remember(string(u.Host))
 	c.rerouted = true
