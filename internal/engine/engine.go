@@ -101,6 +101,7 @@ type Engine struct {
 
 	registrations *store.WriteBehind // saves Location
 	garbage       garbage
+	idleMemory    idleMemory
 	keepAlive     keepAlive
 
 	mu        sync.Mutex
@@ -158,6 +159,7 @@ func newAt(c *clock.Clock) *Engine {
 		KeepAlive:   e.keepAlive.noteKeepAlive,
 	})
 	e.watchClock()
+	e.idleMemory.start()
 	return e
 }
 
@@ -170,6 +172,7 @@ func (e *Engine) Destruct() error {
 	e.mu.Unlock()
 	e.keepAlive.tasks.Wait()
 	e.clockWatch.close()
+	e.idleMemory.close()
 	err := e.Transport.Close()
 	e.Delivery.Close()
 	e.Transactions.Close()
