@@ -84,8 +84,8 @@ func (a *api) describeKeys(aor string, key int) userKeys {
 func (u *userKeys) describePhoneKey(k delivery.KeyStatus, shown []keys.Effective) phoneKey {
 	p := phoneKey{KeyStatus: k}
 	p.At = utc(p.At)
-	if k.Rival != "" {
-		p.Warnings = append(p.Warnings, k.Rival+" is on the same phone and sets this key too: it shows what was set last")
+	if k.OtherUser != "" {
+		p.Warnings = append(p.Warnings, k.OtherUser+" is on the same phone and sets this key too: it shows what was set last")
 	}
 	i := slices.IndexFunc(shown, func(e keys.Effective) bool { return e.Key == k.Key })
 	if i < 0 {

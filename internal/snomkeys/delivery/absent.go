@@ -9,10 +9,10 @@ const maxAbsent = 50_000
 
 // What a user, a phone and a key take.
 const (
-	userCost  = 272
-	phoneCost = 272
-	keyCost   = 16
-	leftCost  = 80
+	userCost     = 272
+	phoneCost    = 272
+	keyCost      = 16
+	leftoverCost = 80
 )
 
 // absentees are users without a phone, in the order in which their last one went. One that has a
@@ -76,9 +76,9 @@ func (a *absentees) oldest() *user {
 func (d *Delivery) account(u *user) {
 	cost, known := 0, d.users[u.aor] == u
 	if known {
-		cost = userCost + len(u.aor) + 2*cap(u.fresh)
-		for i := range u.left {
-			cost += leftCost + 2*cap(u.left[i].keys)
+		cost = userCost + len(u.aor) + 2*cap(u.recent)
+		for i := range u.leftovers {
+			cost += leftoverCost + 2*cap(u.leftovers[i].keys)
 		}
 		for _, p := range u.phones {
 			cost += phoneCost + keyCost*cap(p.keys)
@@ -120,9 +120,9 @@ func (d *Delivery) forgetUser(u *user) {
 	if d.users[u.aor] == u {
 		delete(d.users, u.aor)
 	}
-	for i := range u.left {
-		if device := u.left[i].device; d.left[device] == u {
-			delete(d.left, device)
+	for i := range u.leftovers {
+		if device := u.leftovers[i].device; d.leftovers[device] == u {
+			delete(d.leftovers, device)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestAbsentUsersAreForgotten(t *testing.T) {
 		synctest.Wait()
 		w.d.mu.Lock()
 		for _, u := range w.d.users {
-			w.d.clean(u, time.Now().Add(leftTime+time.Hour))
+			w.d.clean(u, time.Now().Add(leftoverTime+time.Hour))
 		}
 		w.d.mu.Unlock()
 		if w.budget.Total() != 0 || len(w.d.users) != 0 || w.d.absent.count != 0 {

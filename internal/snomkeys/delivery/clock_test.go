@@ -78,7 +78,7 @@ func TestStoredTimes(t *testing.T) {
 				t.Errorf("%+v: the phone acknowledged it %v ago", test, ago)
 			}
 			w.d.mu.Lock()
-			left := w.d.users["102@example.com"].left
+			left := w.d.users["102@example.com"].leftovers
 			if len(left) != 1 {
 				t.Errorf("%+v: what was left behind is forgotten: %v", test, left)
 			} else if ago := wall.Unix() - int64(left[0].at); ago < 0 || ago > 180 {

@@ -45,9 +45,9 @@ type Options struct {
 	// (RFC 3327 §5.3).
 	Path func(b *location.Binding) []byte
 
-	// Heard is told of each phone that answers, whatever it answers.
+	// Heard is called with each phone that answers, whatever it answers.
 	Heard func(b *location.Binding)
-	// Emit tells of key_acknowledged and key_failed.
+	// Emit publishes the events key_acknowledged and key_failed.
 	Emit func(name string, data map[string]any)
 	// Count counts the outcome of a message: acknowledged, refused, timeout, failed.
 	Count func(outcome string)
@@ -80,30 +80,30 @@ type Delivery struct {
 	stopped chan struct{}
 	once    sync.Once
 
-	mails   []mail // of the scheduler, as is request
+	items   []inboxItem // memory of the scheduler, as is request
 	request uac.Request
 
-	mu       sync.Mutex
-	ready    bool // Use was called
-	engine   storage.Engine
-	settings Settings
-	users    map[string]*user  // by address-of-record
-	devices  map[uint64]*phone // the first of the phones on a device
-	linked   atomic.Int64      // how many are on one
-	left     map[uint64]*user  // who has left something behind on a device
-	absent   absentees         // those without a phone, the longest absent first
-	queues   [queueCount]queue // phones whose turn will come
-	turn     uint              // counts whose turn it was
-	retries  retries           // phones that failed
-	flights  []*flight         // what was sent in the last moments, the oldest first
-	unsure   []*flight         // those to phones that may not answer
-	slots    int               // how many of these have no outcome
-	pending  int               // how many messages have none
-	tokens   float64           // how many messages may be sent now
-	refilled time.Time
-	cleaned  time.Time
-	notes    notes
-	waiters  map[string]chan struct{} // by address-of-record; closed when something has changed there
+	mu        sync.Mutex
+	ready     bool // Use was called
+	engine    storage.Engine
+	settings  Settings
+	users     map[string]*user  // by address-of-record
+	devices   map[uint64]*phone // the first of the phones on a device
+	linked    atomic.Int64      // how many phones are on one
+	leftovers map[uint64]*user  // by device: the user who has a leftover there
+	absent    absentees         // users without a phone, the longest absent first
+	queues    [queueCount]queue // phones that wait for their turn
+	turn      uint              // counts the turns
+	retries   retries           // phones that failed
+	flights   []*flight         // what was sent in the last moments, the oldest first
+	unsure    []*flight         // those to phones that may not answer
+	slots     int               // how many of these have no outcome
+	pending   int               // how many messages have none
+	tokens    float64           // how many messages may be sent now
+	refilled  time.Time
+	cleaned   time.Time
+	notes     notes
+	waiters   map[string]chan struct{} // by address-of-record; closed when something has changed there
 
 	// Memory that is used again.
 	wanted []wanted
@@ -125,17 +125,17 @@ func New(o Options) *Delivery {
 		o.Clock = clock.New()
 	}
 	d := &Delivery{
-		options:  o,
-		clock:    o.Clock,
-		settings: Settings{Rate: DefaultRate},
-		wake:     make(chan struct{}, 1),
-		stop:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		users:    make(map[string]*user),
-		devices:  make(map[uint64]*phone),
-		left:     make(map[uint64]*user),
-		absent:   absentees{max: maxAbsent},
-		waiters:  make(map[string]chan struct{}),
+		options:   o,
+		clock:     o.Clock,
+		settings:  Settings{Rate: DefaultRate},
+		wake:      make(chan struct{}, 1),
+		stop:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		users:     make(map[string]*user),
+		devices:   make(map[uint64]*phone),
+		leftovers: make(map[uint64]*user),
+		absent:    absentees{max: maxAbsent},
+		waiters:   make(map[string]chan struct{}),
 	}
 	d.behind = store.NewWriteBehind(d.source())
 	go d.run()
@@ -163,7 +163,7 @@ func (d *Delivery) Configure(s Settings) {
 	}
 	d.mu.Unlock()
 	if credentials || !slices.Equal(s.Phones, before.Phones) {
-		d.inbox.everybody()
+		d.inbox.putAll()
 	}
 	d.wakeUp()
 }
@@ -174,8 +174,8 @@ func (d *Delivery) Configure(s Settings) {
 func (d *Delivery) NotifyRegistered(aor string) { d.inbox.put(d, aor, registered) }
 
 // NotifyAnswered says that the phone of a Contact has answered another request of the server's with
-// a 2xx: one that has been silent, or was taken to have no keys, is asked at once. A keepAlive is no
-// sign that a phone has keys which has said that it has none.
+// a 2xx. A phone that was silent, or seemed to have no keys, is sent its keys at once. The answer to
+// a keepAlive does not count for a phone that has said that it has no keys.
 func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -184,7 +184,7 @@ func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 		return
 	}
 	if p.displaced != 0 {
-		d.replace(p)
+		d.reinstate(p)
 	}
 	p.unsupported, p.silent = false, 0
 	d.retries.remove(p)
@@ -192,8 +192,8 @@ func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.wakeUp()
 }
 
-// NotifyOverwritten says that the phone of a Contact may show something else on keys than what it has
-// acknowledged last: of these, what it should show is sent again.
+// NotifyOverwritten says that the phone of a Contact may show something else on these keys than what
+// it has acknowledged. They are sent again.
 func (d *Delivery) NotifyOverwritten(aor, contact string, keys ...int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -205,8 +205,9 @@ func (d *Delivery) NotifyOverwritten(aor, contact string, keys ...int) {
 		if i, found := findKey(p.keys, uint16(key)); found {
 			p.keys[i] = keyState{key: p.keys[i].key}
 		}
-		if p.flight != nil && slices.ContainsFunc(p.flight.keys, func(k sentKey) bool { return int(k.key) == key }) {
-			p.flight.stale = true // nobody knows which of the two comes last
+		sent := func(k sentKey) bool { return int(k.key) == key }
+		if p.flight != nil && slices.ContainsFunc(p.flight.keys, sent) {
+			p.flight.stale = true // which of the two arrives last isn't known
 		}
 	}
 	p.urgent = true
@@ -222,7 +223,7 @@ func (d *Delivery) Serves(userAgent string) bool {
 	return d.hasKeys(userAgent)
 }
 
-// Beside returns the other users whose phones are on the same device as a binding's.
+// Beside returns the other users who are on the same device as a binding.
 func (d *Delivery) Beside(b *location.Binding) (aors []string) {
 	if d.linked.Load() == 0 {
 		return nil // where nobody has keys nothing is locked
@@ -248,11 +249,11 @@ func (d *Delivery) Knows(aor string) bool {
 	return d.users[aor] != nil
 }
 
-// NotifyChanged says that the keys of an address-of-record may have changed, and which have, as far
-// as that is known: these go first.
+// NotifyChanged says that the keys of an address-of-record may have changed. The given ones have, and
+// are sent first.
 func (d *Delivery) NotifyChanged(aor string, keys ...int) { d.inbox.put(d, aor, changed, keys...) }
 
-// Push sends all keys to all phones of an address-of-record again, to those too that refused them
+// Push sends all keys to all phones of an address-of-record again, including those that refused them
 // or seem to have none.
 func (d *Delivery) Push(aor string) {
 	d.reconcile(aor, again) // at once: whoever waits then waits for the new answers
@@ -286,7 +287,7 @@ func (d *Delivery) Wait(ctx context.Context, aor string, key int) []Outcome {
 	}
 }
 
-// wakeWaiters wakes up who waits for an address-of-record. The caller holds the lock.
+// wakeWaiters wakes those who wait for an address-of-record. The caller holds the lock.
 func (d *Delivery) wakeWaiters(aor string) {
 	if c := d.waiters[aor]; c != nil {
 		delete(d.waiters, aor)

@@ -449,8 +449,8 @@ func TestSilenceOfNewFirmware(t *testing.T) {
 // longer.
 func TestLeftBehind(t *testing.T) {
 	for away, want := range map[time.Duration][]string{
-		leftTime - 2*time.Hour: {"k=1 c=on l=A", "k=2 c=off"},
-		leftTime:               {"k=1 c=on l=A"},
+		leftoverTime - 2*time.Hour: {"k=1 c=on l=A", "k=2 c=off"},
+		leftoverTime:               {"k=1 c=on l=A"},
 	} {
 		inWorld(t, func(w *world) {
 			w.set(alice, "A", 1, 2)
@@ -460,8 +460,8 @@ func TestLeftBehind(t *testing.T) {
 			w.set(alice, "", 2)
 			w.expect()
 			w.d.mu.Lock()
-			for i := range w.d.users[alice].left {
-				w.d.users[alice].left[i].at -= uint32(away.Seconds())
+			for i := range w.d.users[alice].leftovers {
+				w.d.users[alice].leftovers[i].at -= uint32(away.Seconds())
 			}
 			w.d.mu.Unlock()
 			time.Sleep(cleanInterval + time.Minute)
@@ -497,7 +497,7 @@ func TestRegistersInFlight(t *testing.T) {
 		w.register(registration{callID: "2", expires: gone})
 		time.Sleep(20 * time.Second)
 		w.expect()
-		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.left) != 1 || len(u.left[0].keys) != 2 {
+		if u := w.d.users[alice]; len(u.phones) != 0 || len(u.leftovers) != 1 || len(u.leftovers[0].keys) != 2 {
 			t.Errorf("%+v", u)
 		}
 	})

@@ -8,24 +8,24 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
-// A device is a telephone. Several users may be registered on one, at a time or one after the other:
-// its keys show what was set last, whoever set it. What a user's phone leaves behind when it goes is
-// put out for whoever registers there next.
+// A device is a telephone. Several users may be registered on one, at the same time or one after the
+// other. Its keys show what was set last, for whichever user. When a user has left a device, the keys
+// that it still shows for him are put out as soon as another user registers there.
 
 const (
-	// strongDevice is the bit of a device's hash that says it is made of an instance, which names
-	// one device wherever it is. Else it is made of where the device is.
+	// strongDevice is the bit of a device's hash that is set if the hash is made of an instance,
+	// which identifies a device wherever it is. Otherwise it is made of the device's address.
 	strongDevice = 1 << 63
 
-	// maxIdentities is how many users may be on one device. Where there are more, it is no
-	// telephone but something that many of them are behind.
+	// maxIdentities is how many users one device may have. An address with more is no telephone, but
+	// a gateway or proxy in front of many.
 	maxIdentities = 12
 
-	// maxLeftovers is of how many devices it is remembered what a user left behind there.
+	// maxLeftovers is for how many devices a user's leftovers are remembered.
 	maxLeftovers = 10
 
-	// togetherTime is within which time the identities of one phone register when it starts.
-	togetherTime = time.Minute
+	// startWindow is the time within which all identities of a phone register when it starts.
+	startWindow = time.Minute
 )
 
 // leftover is what a device may still show of a user whose phone there has gone.
@@ -39,7 +39,8 @@ type leftover struct {
 func deviceOf(b *location.Binding) uint64 {
 	agent, _ := snom.ParseUserAgent(b.UserAgent())
 	// A DECT base has many phones behind one instance and one socket.
-	base := len(agent.Model) > 1 && agent.Model[0] == 'M' && agent.Model[1] >= '0' && agent.Model[1] <= '9'
+	model := agent.Model
+	base := len(model) > 1 && model[0] == 'M' && model[1] >= '0' && model[1] <= '9'
 	switch {
 	case base:
 		return addHash(textHash(b.Contact()), b.AOR()) | strongDevice
@@ -48,13 +49,13 @@ func deviceOf(b *location.Binding) uint64 {
 	case b.Path() != "":
 		return max(addHash(addHash(textHash(b.Path()), b.Contact()), b.AOR())&^strongDevice, 1)
 	}
-	return max(addHash(flowOf(b), agent.Model)&^strongDevice, 1)
+	return max(addHash(flowOf(b), model)&^strongDevice, 1)
 }
 
-// apart reports whether two devices are certainly not the same.
-func apart(a, b uint64) bool { return a != b && a&b&strongDevice != 0 }
+// differentDevices reports whether two devices are certainly not the same.
+func differentDevices(a, b uint64) bool { return a != b && a&b&strongDevice != 0 }
 
-// link notes that a phone is on a device. The caller holds the lock.
+// link adds a phone to those of its device. The caller holds the lock.
 func (d *Delivery) link(p *phone, device uint64) {
 	if p.linked && device == p.device {
 		return
@@ -97,7 +98,7 @@ func (d *Delivery) unlink(p *phone) {
 // others returns the phones of other users on the same device. The caller holds the lock.
 func (d *Delivery) others(p *phone) (list []*phone) {
 	if p.next == nil && d.devices[p.device] == p || d.crowded(p) {
-		return nil // as nearly all
+		return nil // the usual case
 	}
 	for q := d.devices[p.device]; q != nil; q = q.next {
 		if q.user != p.user {
@@ -107,7 +108,7 @@ func (d *Delivery) others(p *phone) (list []*phone) {
 	return list
 }
 
-// crowded reports whether more users than one telephone has are where a phone is. The caller holds
+// crowded reports whether a phone's device has more users than a telephone can have. The caller holds
 // the lock.
 func (d *Delivery) crowded(p *phone) bool {
 	n := 0
@@ -117,8 +118,9 @@ func (d *Delivery) crowded(p *phone) bool {
 	return !p.linked || n > maxIdentities
 }
 
-// leave records what the device of a phone that goes may still show. The caller holds the lock.
-func (d *Delivery) leave(p *phone) {
+// recordLeftover records what the device of a phone that is dropped may still show. The caller holds
+// the lock.
+func (d *Delivery) recordLeftover(p *phone) {
 	others, crowded := d.others(p), d.crowded(p)
 	d.unlink(p)
 	if len(p.keys) == 0 || p.superseded || !p.known && !p.inherits {
@@ -130,28 +132,29 @@ func (d *Delivery) leave(p *phone) {
 	}
 	for q := d.devices[l.device]; q != nil; q = q.next {
 		if q.user == p.user {
-			return // it has been taken for this one
+			return // the user's phone there is this one, with another Contact
 		}
 	}
 	there := false
 	for _, q := range others {
 		if q.displaced == 0 {
 			there = true
-			q.inherit(p.keys)
-			d.changedBeside(q)
+			q.takeOver(p.keys)
+			d.deviceChanged(q)
 		}
 	}
 	if there {
-		return // whoever is there puts it out
+		return // their phones put the keys out
 	}
 	for _, k := range p.keys {
 		l.keys = append(l.keys, k.key)
 	}
-	d.leaveBehind(p.user, l)
+	d.addLeftover(p.user, l)
 }
 
-// inherit has a phone put out, or set again, what another one on its device has set.
-func (p *phone) inherit(keys []keyState) {
+// takeOver makes the phone put out, or set again, the keys that another user's phone on its device
+// has set.
+func (p *phone) takeOver(keys []keyState) {
 	for _, k := range keys {
 		i, found := findKey(p.keys, k.key)
 		switch {
@@ -163,8 +166,9 @@ func (p *phone) inherit(keys []keyState) {
 	}
 }
 
-// changedBeside queues a phone since something has changed on its device. The caller holds the lock.
-func (d *Delivery) changedBeside(p *phone) {
+// deviceChanged queues a phone whose keys another phone on its device has changed. The caller holds
+// the lock.
+func (d *Delivery) deviceChanged(p *phone) {
 	d.account(p.user)
 	d.behind.Mark(p.user.aor)
 	d.enqueue(p)
@@ -172,34 +176,34 @@ func (d *Delivery) changedBeside(p *phone) {
 	d.wakeUp()
 }
 
-// leaveBehind records a leftover of a user. What somebody else has left there before belongs to it.
+// addLeftover records a leftover of a user. What another user had left there before is added to it.
 // The caller holds the lock.
-func (d *Delivery) leaveBehind(u *user, l leftover) {
+func (d *Delivery) addLeftover(u *user, l leftover) {
 	for _, key := range d.takeLeftover(l.device) {
 		if !slices.Contains(l.keys, key) {
 			l.keys = append(l.keys, key)
 		}
 	}
 	slices.Sort(l.keys)
-	if len(u.left) >= maxLeftovers {
+	if len(u.leftovers) >= maxLeftovers {
 		d.forgetLeftover(u, 0)
 	}
-	u.left = append(u.left, l)
-	d.left[l.device] = u
+	u.leftovers = append(u.leftovers, l)
+	d.leftovers[l.device] = u
 }
 
-// takeLeftover returns what is left on a device, which is not remembered any more. The caller holds
-// the lock.
+// takeLeftover returns the keys that are left on a device, and forgets them. The caller holds the
+// lock.
 func (d *Delivery) takeLeftover(device uint64) []uint16 {
-	u := d.left[device]
+	u := d.leftovers[device]
 	if u == nil {
 		return nil
 	}
-	i := slices.IndexFunc(u.left, func(l leftover) bool { return l.device == device })
-	keys := u.left[i].keys
+	i := slices.IndexFunc(u.leftovers, func(l leftover) bool { return l.device == device })
+	keys := u.leftovers[i].keys
 	d.forgetLeftover(u, i)
 	d.behind.Mark(u.aor)
-	if len(u.phones)+len(u.left) == 0 {
+	if len(u.phones)+len(u.leftovers) == 0 {
 		d.forgetUser(u)
 	}
 	d.account(u)
@@ -208,19 +212,19 @@ func (d *Delivery) takeLeftover(device uint64) []uint16 {
 
 // forgetLeftover forgets one of a user's leftovers. The caller holds the lock.
 func (d *Delivery) forgetLeftover(u *user, i int) {
-	if device := u.left[i].device; d.left[device] == u {
-		delete(d.left, device)
+	if device := u.leftovers[i].device; d.leftovers[device] == u {
+		delete(d.leftovers, device)
 	}
-	u.left = slices.Delete(u.left, i, i+1)
+	u.leftovers = slices.Delete(u.leftovers, i, i+1)
 }
 
-// overwritten is the status of a key that a phone has acknowledged, and that another user has set
-// on the same device after that. It is no status of SIP.
+// overwritten is the status of a key that a phone has acknowledged and that another user has set on
+// the same device since. It is no SIP status.
 const overwritten = 1
 
-// shown notes what the device of a phone shows since that has acknowledged keys. The caller holds
+// updateOthers updates the other phones on a device after one has acknowledged keys. The caller holds
 // the lock.
-func (d *Delivery) shown(p *phone, keys []sentKey) {
+func (d *Delivery) updateOthers(p *phone, keys []sentKey) {
 	for _, q := range d.others(p) {
 		changed := false
 		for _, k := range keys {
@@ -239,14 +243,14 @@ func (d *Delivery) shown(p *phone, keys []sentKey) {
 			changed = true
 		}
 		if changed {
-			d.changedBeside(q)
+			d.deviceChanged(q)
 		}
 	}
 }
 
-// yield has a phone say nothing of keys that it has no more and another user has set on the device:
-// they are his. The caller holds the lock and has called want for the phone.
-func (d *Delivery) yield(p *phone) {
+// releaseKeys removes from a phone the keys that no layer sets any more and that another user has set
+// on the device: those are not put out. The caller holds the lock and has called want for the phone.
+func (d *Delivery) releaseKeys(p *phone) {
 	for _, q := range d.others(p) {
 		changed := false
 		p.keys = slices.DeleteFunc(p.keys, func(k keyState) bool {
@@ -264,52 +268,53 @@ func (d *Delivery) yield(p *phone) {
 			return true
 		})
 		if changed {
-			d.changedBeside(q)
+			d.deviceChanged(q)
 		}
 	}
 }
 
-// displace has a user who logs on at a device take it over from the one user who was there, unless
-// they are two identities that register together. If the other one registers again he is there as
-// well. The caller holds the lock.
+// displace is called when a user logs on at a device. It takes the device from the one user who was
+// there, unless the two are identities of one phone, which register together. A displaced user who
+// registers again is there as well. The caller holds the lock.
 func (d *Delivery) displace(p *phone, here *location.Binding) {
 	others := d.others(p)
-	if len(others) != 1 || others[0].displaced != 0 || slices.ContainsFunc(p.user.phones, func(o *phone) bool { return o != p && o.device == p.device }) {
+	sameDevice := func(o *phone) bool { return o != p && o.device == p.device }
+	if len(others) != 1 || others[0].displaced != 0 || slices.ContainsFunc(p.user.phones, sameDevice) {
 		return
 	}
 	q := others[0]
 	var room [8]*location.Binding
 	b := d.bindingOf(d.options.Location.Lookup([]byte(q.user.aor), room[:0]), q.id)
-	if b == nil || here.Updated().Sub(b.Updated()) < togetherTime {
+	if b == nil || here.Updated().Sub(b.Updated()) < startWindow {
 		return
 	}
 	q.displaced = uint32(b.Updated().Unix())
-	p.inherit(q.keys)
+	p.takeOver(q.keys)
 	q.keys = nil
 	if q.flight != nil {
 		q.flight.stale = true
 	}
 	q.queue = 0
 	d.retries.remove(q)
-	d.retryAt(q, d.clock.Now().Add(togetherTime))
+	d.retryAt(q, d.clock.Now().Add(startWindow))
 	d.behind.Mark(q.user.aor)
 	d.wakeWaiters(q.user.aor)
 }
 
-// back reports whether a phone that was displaced is there again. Otherwise it is looked for later.
-// The caller holds the lock.
-func (d *Delivery) back(p *phone, b *location.Binding, now time.Time) bool {
+// returned reports whether the user of a phone that was displaced has registered again. If not, it is
+// checked again later. The caller holds the lock.
+func (d *Delivery) returned(p *phone, b *location.Binding, now time.Time) bool {
 	if uint32(b.Updated().Unix()) <= p.displaced {
-		d.retryAt(p, now.Add(togetherTime))
+		d.retryAt(p, now.Add(startWindow))
 		return false
 	}
-	d.replace(p)
+	d.reinstate(p)
 	return true
 }
 
-// replace undoes displace. The caller holds the lock.
-func (d *Delivery) replace(p *phone) {
+// reinstate undoes displace. The caller holds the lock.
+func (d *Delivery) reinstate(p *phone) {
 	p.displaced = 0
 	d.forget(p)
-	p.mayHave(d.takeLeftover(p.device))
+	p.inherit(d.takeLeftover(p.device))
 }

@@ -49,13 +49,13 @@ func TestOrder(t *testing.T) {
 
 // TestFreshIsBounded has many keys change at once: those of before still come first.
 func TestFreshIsBounded(t *testing.T) {
-	if got := freshen([]uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}, []uint16{20}); len(got) != maxFresh || got[0] != 1 || got[7] != 8 {
+	if got := addRecent([]uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}, []uint16{20}); len(got) != maxRecent || got[0] != 1 || got[7] != 8 {
 		t.Errorf("%v", got)
 	}
-	if got := freshen([]uint16{5, 5, 6}, []uint16{20, 6, 7}); !slices.Equal(got, []uint16{5, 6, 20, 7}) {
+	if got := addRecent([]uint16{5, 5, 6}, []uint16{20, 6, 7}); !slices.Equal(got, []uint16{5, 6, 20, 7}) {
 		t.Errorf("%v", got)
 	}
-	if got := freshen(nil, []uint16{1}); !slices.Equal(got, []uint16{1}) {
+	if got := addRecent(nil, []uint16{1}); !slices.Equal(got, []uint16{1}) {
 		t.Errorf("%v", got)
 	}
 }
@@ -134,8 +134,8 @@ func TestHotDeskWithoutKeys(t *testing.T) {
 		w.expect("k=1 c=off", "k=5 c=off")
 		w.d.mu.Lock()
 		defer w.d.mu.Unlock()
-		if len(w.d.users)+len(w.d.devices)+len(w.d.left) != 0 || w.budget.Total() != 0 {
-			t.Errorf("left are %v, %v, %v, %s", w.d.users, w.d.devices, w.d.left, w.budget.String())
+		if len(w.d.users)+len(w.d.devices)+len(w.d.leftovers) != 0 || w.budget.Total() != 0 {
+			t.Errorf("left are %v, %v, %v, %s", w.d.users, w.d.devices, w.d.leftovers, w.budget.String())
 		}
 	})
 }
@@ -222,10 +222,10 @@ func TestTwoIdentities(t *testing.T) {
 		w.state(alice, StateCurrent)
 		w.state(bob, StateOverwritten)
 		k := w.d.Status(bob)[0].Keys
-		if k[0].Acknowledged || k[0].Error != alice+" is on the same phone and has set this key" || k[0].Rival != alice || !k[1].Acknowledged || k[1].Rival != "" {
+		if k[0].Acknowledged || k[0].Error != alice+" is on the same phone and has set this key" || k[0].OtherUser != alice || !k[1].Acknowledged || k[1].OtherUser != "" {
 			t.Errorf("%+v", k)
 		}
-		if k := w.d.Status(alice)[0].Keys; k[0].Rival != bob || !k[0].Acknowledged {
+		if k := w.d.Status(alice)[0].Keys; k[0].OtherUser != bob || !k[0].Acknowledged {
 			t.Errorf("%+v", k)
 		}
 		for _, o := range w.d.Wait(t.Context(), bob, 1) { // nothing more will come
@@ -348,8 +348,8 @@ func TestLeftOnOtherDevices(t *testing.T) {
 		}
 		w.d.mu.Lock()
 		defer w.d.mu.Unlock()
-		if n := len(w.d.users[alice].left); n != maxLeftovers || len(w.d.left) != n || len(w.d.devices) != 1 {
-			t.Errorf("%d are remembered, %d by device; %d devices are there", n, len(w.d.left), len(w.d.devices))
+		if n := len(w.d.users[alice].leftovers); n != maxLeftovers || len(w.d.leftovers) != n || len(w.d.devices) != 1 {
+			t.Errorf("%d are remembered, %d by device; %d devices are there", n, len(w.d.leftovers), len(w.d.devices))
 		}
 	})
 }

@@ -59,10 +59,10 @@ func off(key uint16) wanted {
 // want is called again. The caller holds the lock.
 func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 	d.want(p.user.aor, userAgent)
-	d.yield(p)
+	d.releaseKeys(p)
 	n := len(d.wanted)
 	for _, k := range p.keys {
-		if !found(d.wanted[:n], k.key) {
+		if !hasKey(d.wanted[:n], k.key) {
 			d.wanted = append(d.wanted, off(k.key))
 		}
 	}
@@ -71,36 +71,41 @@ func (d *Delivery) stale(p *phone, userAgent string) []wanted {
 		return answered
 	})
 	slices.SortFunc(d.wanted, func(a, b wanted) int {
-		// What has just changed goes first. What the phone shows and is wrong goes before what it
-		// does not show yet.
-		return cmp.Or(p.user.age(a.key)-p.user.age(b.key), p.shows(b.key)-p.shows(a.key), compareWanted(a, b))
+		// Keys that have just changed go first. Keys that the phone shows wrongly go before those
+		// that it does not show yet.
+		return cmp.Or(
+			p.user.rank(a.key)-p.user.rank(b.key),
+			p.shows(b.key)-p.shows(a.key),
+			compareWanted(a, b),
+		)
 	})
 	return d.wanted
 }
 
-// found reports whether a key is among those that are wanted.
-func found(list []wanted, key uint16) bool {
-	_, found := slices.BinarySearchFunc(list, key, func(w wanted, key uint16) int { return int(w.key) - int(key) })
+// hasKey reports whether a key is among those that are wanted.
+func hasKey(list []wanted, key uint16) bool {
+	_, found := slices.BinarySearchFunc(list, key, func(w wanted, key uint16) int {
+		return int(w.key) - int(key)
+	})
 	return found
 }
 
 // wants reports whether a phone should show a key. The caller holds the lock and has just called
 // want.
-func (d *Delivery) wants(key uint16) bool { return found(d.wanted, key) }
+func (d *Delivery) wants(key uint16) bool { return hasKey(d.wanted, key) }
 
-// maxFresh is of how many keys of a user it is remembered that they have just changed.
-const maxFresh = 8
+// maxRecent is how many keys that have just changed are remembered for a user.
+const maxRecent = 8
 
-// freshen puts keys that have just changed before those of before, and returns as many as are
-// remembered.
-func freshen(keys, before []uint16) []uint16 {
+// addRecent returns keys that have just changed, followed by those of before, at most maxRecent.
+func addRecent(keys, before []uint16) []uint16 {
 	if len(keys) == 0 {
 		return before
 	}
-	list := make([]uint16, 0, maxFresh)
+	list := make([]uint16, 0, maxRecent)
 	for _, from := range [...][]uint16{keys, before} {
 		for _, key := range from {
-			if len(list) < maxFresh && !slices.Contains(list, key) {
+			if len(list) < maxRecent && !slices.Contains(list, key) {
 				list = append(list, key)
 			}
 		}
@@ -108,13 +113,12 @@ func freshen(keys, before []uint16) []uint16 {
 	return list
 }
 
-// age returns a number that is the lower the later a key has changed, or the lower the key is of
-// those that have changed at once.
-func (u *user) age(key uint16) int {
-	if i := slices.Index(u.fresh, key); i >= 0 {
+// rank returns the position of a key among those that have just changed, the newest first.
+func (u *user) rank(key uint16) int {
+	if i := slices.Index(u.recent, key); i >= 0 {
 		return i
 	}
-	return maxFresh
+	return maxRecent
 }
 
 // answer returns what the phone has answered for a button.
@@ -152,7 +156,9 @@ func (f *flight) take(list []wanted, d *Delivery) []byte {
 		body, err := buttons.AppendDocument(body, w.button)
 		switch {
 		case err != nil:
-			d.options.Logger().Error("a key cannot be sent", zap.String("aor", f.phone.user.aor), zap.Uint16("key", w.key), zap.Error(err)) // it should not have been taken
+			// The record should have been refused.
+			d.options.Logger().Error("a key cannot be sent",
+				zap.String("aor", f.phone.user.aor), zap.Uint16("key", w.key), zap.Error(err))
 			continue
 		case before > 0 && len(body) > most || len(f.keys) == buttons.MaxButtons:
 			return d.body

@@ -36,10 +36,10 @@ type flight struct {
 	keys     []sentKey
 	room     [1]sentKey
 
-	done  bool // it has an outcome
-	slot  bool // it counts as being in flight
-	stale bool // the phone has registered anew meanwhile, and may have forgotten what it acknowledges
-	left  bool // the phone is somewhere else meanwhile, and what it needs is sent to there
+	done      bool // it has an outcome
+	slot      bool // it counts as being in flight
+	stale     bool // the phone may not show what it acknowledges: it has restarted, or a key was set
+	abandoned bool // the phone has moved, and is sent to at its new address
 }
 
 type sentKey struct {
@@ -58,14 +58,14 @@ func (f *flight) Done(final *wire.Message, err error) {
 	f.d.finish(f, a)
 }
 
-// reply is how a message has ended.
+// reply is the outcome of a message.
 type reply struct {
-	status     int // 0: without an answer
+	status     int // 0: there was no answer
 	err        error
-	retryAfter time.Duration // 0: the phone says nothing about it
+	retryAfter time.Duration // 0: the answer has no Retry-After
 }
 
-// maxRetryAfter is how long a phone may ask to be left in peace.
+// maxRetryAfter is the longest Retry-After that is respected.
 const maxRetryAfter = time.Hour
 
 // retryAfter reads Retry-After (RFC 3261 §20.33): seconds, and perhaps a comment and parameters.
@@ -106,15 +106,15 @@ func resultOf(a reply) result {
 		return acknowledged
 	case a.status == 405 || a.status == 415 || a.status == 501:
 		return unsupported
-	case a.retryAfter > 0 || passes(a.status):
+	case a.retryAfter > 0 || temporary(a.status):
 		return failed
 	}
 	return refused
 }
 
-// passes reports whether a phone that answers with this status may answer otherwise in a while: it
-// is busy, in another transaction, just starting, or asked too often. None of that is about the key.
-func passes(status int) bool {
+// temporary reports whether a status means that the phone cannot take the key now: it is busy, in
+// another transaction, just starting, or asked too often.
+func temporary(status int) bool {
 	switch status {
 	case 429, 430, 480, 486, 491, 600:
 		return true
@@ -124,7 +124,7 @@ func passes(status int) bool {
 
 var resultNames = [...]string{"acknowledged", "refused", "refused", "timeout", "failed"}
 
-// finish notes the outcome of a message.
+// finish handles the outcome of a message.
 func (d *Delivery) finish(f *flight, a reply) {
 	r := resultOf(a)
 	d.mu.Lock()
@@ -136,7 +136,7 @@ func (d *Delivery) finish(f *flight, a reply) {
 	d.release(f)
 	d.pending--
 	p := f.phone
-	if f.left {
+	if f.abandoned {
 		d.mu.Unlock()
 		d.wakeUp() // there is room for another
 		return
@@ -160,18 +160,17 @@ func (d *Delivery) finish(f *flight, a reply) {
 	d.wakeUp()
 }
 
-// abandon has what is on its way to a phone that is somewhere else now not be waited for, nor sent
-// again: it would come late, if at all, and after what is sent to the new place. The caller holds
-// the lock.
+// abandon stops waiting for a message to a phone that has moved, and repeating it: it would arrive
+// late, if at all, and after what is sent to the new address. The caller holds the lock.
 func (d *Delivery) abandon(p *phone) {
 	if f := p.flight; f != nil {
-		f.left, p.flight = true, nil
+		f.abandoned, p.flight = true, nil
 		f.exchange.Hush()
 		d.release(f)
 	}
 }
 
-// apply changes what is known of the phone. The caller holds the lock.
+// apply updates the phone with the outcome of a message. The caller holds the lock.
 func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 	if r != silent {
 		p.silent = 0
@@ -183,7 +182,7 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 		if !f.stale {
 			p.answered(f.keys, a.status, d.clock.Unix())
 			if r == acknowledged {
-				d.shown(p, f.keys)
+				d.updateOthers(p, f.keys)
 			}
 		}
 	case unsupported:
@@ -204,8 +203,8 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 	}
 }
 
-// mayShow notes that the phone may show the keys from now on, whether we hear of it or not. It
-// reports whether that is news.
+// mayShow records that the phone may show the keys from now on, whether it answers or not. It reports
+// whether that is news.
 func (p *phone) mayShow(keys []sentKey) (news bool) {
 	for _, k := range keys {
 		if i, found := findKey(p.keys, k.key); !found {
@@ -216,7 +215,7 @@ func (p *phone) mayShow(keys []sentKey) (news bool) {
 	return news
 }
 
-// answered notes what the phone has answered.
+// answered records what the phone has answered.
 func (p *phone) answered(keys []sentKey, status int, now uint32) {
 	for _, k := range keys {
 		i, found := findKey(p.keys, k.key)
@@ -244,14 +243,15 @@ func backoff(failures uint8) time.Duration {
 	return d - d/5 + Jitter(2*d/5)
 }
 
-// report tells of the outcome, without a lock.
+// report publishes the outcome. The caller does not hold the lock.
 func (f *flight) report(r result, aor string, a reply) {
 	name := "key_failed"
 	if r == acknowledged {
 		name = "key_acknowledged"
 	}
+	contact := string(wire.WithoutPassword([]byte(f.binding.Contact())))
 	for _, k := range f.keys {
-		data := map[string]any{"aor": aor, "contact": string(wire.WithoutPassword([]byte(f.binding.Contact()))), "key": int(k.key)}
+		data := map[string]any{"aor": aor, "contact": contact, "key": int(k.key)}
 		if a.status != 0 {
 			data["status"] = a.status
 		}
@@ -262,7 +262,7 @@ func (f *flight) report(r result, aor string, a reply) {
 	}
 }
 
-// setCredentials has everything sent again that phones refused for want of other credentials. The
+// setCredentials makes everything be sent again that phones refused for want of credentials. The
 // caller holds the lock.
 func (d *Delivery) setCredentials() {
 	for aor, u := range d.users {

@@ -7,7 +7,7 @@ import (
 	"github.com/caddysip/caddysip/internal/location"
 )
 
-// cause is why an address-of-record is looked at. Of several the highest counts.
+// cause is why an address-of-record is reconciled. Of several the highest counts.
 type cause uint8
 
 const (
@@ -16,24 +16,24 @@ const (
 	again
 )
 
-// inbox holds the addresses-of-record that are to be looked at, in the order in which they came,
+// inbox holds the addresses-of-record that are to be reconciled, in the order in which they came,
 // each once. It has a lock of its own, because it is filled on the path of packets.
 type inbox struct {
 	mu    sync.Mutex
 	cause map[string]cause
 	keys  map[string][]uint16 // that have changed, the newest first; nil for most
 	order []string
-	all   bool // everybody is to be looked at
+	all   bool // all users are to be reconciled
 }
 
-// everybody says that everybody is to be looked at.
-func (b *inbox) everybody() {
+// putAll asks for all users to be reconciled.
+func (b *inbox) putAll() {
 	b.mu.Lock()
 	b.all = true
 	b.mu.Unlock()
 }
 
-// inboxMax is how many addresses-of-record wait to be looked at. When there are more, everybody is.
+// inboxMax is how many addresses-of-record may wait. When there are more, all users are reconciled.
 const inboxMax = 1 << 17
 
 func (b *inbox) put(d *Delivery, aor string, c cause, keys ...int) {
@@ -56,24 +56,24 @@ func (b *inbox) put(d *Delivery, aor string, c cause, keys ...int) {
 		if b.keys == nil {
 			b.keys = make(map[string][]uint16)
 		}
-		var room [maxFresh]uint16
-		fresh := room[:min(len(keys), maxFresh)]
-		for i := range fresh {
-			fresh[i] = uint16(keys[i])
+		var room [maxRecent]uint16
+		recent := room[:min(len(keys), maxRecent)]
+		for i := range recent {
+			recent[i] = uint16(keys[i])
 		}
-		b.keys[aor] = freshen(fresh, b.keys[aor])
+		b.keys[aor] = addRecent(recent, b.keys[aor])
 	}
 	b.mu.Unlock()
 	d.wakeUp()
 }
 
-// take moves up to max of what has come to dst. more says that there is more.
-func (b *inbox) take(dst []mail, max int) (_ []mail, all, more bool) {
+// take moves up to max items to dst. more reports whether there are more.
+func (b *inbox) take(dst []inboxItem, max int) (_ []inboxItem, all, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(max, len(b.order))
 	for _, aor := range b.order[:n] {
-		dst = append(dst, mail{aor, b.cause[aor], b.keys[aor]})
+		dst = append(dst, inboxItem{aor, b.cause[aor], b.keys[aor]})
 		delete(b.cause, aor)
 		delete(b.keys, aor)
 	}
@@ -85,30 +85,30 @@ func (b *inbox) take(dst []mail, max int) (_ []mail, all, more bool) {
 	return dst, all, len(b.order) > 0
 }
 
-type mail struct {
+type inboxItem struct {
 	aor   string
 	cause cause
 	keys  []uint16
 }
 
-// mailBatch is how many are looked at before what is due is sent.
-const mailBatch = 256
+// inboxBatch is how many items are handled before messages that are due are sent.
+const inboxBatch = 256
 
-// readInbox looks at those that have come to the inbox. more says that there is more.
+// readInbox handles what has come to the inbox. more reports whether there is more.
 func (d *Delivery) readInbox() (more bool) {
-	mails, all, more := d.inbox.take(d.mails[:0], mailBatch)
-	d.mails = mails
+	items, all, more := d.inbox.take(d.items[:0], inboxBatch)
+	d.items = items
 	if all {
 		d.reconcileAll()
 	}
-	for _, m := range mails {
-		d.reconcile(m.aor, m.cause, m.keys...)
+	for _, i := range items {
+		d.reconcile(i.aor, i.cause, i.keys...)
 	}
-	clear(mails)
+	clear(items)
 	return more
 }
 
-// reconcileAll looks at everybody who is registered, and at those of whom only we know.
+// reconcileAll reconciles all users who are registered, and those whom only this package knows.
 func (d *Delivery) reconcileAll() {
 	d.mu.Lock()
 	aors := make([]string, 0, len(d.users))

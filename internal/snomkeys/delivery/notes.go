@@ -9,11 +9,11 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// condition is what an operator has been told of a phone.
+// condition is what the log has said about a phone.
 type condition uint8
 
 const (
-	fine condition = iota
+	healthy condition = iota
 	badRetrying
 	badRefused
 	badUnsupported
@@ -22,15 +22,15 @@ const (
 
 // What the log says of each.
 var conditionTexts = [...]string{
-	fine:           "a phone has all its keys again",
+	healthy:        "a phone has all its keys again",
 	badRetrying:    "a phone does not get its keys: it is asked again from time to time",
 	badRefused:     "a phone refuses a key: it keeps what it shows",
 	badUnsupported: "a phone does not know such keys, and gets none until it registers anew",
 	badUnreachable: "the connection of a phone has gone: it gets its keys when it registers again",
 }
 
-// notes are the log entries that are to be written once no lock is held. Each phone has one when it
-// gets into trouble, and one when it is out of it; if a whole building does, the rest are counted.
+// notes are the log entries that are written once no lock is held. There is one when a phone gets
+// into trouble, and one when it is out of it. If many phones do at once, the rest are counted.
 type notes struct {
 	list       []note
 	room       float64 // how many may be written now
@@ -49,12 +49,12 @@ type note struct {
 	suppressed uint64
 }
 
-// note records what is known of a phone now, unless it has been said. The caller holds the lock.
+// note records an entry about a phone, unless the log has said it. The caller holds the lock.
 func (d *Delivery) note(p *phone, c condition, contact string, fields ...zap.Field) {
-	if c == p.told {
+	if c == p.logged {
 		return
 	}
-	p.told = c
+	p.logged = c
 	n, now := &d.notes, d.clock.Now()
 	n.room = min(noteBurst, n.room+noteRate*now.Sub(n.filled).Seconds())
 	n.filled = now
@@ -63,8 +63,11 @@ func (d *Delivery) note(p *phone, c condition, contact string, fields ...zap.Fie
 		return
 	}
 	n.room--
-	all := []zap.Field{zap.String("aor", p.user.aor), zap.String("contact", string(wire.WithoutPassword([]byte(contact))))}
-	if problem := p.problem(); c != fine && problem != "" {
+	all := []zap.Field{
+		zap.String("aor", p.user.aor),
+		zap.String("contact", string(wire.WithoutPassword([]byte(contact)))),
+	}
+	if problem := p.problem(); c != healthy && problem != "" {
 		all = append(all, zap.String("problem", problem))
 	}
 	n.list = append(n.list, note{c, append(all, fields...), n.suppressed})
@@ -81,22 +84,27 @@ func (d *Delivery) noteAnswer(f *flight, r result) {
 	case p.failures > 0:
 		d.note(p, badRetrying, f.binding.Contact())
 	case r == refused:
-		k := &f.keys[0]
-		if i, found := findKey(p.keys, k.key); found {
-			d.note(p, badRefused, f.binding.Contact(), zap.Uint16("key", k.key), zap.String("problem", problem(int(p.keys[i].status), false)))
+		if i, found := findKey(p.keys, f.keys[0].key); found {
+			d.noteRefused(p, f.binding.Contact(), &p.keys[i])
 		}
 	}
 }
 
-// noteSettled records that nothing is left to be sent to a phone. The caller holds the lock.
+// noteRefused records that a phone refuses a key. The caller holds the lock.
+func (d *Delivery) noteRefused(p *phone, contact string, k *keyState) {
+	d.note(p, badRefused, contact, zap.Uint16("key", k.key),
+		zap.String("problem", problem(int(k.status), false)))
+}
+
+// noteSettled records that a phone has been sent everything. The caller holds the lock.
 func (d *Delivery) noteSettled(p *phone, contact string) {
 	for i := range p.keys {
 		if p.keys[i].status >= 300 { // which overwritten is not
-			d.note(p, badRefused, contact, zap.Uint16("key", p.keys[i].key), zap.String("problem", problem(int(p.keys[i].status), false)))
+			d.noteRefused(p, contact, &p.keys[i])
 			return
 		}
 	}
-	d.note(p, fine, contact)
+	d.note(p, healthy, contact)
 }
 
 // logNotes writes what has been noted. The caller does not hold the lock.
@@ -108,7 +116,7 @@ func (d *Delivery) logNotes() {
 	for i := range list {
 		n := &list[i]
 		log := d.options.Logger().Warn
-		if n.condition == fine {
+		if n.condition == healthy {
 			log = d.options.Logger().Info
 		}
 		log(conditionTexts[n.condition], append(n.fields, ratelog.Suppressed(n.suppressed))...)

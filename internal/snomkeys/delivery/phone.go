@@ -13,46 +13,49 @@ import (
 
 // user is an address-of-record whose phones have keys.
 type user struct {
-	aor    string
-	phones []*phone
-	left   []leftover // what phones that have gone may still show, the oldest first
-	cost   int        // what is taken from the budget
-	absent uint64     // its number among those without a phone; 0: it has some
-	told   condition  // of the phone that went last
-	fresh  []uint16   // keys that have just changed, the newest first
+	aor       string
+	phones    []*phone
+	leftovers []leftover // what phones that have gone may still show, the oldest first
+	cost      int        // the bytes taken from the budget
+	absent    uint64     // its number among those without a phone; 0: it has some
+	logged    condition  // of the phone that was dropped last
+	recent    []uint16   // keys that have just changed, the newest first
 }
 
 // phone is one Contact of a user. There may be a hundred thousand of them, so it is packed, and
 // keeps no binding: a refresh puts another one in its place.
 type phone struct {
-	user      *user
-	flight    *flight    // what was sent and has no outcome yet
-	keys      []keyState // what it has answered, sorted by key; those too that it may show though nobody told it to
-	id        uint64     // hash of the Contact
-	since     uint64     // hash of the Call-ID and of when it was registered: another one says that the phone has started anew
-	flow      uint64     // hash of where it is
-	device    uint64     // hash of the device that it is on
-	next      *phone     // the next one on that device
-	retry     int64      // when it is asked again, in nanoseconds since 1970 by Delivery.clock, as are all times
-	agent     uint32     // hash of the User-Agent
-	heapIndex int32      // in the heap of those that are asked again, from 1 on; 0: it isn't there
+	user   *user
+	flight *flight // the message that has no outcome yet
+	// What it has answered, sorted by key. Also the keys that it may show for another reason.
+	keys      []keyState
+	id        uint64 // hash of the Contact
+	since     uint64 // hash of Call-ID and time of registration; changes when the phone restarts
+	flow      uint64 // hash of network and address
+	device    uint64 // hash of the device that it is on
+	next      *phone // the next one on that device
+	retry     int64  // when it is sent to again, in nanoseconds since 1970 by Delivery.clock
+	agent     uint32 // hash of the User-Agent
+	heapIndex int32  // in the heap of retries, from 1 on; 0: it isn't there
 
 	failures uint8  // messages without success, one after the other
 	silent   uint8  // of those, the last ones that got no answer at all
-	status   uint16 // what it answered last that was neither success nor refusal of one record; 0: nothing
+	status   uint16 // the last answer that was neither a success nor about one record; 0: none
 	queue    uint8  // the queue it is in, from 1 on; 0: none
-	told     condition
-	linked   bool // it is among those on its device
+	logged   condition
+	linked   bool // it is among those of its device
 
 	superseded bool // it has another Contact now
 
-	displaced uint32 // when it was last registered before another user logged on at its device, in seconds since 1970; 0: nobody has
+	// When it had last registered before another user logged on at its device, in seconds since
+	// 1970 by Delivery.clock; 0: nobody has.
+	displaced uint32
 
 	known       bool // it has acknowledged something
-	inherits    bool // others have, which is or may be the same device
+	inherits    bool // another phone has, which is or may be the same device
 	unsupported bool
 	unreachable bool // its connection has gone
-	urgent      bool // something has changed; not just the phone has come
+	urgent      bool // a key has changed; otherwise the phone has only registered
 	gone        bool
 }
 
@@ -64,9 +67,9 @@ type keyState struct {
 	status uint16 // 0: none
 }
 
-// FNV-1a, which is stable over restarts, as what is stored has to be. Nothing depends on nobody
-// finding two texts with the same hash: who can choose the texts of a phone can have it show what
-// he likes.
+// FNV-1a, which is stable over restarts, as what is stored has to be. Collisions that somebody
+// constructs do no harm: whoever can choose the texts of a phone can also make it show what he
+// likes.
 const (
 	hashStart = 14695981039346656037
 	hashPrime = 1099511628211
@@ -84,7 +87,8 @@ func textHash[T string | []byte](text T) uint64 { return max(addHash(hashStart, 
 
 func sinceOf(b *location.Binding) uint64 {
 	var room [8]byte
-	return addHash(textHash(b.CallID()), binary.BigEndian.AppendUint64(room[:0], uint64(b.Registered().Unix())))
+	at := binary.BigEndian.AppendUint64(room[:0], uint64(b.Registered().Unix()))
+	return addHash(textHash(b.CallID()), at)
 }
 
 func flowOf(b *location.Binding) uint64 {
@@ -105,9 +109,8 @@ func (u *user) phoneOf(id uint64) *phone {
 	return nil
 }
 
-// bindingOf returns the binding of a phone, nil when there is none. A phone may be registered over
-// several flows (RFC 5626): its first one says since when it is, and any that is there leads to it.
-// The caller holds the lock.
+// bindingOf returns the binding of a phone, nil when there is none. Of a phone that is registered
+// over several flows (RFC 5626) it is the first one. The caller holds the lock.
 func (d *Delivery) bindingOf(bindings []*location.Binding, id uint64) (b *location.Binding) {
 	for _, other := range bindings {
 		if textHash(other.Contact()) == id && (b == nil || other.RegID() < b.RegID()) {
@@ -129,7 +132,8 @@ func first(bindings []*location.Binding, b *location.Binding) bool {
 			before = false
 			continue
 		}
-		if other.Contact() == b.Contact() && (other.RegID() < b.RegID() || before && other.RegID() == b.RegID()) {
+		if other.Contact() == b.Contact() &&
+			(other.RegID() < b.RegID() || before && other.RegID() == b.RegID()) {
 			return false
 		}
 	}
@@ -138,7 +142,9 @@ func first(bindings []*location.Binding, b *location.Binding) bool {
 
 // hasKeys reports whether a phone with this User-Agent has such keys. The caller holds the lock.
 func (d *Delivery) hasKeys(userAgent string) bool {
-	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) })
+	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool {
+		return glob.Match(pattern, []byte(userAgent), true)
+	})
 }
 
 // usableBinding returns the binding to send by.
@@ -156,14 +162,14 @@ func usableBinding(bindings []*location.Binding, b *location.Binding) *location.
 
 // reconcile compares the phones of an address-of-record with its bindings, and queues those to
 // which something may have to be sent.
-func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
+func (d *Delivery) reconcile(aor string, c cause, recent ...uint16) {
 	var room [8]*location.Binding
 	bindings := d.options.Location.All([]byte(aor), room[:0])
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := d.users[aor]
 	if u != nil {
-		u.follow(bindings)
+		u.updateContacts(bindings)
 		d.dropGone(u, bindings)
 		d.supersede(u, bindings)
 	}
@@ -175,7 +181,7 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 		p := u.phoneOf(id)
 		if p == nil {
 			if u == nil && len(d.want(aor, b.UserAgent())) == 0 {
-				if device := deviceOf(b); d.left[device] == nil && d.devices[device] == nil {
+				if device := deviceOf(b); d.leftovers[device] == nil && d.devices[device] == nil {
 					continue // most phones have no keys
 				}
 			}
@@ -186,7 +192,7 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 			p = d.add(u, id, b)
 		}
 		d.observe(p, b)
-		u.fresh = freshen(fresh, u.fresh)
+		u.recent = addRecent(recent, u.recent)
 		if c == again {
 			d.forget(p)
 			p.unsupported, p.displaced = false, 0
@@ -204,10 +210,10 @@ func (d *Delivery) reconcile(aor string, c cause, fresh ...uint16) {
 	d.wakeWaiters(aor)
 }
 
-// follow has the phones that go on with another Contact, without having started anew, be the ones they
-// were: they show what they have shown. What is on its way is for the old Contact, and whether it
-// arrives isn't known.
-func (u *user) follow(bindings []*location.Binding) {
+// updateContacts finds the phones that continue with another Contact without a restart: they still
+// show what they have shown. A phone with a message on its way is left out: that is for the old
+// Contact, and whether it arrives isn't known.
+func (u *user) updateContacts(bindings []*location.Binding) {
 	for _, p := range u.phones {
 		if p.flight != nil {
 			continue
@@ -229,8 +235,8 @@ func (u *user) follow(bindings []*location.Binding) {
 	}
 }
 
-// supersede has the phones rest that have another Contact now. What they have been told counts again
-// if they are back.
+// supersede stops sending to phones whose Contact is superseded. What they have acknowledged is kept
+// in case they come back.
 func (d *Delivery) supersede(u *user, bindings []*location.Binding) {
 	for _, b := range bindings {
 		if !b.Superseded() || !first(bindings, b) {
@@ -240,8 +246,8 @@ func (d *Delivery) supersede(u *user, bindings []*location.Binding) {
 			p.superseded = true
 			d.retries.remove(p)
 			d.unlink(p)
-			if p.told != fine {
-				u.told, p.told = p.told, fine
+			if p.logged != healthy {
+				u.logged, p.logged = p.logged, healthy
 			}
 		}
 	}
@@ -259,54 +265,57 @@ func (d *Delivery) dropGone(u *user, bindings []*location.Binding) {
 	})
 }
 
-// drop forgets a phone, but not which keys it had. The caller takes it off its user.
+// drop forgets a phone, but not which keys it had. The caller removes it from its user.
 func (d *Delivery) drop(p *phone) {
 	p.gone, p.queue = true, 0
-	if p.told != fine {
-		p.user.told = p.told
+	if p.logged != healthy {
+		p.user.logged = p.logged
 	}
 	d.retries.remove(p)
-	d.leave(p)
+	d.recordLeftover(p)
 	d.behind.Mark(p.user.aor)
 }
 
-// leftTime is how long it is remembered what a phone that has gone may show.
-const leftTime = 30 * 24 * time.Hour
+// leftoverTime is how long a leftover is remembered.
+const leftoverTime = 30 * 24 * time.Hour
 
 // clean drops a user without phones and keys.
 func (d *Delivery) clean(u *user, now time.Time) {
-	before := len(u.left)
-	for len(u.left) > 0 && now.Sub(time.Unix(int64(u.left[0].at), 0)) > leftTime {
+	before := len(u.leftovers)
+	for len(u.leftovers) > 0 && now.Sub(time.Unix(int64(u.leftovers[0].at), 0)) > leftoverTime {
 		d.forgetLeftover(u, 0)
 	}
-	if len(u.phones)+len(u.left) == 0 {
+	if len(u.phones)+len(u.leftovers) == 0 {
 		d.forgetUser(u)
 	}
 	d.account(u)
-	if len(u.left) != before {
+	if len(u.leftovers) != before {
 		d.behind.Mark(u.aor)
 	}
 }
 
-// add adds a phone that is new. It may show what its device was left with, by whomever. It may also
-// be another one of the user's that has got another Contact, or another address, and show what that
-// has shown. The caller holds the lock.
+// add adds a new phone. It may show the leftover of its device, whoever left it. It may also be
+// another phone of the user that has got another Contact or address, and show what that has shown.
+// The caller holds the lock.
 func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
-	p := &phone{user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent())), told: u.told}
-	u.told = fine // whoever was told that a phone is in trouble is told that this one is not
+	p := &phone{
+		user: u, id: id, since: sinceOf(b), agent: uint32(textHash(b.UserAgent())),
+		logged: u.logged,
+	}
+	u.logged = healthy // the entry that says so is logged for this phone
 	device := deviceOf(b)
-	u.fresh = nil // all of it is new to the phone
+	u.recent = nil // all of it is new to the phone
 	u.phones = append(u.phones, p)
-	p.mayHave(d.takeLeftover(device))
-	for i := range u.left {
-		if !apart(u.left[i].device, device) {
-			p.mayHave(u.left[i].keys)
+	p.inherit(d.takeLeftover(device))
+	for i := range u.leftovers {
+		if !differentDevices(u.leftovers[i].device, device) {
+			p.inherit(u.leftovers[i].keys)
 		}
 	}
 	for _, other := range u.phones {
-		if other != p && !apart(other.device, device) {
+		if other != p && !differentDevices(other.device, device) {
 			for _, k := range other.keys {
-				p.mayHave([]uint16{k.key})
+				p.inherit([]uint16{k.key})
 			}
 		}
 	}
@@ -315,8 +324,8 @@ func (d *Delivery) add(u *user, id uint64, b *location.Binding) *phone {
 	return p
 }
 
-// mayHave notes that the phone may show keys.
-func (p *phone) mayHave(keys []uint16) {
+// inherit adds keys that the phone may show already.
+func (p *phone) inherit(keys []uint16) {
 	p.inherits = p.inherits || len(keys) > 0
 	for _, key := range keys {
 		if i, found := findKey(p.keys, key); !found {
@@ -326,17 +335,19 @@ func (p *phone) mayHave(keys []uint16) {
 }
 
 func findKey(keys []keyState, key uint16) (int, bool) {
-	return slices.BinarySearchFunc(keys, key, func(k keyState, key uint16) int { return int(k.key) - int(key) })
+	return slices.BinarySearchFunc(keys, key, func(k keyState, key uint16) int {
+		return int(k.key) - int(key)
+	})
 }
 
-// observe notes how the phone is registered now.
+// observe updates the phone from its binding.
 func (d *Delivery) observe(p *phone, b *location.Binding) {
 	if agent := uint32(textHash(b.UserAgent())); agent != p.agent {
 		p.agent, p.unsupported, p.silent = agent, false, 0
 	}
 	if since := sinceOf(b); since != p.since {
 		p.since, p.unsupported = since, false
-		p.user.fresh = nil // all of it is new to the phone
+		p.user.recent = nil // all of it is new to the phone
 		d.forget(p)
 	}
 	if flow := flowOf(b); flow != p.flow || p.unreachable && !b.FlowFailed() {
@@ -344,7 +355,7 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 			d.abandon(p)
 		}
 		if p.flow != 0 && p.unsupported && p.status == 0 {
-			p.unsupported, p.silent = false, 0 // nobody may have been where it was thought to be
+			p.unsupported, p.silent = false, 0 // it may not have been at the old address any more
 		}
 		p.flow, p.unreachable = flow, false
 		d.retries.remove(p)
@@ -355,7 +366,7 @@ func (d *Delivery) observe(p *phone, b *location.Binding) {
 	p.superseded = false
 }
 
-// forget has everything sent to the phone again, as soon as its turn comes.
+// forget makes everything be sent to the phone again, as soon as its turn comes.
 func (d *Delivery) forget(p *phone) {
 	for i := range p.keys {
 		p.keys[i] = keyState{key: p.keys[i].key}

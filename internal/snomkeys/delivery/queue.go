@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// The queues. What has changed goes first: a lamp must not wait for a thousand phones that have
-// just come back. Whoever is only back gets one turn in bulkTurn, and his first key before others
-// get all of theirs. Phones that did not answer the last time come last.
+// The queues. Changes go first: a lamp must not wait for a thousand phones that have just come back.
+// Those get one turn in bulkTurn, and each its first key before any gets all of them. Phones that did
+// not answer the last time come last.
 const (
 	urgentQueue = iota // phones that answer, and something has changed
-	newQueue           // phones that have not been asked yet
+	newQueue           // phones that have not been sent anything yet
 	bulkQueue          // phones that answer
 	silentQueue        // phones that did not
 	queueCount
@@ -18,8 +18,8 @@ const (
 	bulkTurn = 4
 )
 
-// room is how many messages may be on their way, and without an outcome, for another one to be sent
-// to a phone of each queue: some room is left for those that go before.
+// room is how many messages may be on their way, and without an outcome, when another one is sent to
+// a phone of each queue. Some room is reserved for the queues that go first.
 var room = [queueCount]struct{ slots, pending int }{
 	urgentQueue: {maxSlots, maxPending},
 	newQueue:    {maxSlots - maxSlots/4, maxPending - maxPending/4},
@@ -70,7 +70,8 @@ func (q *queue) pop(number uint8) *phone {
 	return nil
 }
 
-// enqueue puts a phone into its queue, unless its turn comes by itself. The caller holds the lock.
+// enqueue puts a phone into its queue, unless it has to wait for something first. The caller holds
+// the lock.
 func (d *Delivery) enqueue(p *phone) {
 	if p.gone || p.unsupported || p.unreachable || p.flight != nil || p.heapIndex != 0 {
 		return
@@ -83,8 +84,8 @@ func (d *Delivery) enqueue(p *phone) {
 	d.queues[number-1].push(p)
 }
 
-// answerTime is what a phone that has just registered is left in peace: it is to have the answer to
-// its REGISTER before anything else.
+// answerTime is how long nothing is sent to a phone that has just registered: it must get the answer
+// to its REGISTER first.
 const answerTime = 20 * time.Millisecond
 
 // enqueueLater puts a phone into its queue in a moment. The caller holds the lock.
@@ -101,7 +102,7 @@ func (d *Delivery) retryAt(p *phone, at time.Time) {
 	d.retries.add(p)
 }
 
-// pop returns whose turn it is, nil when nobody waits for whom there is room.
+// pop returns the phone whose turn it is, nil when none waits for which there is room.
 func (d *Delivery) pop() *phone {
 	first := urgentQueue
 	if d.turn++; d.turn%bulkTurn == 0 {
@@ -120,9 +121,11 @@ func (d *Delivery) pop() *phone {
 }
 
 // roomFor reports whether another message may be sent to a phone of a queue.
-func (d *Delivery) roomFor(n int) bool { return d.slots < room[n].slots && d.pending < room[n].pending }
+func (d *Delivery) roomFor(n int) bool {
+	return d.slots < room[n].slots && d.pending < room[n].pending
+}
 
-// waiting reports whether somebody waits for whom there is room.
+// waiting reports whether a phone waits for which there is room.
 func (d *Delivery) waiting() bool {
 	for n := range d.queues {
 		if q := &d.queues[n]; q.head < len(q.phones) && d.roomFor(n) {
@@ -132,7 +135,7 @@ func (d *Delivery) waiting() bool {
 	return false
 }
 
-// retries is a heap of the phones that are asked again, by the time.
+// retries is a heap of the phones that are sent to again, by the time.
 type retries []*phone
 
 func (r *retries) add(p *phone) { heap.Push(r, p) }

@@ -10,9 +10,9 @@ import (
 const (
 	// maxSlots is how many messages may be on their way to phones that answer.
 	maxSlots = 256
-	// slotTime is after which time without an answer a message doesn't count as one of those:
-	// phones that are dead must not hold up the others. One that has never answered, or did not the
-	// last time, has less of it: if it is there, it answers within milliseconds.
+	// slotTime is the time without an answer after which a message no longer counts as one of those:
+	// dead phones must not delay the others. It is shorter for phones that have never answered, or
+	// did not the last time: one that is there answers within milliseconds.
 	slotTime      = 4 * time.Second
 	shortSlotTime = 500 * time.Millisecond
 	// maxPending is how many messages may be without an outcome, dead phones included.
@@ -130,7 +130,7 @@ func (d *Delivery) next(now time.Time) *flight {
 	return nil
 }
 
-// slotList is messages that have a slot, in the order in which they were sent.
+// slotList is a list of messages that have a slot, in the order in which they were sent.
 type slotList struct {
 	flights *[]*flight
 	time    time.Duration // how long each may have it
@@ -160,7 +160,7 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 		return nil
 	}
 	d.observe(p, b)
-	if p.displaced != 0 && !d.back(p, b, now) {
+	if p.displaced != 0 && !d.returned(p, b, now) {
 		return nil
 	}
 	stale := d.stale(p, b.UserAgent())
@@ -180,8 +180,9 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	}
 	r := &d.request
 	// A phone knows itself by the parameters of its Contact.
-	r.Flow, r.SentBy, r.URI, r.Path = flow, sentBy, append(r.URI[:0], b.Contact()...), d.options.Path(b)
-	r.Method, r.ContentType, r.Body, r.Credentials = "MESSAGE", buttons.ContentType, nil, d.settings.Credentials
+	r.Flow, r.SentBy, r.URI = flow, sentBy, append(r.URI[:0], b.Contact()...)
+	r.Path, r.Credentials = d.options.Path(b), d.settings.Credentials
+	r.Method, r.ContentType, r.Body = "MESSAGE", buttons.ContentType, nil
 	r.SetAOR(p.user.aor)
 	f := &flight{d: d, phone: p, binding: b, sent: now, slot: true}
 	if r.Body = f.take(stale, d); len(r.Body) == 0 {
@@ -201,11 +202,12 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	return f
 }
 
-// settle forgets a phone that shows nothing and is to show nothing: unless it would be taken, the
-// next time, for one that may show what others of the user have, or for a user who logs on.
+// settle forgets a phone that shows nothing and is to show nothing. It is kept if it would otherwise
+// be taken, the next time, for one that may show the user's other keys, or for a user who logs on.
 func (d *Delivery) settle(p *phone) {
 	u := p.user
-	if len(p.keys) > 0 || p.unsupported || len(u.left) > 0 || len(u.phones) > 1 || len(d.others(p)) > 0 {
+	if len(p.keys) > 0 || p.unsupported || len(u.leftovers) > 0 || len(u.phones) > 1 ||
+		len(d.others(p)) > 0 {
 		return
 	}
 	for i, other := range u.phones {

@@ -31,22 +31,23 @@ const (
 	StateSending     = "sending"     // a message is on its way
 	StateRetrying    = "retrying"    // it did not answer, and will be asked again
 	StateUnreachable = "unreachable" // its connection has gone; it has to register again
-	StateOverwritten = "overwritten" // another user on the same device has set a key of it
-	StateUnsupported = "unsupported" // it has no such keys, or does not know them
-	StateOther       = "other"       // it is no Snom phone nor in the phones of the configuration, and gets nothing
+	StateOverwritten = "overwritten" // another user on the same device has set one of its keys
+	StateUnsupported = "unsupported" // it has no such keys
+	StateOther       = "other"       // it is neither a Snom phone nor in the configured phones
 )
 
 // States returns all states.
 func States() []string {
 	return []string{
-		StateCurrent, StateRefused, StateOverwritten, StatePending, StateSending, StateRetrying, StateUnreachable, StateUnsupported, StateOther,
+		StateCurrent, StateRefused, StateOverwritten, StatePending, StateSending, StateRetrying,
+		StateUnreachable, StateUnsupported, StateOther,
 	}
 }
 
 // KeyStatus is what is known of a key of a phone.
 type KeyStatus struct {
 	Key          int       `json:"key"`
-	Wanted       bool      `json:"wanted"`       // a layer says something about it; otherwise it is to be off
+	Wanted       bool      `json:"wanted"`       // a layer has a record; otherwise it is to be off
 	Acknowledged bool      `json:"acknowledged"` // the phone has acknowledged the newest record
 	Status       int       `json:"status,omitempty"`
 	Error        string    `json:"error,omitempty"`
@@ -54,7 +55,7 @@ type KeyStatus struct {
 
 	Refused     bool   `json:"-"` // the phone has refused the newest record
 	Overwritten bool   `json:"-"` // the phone shows what another user has set
-	Rival       string `json:"-"` // the other user on the same device who has this key as well
+	OtherUser   string `json:"-"` // another user on the same device who has this key as well
 }
 
 // Outcome is what a phone has answered for a key.
@@ -102,18 +103,18 @@ func (d *Delivery) Status(aor string) []PhoneStatus {
 // caller holds the lock.
 func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeyStatus {
 	var all []KeyStatus
-	rivals := d.rivals(p, b.UserAgent())
+	otherUsers := d.otherUsers(p, b.UserAgent())
 	for _, w := range d.want(aor, b.UserAgent()) {
-		k := KeyStatus{Key: int(w.key), Wanted: true, Rival: rivals[w.key]}
+		k := KeyStatus{Key: int(w.key), Wanted: true, OtherUser: otherUsers[w.key]}
 		d.describe(p, &k, w.hash)
 		all = append(all, k)
 	}
 	n := len(all)
 	if p != nil {
 		for _, state := range p.keys {
-			wanted := slices.ContainsFunc(all[:n], func(k KeyStatus) bool { return k.Key == int(state.key) })
-			if !wanted {
-				k := KeyStatus{Key: int(state.key)}
+			key := int(state.key)
+			if !slices.ContainsFunc(all[:n], func(k KeyStatus) bool { return k.Key == key }) {
+				k := KeyStatus{Key: key}
 				d.describe(p, &k, off(state.key).hash)
 				all = append(all, k)
 			}
@@ -123,9 +124,9 @@ func (d *Delivery) keyStatus(aor string, b *location.Binding, p *phone) []KeySta
 	return all
 }
 
-// rivals returns which keys other users on the device of a phone, which may be unknown, have as well,
-// and who. The caller holds the lock.
-func (d *Delivery) rivals(p *phone, userAgent string) (list map[uint16]string) {
+// otherUsers returns the keys that other users on the device of a phone have, and who has them. The
+// phone may be nil. The caller holds the lock.
+func (d *Delivery) otherUsers(p *phone, userAgent string) (list map[uint16]string) {
 	if p == nil {
 		return nil
 	}
@@ -154,8 +155,8 @@ func (d *Delivery) describe(p *phone, k *KeyStatus, hash uint64) {
 		case state.status == overwritten:
 			k.Status, k.Overwritten = 0, true
 			k.Error = "another user on the same phone has set this key"
-			if k.Rival != "" {
-				k.Error = k.Rival + " is on the same phone and has set this key"
+			if k.OtherUser != "" {
+				k.Error = k.OtherUser + " is on the same phone and has set this key"
 			}
 		case state.status < 300:
 			k.Acknowledged = true
@@ -190,7 +191,8 @@ func (p *phone) problem() string {
 func problem(status int, timeout bool) string {
 	switch {
 	case status == 401 || status == 407:
-		return "the phone wants a password for this: give the right one in credentials of keys, or turn that off there"
+		return "the phone wants a password for this: give the right one in credentials of keys, " +
+			"or turn that off there"
 	case status != 0:
 		return "the phone answered " + strconv.Itoa(status)
 	case timeout:
@@ -247,7 +249,9 @@ func (d *Delivery) outcomes(aor string, key int) (all []Outcome, done bool) {
 
 // outcome returns what a phone has answered. Neither acknowledged nor an error: it may still
 // answer.
-func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (acknowledged bool, status int, err string) {
+func (d *Delivery) outcome(aor string, key int, b *location.Binding, p *phone) (
+	acknowledged bool, status int, err string,
+) {
 	hash, isOff := off(uint16(key)).hash, true
 	for _, w := range d.want(aor, b.UserAgent()) {
 		if int(w.key) == key {

@@ -18,11 +18,11 @@ const (
 	// bucketDelivery has a key for each address-of-record whose phones have keys.
 	bucketDelivery = "delivery"
 
-	// storedVersion is the first byte of what is stored: phones and then what others have left
-	// behind, each list with its length before it. Numbers are varints, hashes 8 bytes, times in
-	// seconds since 1970 by the system's clock.
+	// storedVersion is the first byte of what is stored: phones, and then leftovers, each list with
+	// its length before it. Numbers are varints, hashes 8 bytes, times in seconds since 1970 by the
+	// system's clock.
 	storedVersion = 2
-	// storedBefore had no devices: keys without one were left behind.
+	// In storedBefore phones and leftovers had no device.
 	storedBefore = 1
 
 	storedKnown       = 1
@@ -59,7 +59,7 @@ func (d *Delivery) Use(e storage.Engine) {
 	d.mu.Lock()
 	d.ready = true
 	d.mu.Unlock()
-	d.inbox.everybody()
+	d.inbox.putAll()
 	d.wakeUp()
 }
 
@@ -81,8 +81,8 @@ func (d *Delivery) restore(e storage.Engine) error {
 					d.link(p, p.device)
 				}
 			}
-			for i := range u.left {
-				d.left[u.left[i].device] = u
+			for i := range u.leftovers {
+				d.leftovers[u.leftovers[i].device] = u
 			}
 			d.account(u)
 		}
@@ -90,7 +90,8 @@ func (d *Delivery) restore(e storage.Engine) error {
 		return nil
 	})
 	if bad != nil {
-		d.options.Logger().Error("what some phones have is not known: they get it again", zap.Int("users", n), zap.Error(bad))
+		d.options.Logger().Error("what some phones have is not known: they get it again",
+			zap.Int("users", n), zap.Error(bad))
 	}
 	return err
 }
@@ -148,9 +149,9 @@ func (d *Delivery) appendUser(dst []byte, aor string) ([]byte, time.Time) {
 		dst = binary.AppendUvarint(dst, uint64(p.status))
 		dst = d.appendKeys(dst, p.keys)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(u.left)))
-	for i := range u.left {
-		l := &u.left[i]
+	dst = binary.AppendUvarint(dst, uint64(len(u.leftovers)))
+	for i := range u.leftovers {
+		l := &u.leftovers[i]
 		dst = binary.BigEndian.AppendUint64(dst, l.device)
 		dst = binary.AppendUvarint(dst, d.toWall(l.at))
 		dst = binary.AppendUvarint(dst, uint64(len(l.keys)))
@@ -172,10 +173,10 @@ func (d *Delivery) appendKeys(dst []byte, keys []keyState) []byte {
 	return dst
 }
 
-// NotifyClockSet has everything with a time be stored again, since the system's clock has been set.
+// NotifyClockSet says that the system's clock has been set: everything with a time is stored again.
 func (d *Delivery) NotifyClockSet() { d.behind.MarkAll() }
 
-// toWall returns a time by the system's clock, both in seconds since 1970; 0, which is none, stays.
+// toWall converts a time to the system's clock, both in seconds since 1970. 0, no time, stays.
 func (d *Delivery) toWall(at uint32) uint64 {
 	if at == 0 {
 		return 0
@@ -183,16 +184,17 @@ func (d *Delivery) toWall(at uint32) uint64 {
 	return uint64(min(max(d.clock.ToWall(time.Unix(int64(at), 0)).Unix(), 1), math.MaxUint32))
 }
 
-// fromWall is the inverse of toWall. What is to come has been stored while the system's clock was
-// ahead: it becomes now.
+// fromWall is the inverse of toWall. A time in the future was stored while the system's clock was
+// ahead, and becomes now.
 func (d *Delivery) fromWall(at uint32) uint32 {
 	if at == 0 {
 		return 0
 	}
-	return uint32(min(max(d.clock.FromWall(time.Unix(int64(at), 0)).Unix(), 1), int64(d.clock.Unix())))
+	t := d.clock.FromWall(time.Unix(int64(at), 0)).Unix()
+	return uint32(min(max(t, 1), int64(d.clock.Unix())))
 }
 
-// eachTime replaces each time that is known of a user's phones by what f returns for it.
+// eachTime replaces each time of a user's phones and leftovers by what f returns for it.
 func (u *user) eachTime(f func(at uint32) uint32) {
 	for _, p := range u.phones {
 		p.displaced = f(p.displaced)
@@ -200,8 +202,8 @@ func (u *user) eachTime(f func(at uint32) uint32) {
 			p.keys[i].at = f(p.keys[i].at)
 		}
 	}
-	for i := range u.left {
-		u.left[i].at = f(u.left[i].at)
+	for i := range u.leftovers {
+		u.leftovers[i].at = f(u.leftovers[i].at)
 	}
 }
 
@@ -235,9 +237,9 @@ func parseUser(aor string, data []byte) (*user, error) {
 		u.phones = append(u.phones, p)
 	}
 	if before {
-		u.left = leftBefore(s.keys())
+		u.leftovers = leftoversBefore(s.keys())
 	} else {
-		u.left = s.leftovers()
+		u.leftovers = s.leftovers()
 	}
 	if s.bad || len(s.rest) > 0 {
 		return nil, errStored
@@ -290,8 +292,8 @@ func (s *stored) leftovers() (list []leftover) {
 	return list
 }
 
-// leftBefore returns keys that have no device as a leftover of one that nobody knows.
-func leftBefore(keys []keyState) []leftover {
+// leftoversBefore returns keys that have no device as a leftover of one that nobody knows.
+func leftoversBefore(keys []keyState) []leftover {
 	if len(keys) == 0 {
 		return nil
 	}

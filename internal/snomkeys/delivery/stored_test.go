@@ -10,7 +10,7 @@ import (
 )
 
 func FuzzStored(f *testing.F) {
-	u := &user{aor: alice, left: []leftover{{device: 5, at: 7, keys: []uint16{3, 4}}}}
+	u := &user{aor: alice, leftovers: []leftover{{device: 5, at: 7, keys: []uint16{3, 4}}}}
 	u.phones = []*phone{
 		{user: u, id: 1, since: 2, agent: 3, status: 415, unsupported: true},
 		{user: u, id: 1 << 63, since: 5, agent: 6, known: true, keys: []keyState{{9, 10, 1, 200}, {11, 12, 999, 404}}},
@@ -42,7 +42,7 @@ func FuzzStored(f *testing.F) {
 func TestStored(t *testing.T) {
 	want := &user{aor: alice}
 	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, device: 9, displaced: 10, keys: []keyState{{9, 10, 1, 200}}}}
-	want.left = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}}, {device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
+	want.leftovers = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}}, {device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
 	d := &Delivery{clock: clock.New(), users: map[string]*user{alice: want}}
 	data, expires := d.appendUser(nil, alice)
 	if !expires.IsZero() {
@@ -53,7 +53,7 @@ func TestStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, q := got.phones[0], want.phones[0]
-	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || p.device != q.device || p.displaced != q.displaced || !reflect.DeepEqual(got.left, want.left) {
+	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || p.device != q.device || p.displaced != q.displaced || !reflect.DeepEqual(got.leftovers, want.leftovers) {
 		t.Errorf("%+v %+v", got, p)
 	}
 	for i := range data {
@@ -84,7 +84,7 @@ func TestStoredBefore(t *testing.T) {
 	if p := u.phones[0]; !p.known || p.id != 1 || p.status != 200 || len(p.keys) != 1 || p.device != 0 {
 		t.Errorf("%+v", p)
 	}
-	if want := []leftover{{at: 9, keys: []uint16{4, 5}}}; !reflect.DeepEqual(u.left, want) {
-		t.Errorf("%+v", u.left)
+	if want := []leftover{{at: 9, keys: []uint16{4, 5}}}; !reflect.DeepEqual(u.leftovers, want) {
+		t.Errorf("%+v", u.leftovers)
 	}
 }
