@@ -27,6 +27,7 @@ type Request struct {
 	repl      *caddy.Replacer
 	groups    []*group // those of which a route has matched
 	groupRoom [4]*group
+	keyRoom   [64]byte // for routeIndex
 	edits     wire.Edits
 	ownMsg    wire.Message // where msg points after an edit or Keep
 	kept      bool

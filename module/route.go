@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -79,8 +80,8 @@ func (r *Route) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// matcherSet orders the matchers of a set by name, so that which runs first does not change from
-// load to load.
+// matcherSet orders the matchers of a set, so that which runs first does not change from load to
+// load: those that an index may ask before, then by name.
 func matcherSet(set map[string]any) ([]Matcher, error) {
 	var matchers []Matcher
 	for _, name := range slices.Sorted(maps.Keys(set)) {
@@ -90,7 +91,15 @@ func matcherSet(set map[string]any) ([]Matcher, error) {
 		}
 		matchers = append(matchers, m)
 	}
+	slices.SortStableFunc(matchers, func(a, b Matcher) int { return cmp.Compare(rank(a), rank(b)) })
 	return matchers, nil
+}
+
+func rank(m Matcher) int {
+	if _, ok := m.(KeyedMatcher); ok {
+		return 0
+	}
+	return 1
 }
 
 // group is the identity of a group in one list of routes, where it stands in one chain.
@@ -105,14 +114,23 @@ func (routes RouteList) Compile(next Next) (Next, error) {
 			groups[r.Group] = new(group)
 		}
 	}
-	chain := next
-	for _, r := range slices.Backward(routes) {
+	index := newRouteIndex(routes)
+	compiled := make([]Next, len(routes)+1) // from each route on
+	compiled[len(routes)] = next
+	rest := next
+	for i, r := range slices.Backward(routes) {
 		var err error
-		if chain, err = r.compile(chain, next, groups[r.Group]); err != nil {
+		if compiled[i], err = r.compile(rest, next, groups[r.Group]); err != nil {
 			return nil, located(err, r.Source)
 		}
+		rest = compiled[i]
+		if index != nil {
+			rest = func(w ResponseWriter, req *Request) error {
+				return compiled[index.next(req, i)](w, req)
+			}
+		}
 	}
-	return chain, nil
+	return rest, nil
 }
 
 // compile makes one function of the route: rest is what follows it, end what follows all routes. g

@@ -57,6 +57,14 @@ func (m MatchMethod) Match(r *module.Request) (bool, error) {
 	return false, nil
 }
 
+// Keys implements module.KeyedMatcher.
+func (m MatchMethod) Keys() (string, []string) { return "method", m }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchMethod) AppendKey(dst []byte, r *module.Request) []byte {
+	return append(dst, r.Message().MethodName()...)
+}
+
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.
 //
 //	method <methods...>
@@ -64,7 +72,7 @@ func (m *MatchMethod) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return 
 
 // Interface guards
 var (
-	_ module.Matcher        = (*MatchMethod)(nil)
+	_ module.KeyedMatcher   = (*MatchMethod)(nil)
 	_ caddy.Provisioner     = (*MatchMethod)(nil)
 	_ caddy.Validator       = (*MatchMethod)(nil)
 	_ caddyfile.Unmarshaler = (*MatchMethod)(nil)

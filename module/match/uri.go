@@ -100,6 +100,58 @@ func (m MatchToHost) Match(r *module.Request) (bool, error) {
 	return anyHost(r, m, &u), nil
 }
 
+// Keys implements module.KeyedMatcher.
+func (m MatchURIUser) Keys() (string, []string) { return "uri_user", literals(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchURIUser) AppendKey(dst []byte, r *module.Request) []byte {
+	return wire.AppendUnescaped(dst, r.URI().User)
+}
+
+// Keys implements module.KeyedMatcher.
+func (m MatchURIHost) Keys() (string, []string) { return "uri_host", literalHosts(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchURIHost) AppendKey(dst []byte, r *module.Request) []byte {
+	return appendHost(dst, r.URI())
+}
+
+// Keys implements module.KeyedMatcher.
+func (m MatchFromUser) Keys() (string, []string) { return "from_user", literals(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchFromUser) AppendKey(dst []byte, r *module.Request) []byte {
+	_, u := r.From()
+	return wire.AppendUnescaped(dst, u.User)
+}
+
+// Keys implements module.KeyedMatcher.
+func (m MatchFromHost) Keys() (string, []string) { return "from_host", literalHosts(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchFromHost) AppendKey(dst []byte, r *module.Request) []byte {
+	_, u := r.From()
+	return appendHost(dst, &u)
+}
+
+// Keys implements module.KeyedMatcher.
+func (m MatchToUser) Keys() (string, []string) { return "to_user", literals(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchToUser) AppendKey(dst []byte, r *module.Request) []byte {
+	_, u := r.To()
+	return wire.AppendUnescaped(dst, u.User)
+}
+
+// Keys implements module.KeyedMatcher.
+func (m MatchToHost) Keys() (string, []string) { return "to_host", literalHosts(m) }
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchToHost) AppendKey(dst []byte, r *module.Request) []byte {
+	_, u := r.To()
+	return appendHost(dst, &u)
+}
+
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.
 //
 //	uri_user <patterns...>
@@ -184,12 +236,12 @@ func validateHosts(patterns []string) error {
 
 // Interface guards
 var (
-	_ module.Matcher        = (*MatchURIUser)(nil)
-	_ module.Matcher        = (*MatchURIHost)(nil)
-	_ module.Matcher        = (*MatchFromUser)(nil)
-	_ module.Matcher        = (*MatchFromHost)(nil)
-	_ module.Matcher        = (*MatchToUser)(nil)
-	_ module.Matcher        = (*MatchToHost)(nil)
+	_ module.KeyedMatcher   = (*MatchURIUser)(nil)
+	_ module.KeyedMatcher   = (*MatchURIHost)(nil)
+	_ module.KeyedMatcher   = (*MatchFromUser)(nil)
+	_ module.KeyedMatcher   = (*MatchFromHost)(nil)
+	_ module.KeyedMatcher   = (*MatchToUser)(nil)
+	_ module.KeyedMatcher   = (*MatchToHost)(nil)
 	_ caddy.Provisioner     = (*MatchURIUser)(nil)
 	_ caddy.Provisioner     = (*MatchURIHost)(nil)
 	_ caddy.Provisioner     = (*MatchFromUser)(nil)

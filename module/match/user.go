@@ -115,6 +115,19 @@ func (m MatchAuthenticated) Match(r *module.Request) (bool, error) {
 	return slices.ContainsFunc(m, func(name string) bool { return r.Replace(name) == user }), nil
 }
 
+// Keys implements module.KeyedMatcher.
+func (m MatchAuthenticated) Keys() (string, []string) {
+	if len(m) == 0 {
+		return "authenticated", nil // anybody
+	}
+	return "authenticated", literals(m)
+}
+
+// AppendKey implements module.KeyedMatcher.
+func (MatchAuthenticated) AppendKey(dst []byte, r *module.Request) []byte {
+	return append(dst, r.AuthUser()...)
+}
+
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler.
 //
 //	authenticated [<users...>]
@@ -126,7 +139,7 @@ func (m *MatchAuthenticated) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var (
 	_ module.Matcher        = (*MatchInDialog)(nil)
 	_ module.Matcher        = (*MatchRegistered)(nil)
-	_ module.Matcher        = (*MatchAuthenticated)(nil)
+	_ module.KeyedMatcher   = (*MatchAuthenticated)(nil)
 	_ caddy.Provisioner     = (*MatchRegistered)(nil)
 	_ caddyfile.Unmarshaler = (*MatchInDialog)(nil)
 	_ caddyfile.Unmarshaler = (*MatchRegistered)(nil)
