@@ -27,7 +27,10 @@ type scope struct {
 }
 
 // builtin are the directives that are no handlers.
-var builtin = []string{"advertise", "handle", "handle_errors", "invoke", "keepalive", "limits", "log", "route", "trust"}
+var builtin = []string{
+	"advertise", "handle", "handle_errors", "invoke", "keepalive", "limits", "log", "route",
+	"trust",
+}
 
 // serverOnly are those of them that stand in the block of a server alone.
 var serverOnly = []string{"advertise", "handle_errors", "keepalive", "limits", "log", "trust"}
@@ -80,8 +83,8 @@ func (s *scope) block(d *caddyfile.Dispenser, name string) (module.RouteList, er
 		}
 	}
 	if d.NextArg() {
-		return nil, d.Errf("unexpected '%s' behind %s: before its block only a matcher can stand, as in @calls",
-			d.Val(), name)
+		return nil, d.Errf("unexpected '%s' behind %s: before its block only a matcher can stand, "+
+			"as in @calls", d.Val(), name)
 	}
 	if !found && d.Val() != "}" {
 		return nil, d.Errf("%s needs a block with directives, between { and } with line breaks", name)

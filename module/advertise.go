@@ -10,11 +10,12 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// ParseAdvertise reads what others are to reach a server by: host or host:port, the host a name or an
-// address. Without a port that of the result is 0.
+// ParseAdvertise reads the host or host:port that others reach a server at. The host is a name or
+// an address. Without a port, that of the result is 0.
 func ParseAdvertise(text string) (h wire.HostPort, err error) {
 	host, port := text, uint16(0)
-	if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.HasSuffix(text, "]") && !isIPv6(text) {
+	i := strings.LastIndexByte(text, ':')
+	if i >= 0 && !strings.HasSuffix(text, "]") && !isIPv6(text) {
 		n, err := strconv.ParseUint(text[i+1:], 10, 64)
 		switch {
 		case err == nil && (n == 0 || n > 65535):
@@ -36,7 +37,8 @@ func ParseAdvertise(text string) (h wire.HostPort, err error) {
 	case isAddr:
 		return wire.HostPort{Addr: netip.AddrPortFrom(addr, port)}, nil
 	}
-	return wire.HostPort{Name: strings.ToLower(name), Addr: netip.AddrPortFrom(netip.Addr{}, port)}, nil
+	h.Name, h.Addr = strings.ToLower(name), netip.AddrPortFrom(netip.Addr{}, port)
+	return h, nil
 }
 
 func isIPv6(text string) bool {
@@ -44,7 +46,7 @@ func isIPv6(text string) bool {
 	return err == nil && a.Is6()
 }
 
-// advertised returns what the server advertises; nothing when it advertises nothing.
+// advertised returns what the server advertises, the zero value if nothing.
 func (s *Server) advertised() (h wire.HostPort, err error) {
 	if s.Advertise == "" {
 		return h, nil
@@ -56,7 +58,7 @@ func (s *Server) advertised() (h wire.HostPort, err error) {
 	return ParseAdvertise(text)
 }
 
-// advertise notes what is advertised for the listening address that was added last.
+// advertise records what is advertised for the listening address that was added last.
 func (a *App) advertise(h wire.HostPort, port uint16) {
 	g := a.generation
 	if h == (wire.HostPort{}) {

@@ -55,8 +55,9 @@ func init() {
 // `{sip.snom.model}`, `{sip.snom.firmware}` | What the User-Agent of a Snom phone says
 type App struct {
 	// The domains that are served. Addresses among them, and all addresses that servers listen on,
-	// stand for the first one. Global placeholders, such as {env.NAME}, are replaced. Default: every address a server listens on, the machine's own name,
-	// and localhost, all of them as one domain.
+	// stand for the first one. Global placeholders, such as {env.NAME}, are replaced. Default:
+	// every address a server listens on, the machine's own name, and localhost, all of them as one
+	// domain.
 	Domains []string `json:"domains,omitempty"`
 
 	// Where registrations and key records are kept. Over a reload that leaves the storage as it is,

@@ -29,17 +29,17 @@ type NonblockingProvider interface {
 	Nonblocking()
 }
 
-// addBeliever takes note of a handler that takes a request for what it says of its sender.
-func (s *Server) addBeliever(handler string) {
-	if !slices.Contains(s.believers, handler) {
-		s.believers = append(s.believers, handler)
+// addTrusting adds a handler that trusts From without authentication.
+func (s *Server) addTrusting(handler string) {
+	if !slices.Contains(s.trusting, handler) {
+		s.trusting = append(s.trusting, handler)
 	}
 }
 
-// warnOpen warns when a server that can be reached from outside believes senders without
-// authenticating any.
+// warnOpen warns when a server that can be reached from outside trusts From without
+// authentication.
 func (s *Server) warnOpen() {
-	if s.authenticates || len(s.believers) == 0 {
+	if s.authenticates || len(s.trusting) == 0 {
 		return
 	}
 	var public []string
@@ -50,7 +50,8 @@ func (s *Server) warnOpen() {
 	}
 	if len(public) > 0 {
 		s.logger.Warn("anybody who can reach the server can pretend to be any of its users: authenticate in front of these handlers, "+
-			"or listen on a private address", zap.Strings("handlers", s.believers), zap.Strings("listen", public))
+			"or listen on a private address",
+			zap.Strings("handlers", s.trusting), zap.Strings("listen", public))
 	}
 }
 

@@ -19,7 +19,8 @@ func CheckDomain(text string) (string, error) {
 	}
 	u, err := wire.ParseURI([]byte("sip:" + name))
 	if err != nil || string(u.Host) != name {
-		return "", fmt.Errorf("'%s' is not a domain: write a host name or an address, without a port", text)
+		return "", fmt.Errorf("'%s' is not a domain: write a host name or an address, "+
+			"without a port", text)
 	}
 	return name, nil
 }
@@ -53,8 +54,8 @@ func (a *App) ParseAOR(text string) (aor string, served bool, err error) {
 	return string(b), served || strings.EqualFold(host, a.domains.Primary()), nil
 }
 
-// canonicalAOR returns an address-of-record, or a pattern of some, as profiles match it: at a domain
-// that we serve, if it is at one of our addresses. One without a domain is a user of any.
+// canonicalAOR returns an address-of-record, or a pattern, as profiles match it: one at any of our
+// addresses becomes one at the domain that we serve. One without a domain is a user of any domain.
 func (a *App) canonicalAOR(text string) string {
 	text = domains.CutScheme(text)
 	at := strings.LastIndexByte(text, '@')
@@ -75,8 +76,8 @@ func (a *App) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return a.domains.AppendAOR(dst, u)
 }
 
-// AllDomains returns the domains that users may be registered at: the configured ones, or the one that
-// stands for all our names and addresses.
+// AllDomains returns the domains that users may be registered at: the configured ones, or the one
+// that stands for all our names and addresses.
 func (a *App) AllDomains() []string {
 	if len(a.Domains) > 0 {
 		return a.Domains
@@ -84,12 +85,12 @@ func (a *App) AllDomains() []string {
 	return []string{a.domains.Primary()}
 }
 
-// IsLocal reports whether a host is a domain or an address that we serve, or a name that leads to one
-// of our addresses.
+// IsLocal reports whether a host is a domain or an address that we serve, or a name that leads to
+// one of our addresses.
 func (a *App) IsLocal(host []byte) bool { return a.domains.Local(host) }
 
-// Remember notes that a name was found to lead to an address that we listen on. For some minutes it
-// is one of ours.
+// Remember records that a name leads to an address that we listen on. For some minutes it is one of
+// ours.
 func (a *App) Remember(name string) { a.domains.Remember(name) }
 
 // IsSelf reports whether a URI names this server itself: a host of ours, and a port we listen on,

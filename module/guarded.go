@@ -34,7 +34,7 @@ func noteGuard(ctx caddy.Context, h namedHandler) {
 	step := authorder.Of(h.Handler, h.name, "")
 	s.authenticates = s.authenticates || step.Authenticates
 	if step.Method == wire.REGISTER.String() {
-		s.addBeliever(h.name)
+		s.addTrusting(h.name)
 	}
 }
 

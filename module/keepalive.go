@@ -15,11 +15,11 @@ const (
 	KeepAliveOptions = "options"
 )
 
-// minKeepAlive is shorter than any NAT forgets.
+// minKeepAlive is shorter than any NAT keeps a mapping.
 const minKeepAlive = 5 * time.Second
 
-// KeepAlive has a server send something to each phone from time to time, so that the NAT in front of
-// it goes on letting calls in.
+// KeepAlive makes a server send something to each phone from time to time, so that the NAT in front
+// of the phone keeps letting calls in.
 type KeepAlive struct {
 	// How often each phone is sent something. NATs forget after 30 seconds and more, so 25s is
 	// right for nearly all of them.
@@ -34,15 +34,17 @@ type KeepAlive struct {
 // Validate checks the options.
 func (k *KeepAlive) Validate() error {
 	if d := time.Duration(k.Interval); d < minKeepAlive {
-		return fmt.Errorf("keepalive %s: the interval must be %s or more, 25s is usual", d, minKeepAlive)
+		return fmt.Errorf("keepalive %s: the interval must be %s or more, 25s is usual",
+			d, minKeepAlive)
 	}
 	if k.Method != "" && k.Method != KeepAliveCRLF && k.Method != KeepAliveOptions {
-		return fmt.Errorf("keepalive: '%s' is no method, it is %s or %s", k.Method, KeepAliveCRLF, KeepAliveOptions)
+		return fmt.Errorf("keepalive: '%s' is no method, it is %s or %s",
+			k.Method, KeepAliveCRLF, KeepAliveOptions)
 	}
 	return nil
 }
 
-// setting returns what the engine is to do; nil: nothing.
+// setting returns the engine's form, nil for nil.
 func (k *KeepAlive) setting() (*engine.KeepAlive, error) {
 	if k == nil {
 		return nil, nil
@@ -50,5 +52,7 @@ func (k *KeepAlive) setting() (*engine.KeepAlive, error) {
 	if err := k.Validate(); err != nil {
 		return nil, err
 	}
-	return &engine.KeepAlive{Interval: time.Duration(k.Interval), Options: k.Method == KeepAliveOptions}, nil
+	return &engine.KeepAlive{
+		Interval: time.Duration(k.Interval), Options: k.Method == KeepAliveOptions,
+	}, nil
 }

@@ -89,7 +89,8 @@ func profileConfig(p *keyprofile.Profile) keys.ProfileConfig {
 	return c
 }
 
-// loadMembers reads the members of a profile of the generation, and has their file followed.
+// loadMembers reads the members of a profile of the generation, and adds their file to those that
+// are followed.
 func (a *App) loadMembers(path string, profile int) error {
 	loading := true
 	f := follow.New(path, func(content []byte) error {
@@ -110,13 +111,7 @@ func (a *App) loadMembers(path string, profile int) error {
 		list[profile].Members = members
 		a.engine.SetProfiles(a.generation, list)
 		return nil
-	}, func(before, after int, taken bool) {
-		level, text := zap.InfoLevel, "the file of members has lost rows: it is taken if it stays so for some seconds"
-		if taken {
-			level, text = zap.WarnLevel, "the file of members has lost rows, and stayed so: it is taken"
-		}
-		a.logger.Log(level, text, zap.String("file", path), zap.Int("rows", after), zap.Int("before", before))
-	})
+	}, follow.LogLost(a.logger, "the file of members", zap.String("file", path)))
 	a.members = append(a.members, f)
 	err := f.Load()
 	loading = false

@@ -13,8 +13,8 @@ import (
 
 // ServerLogs says how requests are logged.
 type ServerLogs struct {
-	// The logger is sip.log.access, and with a name sip.log.access.<name>. Global placeholders, such
-	// as {env.NAME}, are replaced. Default: no name.
+	// The logger is sip.log.access, and with a name sip.log.access.<name>. Global placeholders,
+	// such as {env.NAME}, are replaced. Default: no name.
 	LoggerName string `json:"logger_name,omitempty"`
 }
 

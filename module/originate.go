@@ -92,7 +92,8 @@ func (a *App) send(b *location.Binding, o *OutOfDialog, s *sending) error {
 	return a.engine.UAC.Send(&s.exchange, r, s, nil)
 }
 
-// keys returns the function keys that the request sets: what layers say of them counts nevertheless.
+// keys returns the function keys that the request sets. Those that layers have records of are sent
+// again afterwards.
 func (o *OutOfDialog) keys() (list []int) {
 	if !isButtons([]byte(o.ContentType)) {
 		return nil

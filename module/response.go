@@ -31,8 +31,9 @@ func (res *Response) AddHeader(name, value string) {
 }
 
 var (
-	errAnswered    = errors.New("the request has been answered")
-	errProvisional = errors.New("only an INVITE has provisional responses beside 100") // RFC 4320 §4.1
+	errAnswered = errors.New("the request has been answered")
+	// RFC 4320 §4.1
+	errProvisional = errors.New("only an INVITE has provisional responses beside 100")
 )
 
 // responder is the ResponseWriter at the bottom.

@@ -38,8 +38,8 @@ type Server struct {
 	// What others can make the server do and hold. Default: each limit's own.
 	Limits *Limits `json:"limits,omitempty"`
 
-	// What keeps open the NATs of phones that are registered here by UDP and don't do that
-	// themselves. Default: nothing.
+	// Keep-alives for the NATs of phones that are registered here over UDP and send none
+	// themselves. Default: none.
 	KeepAlive *KeepAlive `json:"keepalive,omitempty"`
 
 	// Addresses and ranges in CIDR notation of neighbours that are believed: edge proxies,
@@ -49,11 +49,11 @@ type Server struct {
 	// is loaded. Default: none.
 	Trust []string `json:"trust,omitempty"`
 
-	// What others reach the server by, when that is not an address that it listens on: host or
-	// host:port, the host a name or an address. It is for 1:1 NAT and forwarded ports, and stands in
-	// all that the server writes about itself: Via, Record-Route, Contact. Placeholders are replaced
-	// when the configuration is loaded. Default: the address that a request came to; the default
-	// port is that of each listener.
+	// The host or host:port that others reach the server at, when it is not an address that it
+	// listens on. The host is a name or an address. It is for 1:1 NAT and forwarded ports, and
+	// stands in Via, Record-Route and Contact. Placeholders are replaced when the configuration is
+	// loaded. Default: the address that a request came to; the default port is that of each
+	// listener.
 	Advertise string `json:"advertise,omitempty"`
 
 	// Where in a Caddyfile the server is written, as file:line, for errors. It has no other effect.
@@ -61,7 +61,7 @@ type Server struct {
 
 	trusted       ipset.Set
 	authenticates bool
-	believers     []string // the handlers that take a sender's word
+	trusting      []string // the handlers that trust From without authentication
 
 	app      *App
 	name     string
@@ -156,7 +156,8 @@ func (a *App) listenAddresses() error {
 	return nil
 }
 
-// listenAddressesOf collects what one server listens on; owner has what the others do.
+// listenAddressesOf collects the addresses of one server, and adds them to owner, which has those
+// of the servers before.
 func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address]string) error {
 	if len(s.Listen) == 0 {
 		return errors.New("no address to listen on: give it one in listen, as in :5060")
@@ -166,8 +167,10 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 			return err
 		}
 	}
-	if l := s.Limits; l != nil && l.Memory != 0 && (a.generation.Memory == 0 || l.Memory < a.generation.Memory) {
-		a.generation.Memory = l.Memory
+	if l := s.Limits; l != nil && l.Memory != 0 {
+		if a.generation.Memory == 0 || l.Memory < a.generation.Memory {
+			a.generation.Memory = l.Memory
+		}
 	}
 	advertise, err := s.advertised()
 	if err != nil {
@@ -187,7 +190,8 @@ func (a *App) listenAddressesOf(s *Server, name string, owner map[engine.Address
 		for _, addr := range list {
 			for other, by := range owner {
 				if transport.Overlap(addr.Network, addr.Addr, other.Network, other.Addr) {
-					return fmt.Errorf("%s overlaps with %s of server %s; each address can be listened on once", addr, other, by)
+					return fmt.Errorf("%s overlaps with %s of server %s; "+
+						"each address can be listened on once", addr, other, by)
 				}
 			}
 			owner[addr] = name

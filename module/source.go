@@ -5,11 +5,11 @@ import (
 	"regexp"
 )
 
-// source ends an error that says where in a Caddyfile what is wrong is written.
+// source is the end of an error that has its place in a Caddyfile.
 var source = regexp.MustCompile(`, at .+:\d+$`)
 
-// located adds to an error where in a Caddyfile that is written which it is about, unless something
-// more precise is there already. In a configuration that was no Caddyfile, place is empty.
+// located adds the place in the Caddyfile to an error, unless it has a more precise one already.
+// place is empty if the configuration was no Caddyfile.
 func located(err error, place string) error {
 	if err == nil || place == "" || source.MatchString(err.Error()) {
 		return err

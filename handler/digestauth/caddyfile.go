@@ -30,7 +30,8 @@ import (
 //		ban            <duration>
 //	}
 //
-// user, provider and, with a user agent, algorithm can be repeated. No error says what stands behind a user's name.
+// user, provider and, with a user agent, algorithm can be repeated. No error contains what stands
+// behind a user's name.
 func (h *DigestAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
 	if err := directive.NoArgs(d); err != nil {

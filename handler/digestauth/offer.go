@@ -38,7 +38,7 @@ type Client struct {
 	order    []digest.Algorithm
 }
 
-// provisionAlgorithms reads what is offered to whom.
+// provisionAlgorithms reads which algorithms are offered, and to which clients.
 func (h *DigestAuth) provisionAlgorithms() (err error) {
 	if h.order, err = parseAlgorithms(h.Algorithms); err != nil {
 		return err
@@ -53,7 +53,8 @@ func (h *DigestAuth) provisionAlgorithms() (err error) {
 			return err
 		}
 		if c.UserAgent == "" || len(c.order) == 0 {
-			return fmt.Errorf("the algorithms for the clients %q: a user agent and algorithms are needed", c.UserAgent)
+			return fmt.Errorf("the algorithms for the clients %q: "+
+				"a user agent and algorithms are needed", c.UserAgent)
 		}
 	}
 	return nil
@@ -94,8 +95,8 @@ func (h *DigestAuth) configuredFor(r *module.Request) []digest.Algorithm {
 }
 
 // possible returns those of the default algorithms that all users have, so that no client chooses
-// one that it must fail with. Who the user is has no part in it, or strangers could find out who
-// there is.
+// one that it must fail with. It does not depend on the user who asks: otherwise strangers could
+// find out which users there are.
 func (h *DigestAuth) possible() algorithms {
 	common := h.list.common
 	if h.file != nil {
@@ -115,10 +116,11 @@ func (h *DigestAuth) offered(r *module.Request) (order []digest.Algorithm, possi
 	}
 	possible = h.possible()
 	agent := r.Message().Header(wire.UserAgent)
+	matches := func(pattern string) bool { return module.Glob(pattern, agent, true) }
 	switch {
 	case snom.IsSnom(string(agent)):
 		return snomAlgorithms, possible
-	case possible.has(digest.MD5) && slices.ContainsFunc(onlyMD5, func(p string) bool { return module.Glob(p, agent, true) }):
+	case possible.has(digest.MD5) && slices.ContainsFunc(onlyMD5, matches):
 		return snomAlgorithms[:1], possible
 	}
 	return defaultAlgorithms, possible

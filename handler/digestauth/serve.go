@@ -113,7 +113,8 @@ func (h *DigestAuth) credentials(r *module.Request) (line []byte, ok bool) {
 	var lines [maxLines][]byte
 	n := 0
 	for it := r.Message().Lines(id.String()); n < maxLines && it.Next(); {
-		if v := it.Value(); string(digest.RealmOf(v)) == string(h.realm) && !digest.AnswersNothing(v) {
+		v := it.Value()
+		if string(digest.RealmOf(v)) == string(h.realm) && !digest.AnswersNothing(v) {
 			lines[n] = v
 			n++
 		}

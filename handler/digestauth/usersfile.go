@@ -36,13 +36,8 @@ func (f *usersFile) HA1(ctx context.Context, user, realm, algorithm string) (str
 
 // load reads the file for the first time.
 func (f *usersFile) load() error {
-	f.file = follow.New(f.path, f.take, func(before, after int, taken bool) {
-		level, text := zap.InfoLevel, "the users file has lost rows: it is taken if it stays so for some seconds"
-		if taken {
-			level, text = zap.WarnLevel, "the users file has lost rows, and stayed so: it is taken"
-		}
-		f.logger.Log(level, text, zap.String("users_file", f.path), zap.Int("rows", after), zap.Int("before", before))
-	})
+	lost := follow.LogLost(f.logger, "the users file", zap.String("users_file", f.path))
+	f.file = follow.New(f.path, f.take, lost)
 	if err := f.file.Load(); err != nil {
 		return fmt.Errorf("reading the users file: %w", err)
 	}

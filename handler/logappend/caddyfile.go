@@ -8,7 +8,8 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 func (h *LogAppend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
 	if !d.AllArgs(&h.Key, &h.Value) {
-		return d.Err("log_append takes the name of a field and its value, as in log_append office berlin")
+		return d.Err("log_append takes the name of a field and its value, " +
+			"as in log_append office berlin")
 	}
 	if err := h.Validate(); err != nil {
 		return d.WrapErr(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// A request may be for us, or for one of our phones, although its URI is at none of our domains: the
-// Contact of a phone, a port that is forwarded to us, a name that leads to us.
+// A request may be for us, or for one of our phones, although its URI is at none of our domains:
+// the Contact of a phone, a port that is forwarded to us, a name that leads to us.
 
 // phoneAt returns the binding whose Contact a URI is, nil if there is none.
 func (p *Proxy) phoneAt(uri *wire.URI) *location.Binding {
@@ -85,8 +85,8 @@ func (p *Proxy) leadsHere(hops []hop) bool {
 	})
 }
 
-// reroute routes a request once more whose only target has turned out to be us. The target's name is
-// remembered as one of ours.
+// reroute routes a request once more whose only target has turned out to be us. The target's name
+// is remembered as one of ours.
 func (c *responseContext) reroute(name []byte, out *transport.Outbox) {
 	u, _ := wire.ParseURI(name) // it was parsed before
 	c.p.in.Remember(string(u.Host))

@@ -79,8 +79,8 @@ func (p *Proxy) route(r *module.Request, rt *routing, rs *routetoken.Routes) err
 	return nil
 }
 
-// routeForeign decides where a request goes whose Request-URI is at no domain of ours. It may be the
-// Contact of one of our phones: a phone that is told to transfer a call knows nothing else.
+// routeForeign decides where a request goes whose Request-URI is at no domain of ours. It may be
+// the Contact of one of our phones: a phone that is told to transfer a call knows nothing else.
 func (p *Proxy) routeForeign(r *module.Request, rt *routing, uri *wire.URI) error {
 	outside := !r.InDialog()
 	if outside {

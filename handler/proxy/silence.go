@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// silentTime is how long a call waits for a phone that said nothing to the last request. One that is
-// back has answered by then, or has been sent the request a second time.
+// silentTime is how long a call waits for a phone that said nothing to the last request. One that
+// is back has answered by then, or has been sent the request a second time.
 const silentTime = caddy.Duration(500 * time.Millisecond)
 
 // limitSilence limits how long a target may take until its first response.
@@ -57,8 +57,8 @@ func (b *branch) onTimerC() {
 	}
 }
 
-// limitCancelled limits how long a cancelled target may still be silent: most likely it doesn't know
-// of the call, and the final response must not wait for it.
+// limitCancelled limits how long a cancelled target may still be silent: most likely it doesn't
+// know of the call, and the final response must not wait for it.
 func (b *branch) limitCancelled() {
 	if b.c.method == wire.INVITE && !b.c.done && !b.gotProvisional && !b.skipped && !b.cancelled {
 		b.cancelled = true

@@ -19,7 +19,7 @@ type target struct {
 	uri        []byte              // the new Request-URI; nil: as it is
 	route      []byte              // Route values to put in front, separated by commas; nil: none
 	hop        hop                 // where it is
-	name       []byte              // the URI that says where, when a name has to be looked up for that
+	name       []byte              // the URI whose name has to be looked up for that; nil: none
 	within     ipset.Set           // where the name may lead; nil: anywhere
 	gone       bool                // there is no way to it
 	fallback   *target             // another way to the same phone, if this one fails; nil: none
@@ -31,7 +31,7 @@ type target struct {
 	maybeLocal bool                // its name may turn out to lead to us
 	otherwise  error               // the answer if it doesn't; nil: the request is sent there
 	source     hop                 // where its packets come from, if that is not where it is
-	user       uint32              // who is there, for a token: routetoken.Identity; 0: none of ours
+	user       uint32              // the user there, as routetoken.Identity; 0: none of ours
 	preferred  *transport.Listener // the socket to send from; nil: the one that the request came by
 	local      netip.AddrPort      // the address to send from, on a wildcard socket; invalid: any
 }
@@ -90,10 +90,10 @@ func (t *target) setSource(at hop, alive bool) {
 	t.name, t.named = nil, false
 }
 
-// useSourcePort makes a request over UDP go to the port that the phone's packets come from, when the
-// URI has another. On the Internet such a phone is behind a NAT, and has the port from a STUN server
-// or from its settings: the NAT lets nothing in there. In a private network it is a phone that
-// listens on the port of the URI.
+// useSourcePort makes a request over UDP go to the port that the phone's packets come from, when
+// the URI has another. On the Internet such a phone is behind a NAT, and has the port from a STUN
+// server or from its settings: the NAT lets nothing in there. In a private network it is a phone
+// that listens on the port of the URI.
 func (t *target) useSourcePort() {
 	addr := t.source.Addr.Addr()
 	if addr.IsValid() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {

@@ -240,10 +240,12 @@ func (h *Register) maxContactBytes(r *module.Request) int {
 	return max(unvalidatedContacts, len(r.Message().Raw))
 }
 
-// header appends what the answer tells: all bindings for which there is room, first those that the
-// request has set, and how long they still last (step 8), and the Path that was recorded (RFC 3327
-// §5.3).
-func (h *Register) header(dst []byte, u *location.Update, bindings []*location.Binding, room int) []byte {
+// header appends the header fields of the answer: all bindings for which there is room, with how
+// long they still last (step 8), first those that the request has set; and the Path that was
+// recorded (RFC 3327 §5.3).
+func (h *Register) header(
+	dst []byte, u *location.Update, bindings []*location.Binding, room int,
+) []byte {
 	for _, own := range [...]bool{true, false} {
 		for _, b := range bindings {
 			if set := b.CSeq() == u.CSeq && b.CallID() == string(u.CallID); set != own {

@@ -47,10 +47,11 @@ func (h *SnomLRC) push(r *module.Request, l *light, caller *location.Binding) {
 		URI: target, From: from.Raw, To: to.Raw, ContentType: buttons.ContentType, Body: body,
 	}
 	if caller != nil {
-		// The source of any other call may be forged, and its From as well: unless who is there has
-		// answered us or authenticated within the hour, the MESSAGE is repeated a few times only, and
-		// nothing is signed for him.
-		request.Validated, request.Credentials, request.AOR = true, h.in.Generation.Delivery.Credentials, caller.AOR()
+		// The source and From of any other call may be forged: unless that address has answered us
+		// or authenticated within the hour, the MESSAGE is repeated a few times only, and nothing
+		// is signed.
+		request.Validated, request.AOR = true, caller.AOR()
+		request.Credentials = h.in.Generation.Delivery.Credentials
 	}
 	if err := h.in.Engine.UAC.Send(&p.exchange, &request, p, in.Outbox); err != nil {
 		p.Done(nil, err)
@@ -69,7 +70,8 @@ func (h *SnomLRC) caller(r *module.Request) (caller *location.Binding) {
 	}
 	var room [8]*location.Binding
 	for _, b := range h.in.Location().All(aor, room[:0]) {
-		if b.Network() == f.Network && b.Source() == f.Remote && (caller == nil || caller.Superseded()) {
+		if b.Network() == f.Network && b.Source() == f.Remote &&
+			(caller == nil || caller.Superseded()) {
 			caller = b
 		}
 	}
@@ -93,13 +95,12 @@ func (h *SnomLRC) body(r *module.Request, l *light) ([]byte, error) {
 	return buttons.AppendDocument(nil, b)
 }
 
-// oneLine returns text that a phone can be told.
+// oneLine returns text that fits into a line of a message to a phone.
 func oneLine(text string) string {
 	return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD")))
 }
 
-// printable makes spaces of control characters: what comes from the call must not end the line it
-// stands in.
+// printable turns control characters into spaces: text from the call must not end the line.
 func printable(c rune) rune {
 	if unicode.IsControl(c) {
 		return ' '

@@ -13,11 +13,11 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// storeTime is how long a record may take to be stored.
-const storeTime = 10 * time.Second
+// storeTimeout is how long a record may take to be stored.
+const storeTimeout = 10 * time.Second
 
-// managed returns the keys of the phone that calls about which layers say something, be it for
-// another user there. It is nil if there are none, or the phone gets none.
+// managed returns the keys of the calling phone that layers have records of, for the caller or for
+// another user of the phone. It is nil if there are none, or the phone gets no keys.
 func (h *SnomLRC) managed(caller *location.Binding) []keys.Effective {
 	if caller == nil {
 		return nil
@@ -34,11 +34,12 @@ func (h *SnomLRC) managed(caller *location.Binding) []keys.Effective {
 	return list
 }
 
-// record sets the key by a record in the event layer of the caller, and reports whether that is how
-// it is set: where the phone has keys that layers say something about, whoever sets one does so
-// there. Else what the phone shows would not be what everybody thinks it does, and it would lose the
-// lamp when it starts anew. A key that is locked stays as it is.
-func (h *SnomLRC) record(r *module.Request, l *light, caller *location.Binding, managed []keys.Effective) bool {
+// setRecord sets the key by a record in the event layer of the caller, and reports whether that is
+// how it is set: it is so on phones with managed keys. Otherwise the API would not know what the
+// phone shows, and the lamp would be lost when the phone restarts. A locked key stays as it is.
+func (h *SnomLRC) setRecord(
+	r *module.Request, l *light, caller *location.Binding, managed []keys.Effective,
+) bool {
 	if managed == nil {
 		return false
 	}
@@ -46,7 +47,7 @@ func (h *SnomLRC) record(r *module.Request, l *light, caller *location.Binding, 
 	b := h.button(&l.Light, func(text string) string { return oneLine(r.Replace(text)) })
 	key, err := keys.ParseKey(b.Key)
 	if err != nil {
-		return false // one with a name is no layer's
+		return false // layers have no keys with names
 	}
 	for i := range managed {
 		if k := &managed[i]; k.Key == key && k.Locked {
@@ -56,74 +57,81 @@ func (h *SnomLRC) record(r *module.Request, l *light, caller *location.Binding, 
 			return true
 		}
 	}
-	set := keys.Record{Key: key, Light: b.Light, Color: b.Color, Label: b.Label, Number: b.Number, Action: b.Action}
-	if h.records.put(dialled{aor, caller.Contact()}, set) && !r.Background(module.PoolKeys, func() { h.store(dialled{aor, caller.Contact()}) }) {
-		h.records.drop(dialled{aor, caller.Contact()})
+	set := keys.Record{
+		Key: key, Light: b.Light, Color: b.Color,
+		Label: b.Label, Number: b.Number, Action: b.Action,
+	}
+	p := phone{aor, caller.Contact()}
+	if h.records.put(p, set) && !r.Background(module.PoolKeys, func() { h.store(p) }) {
+		h.records.drop(p)
 		failed.Inc()
 	}
 	return true
 }
 
-// store stores what a phone has dialled, until there is nothing more.
-func (h *SnomLRC) store(d dialled) {
+// store stores the records that wait for a phone, until there are no more.
+func (h *SnomLRC) store(p phone) {
 	e := h.in.Engine
-	e.Delivery.NotifyAnswered(d.aor, d.contact, true) // it calls, so it is there
-	for set, ok := h.records.next(d); ok; set, ok = h.records.next(d) {
-		if slices.ContainsFunc(e.Keys.Layer(d.aor, keys.Event), func(k keys.Stored) bool { return k.Record == set && k.Expires.IsZero() }) {
-			// Who dials that again does not see it.
-			e.Delivery.NotifyOverwritten(d.aor, d.contact, set.Key)
+	e.Delivery.NotifyAnswered(p.aor, p.contact, true) // it calls, so it is there
+	for set, ok := h.records.next(p); ok; set, ok = h.records.next(p) {
+		same := func(k keys.Stored) bool { return k.Record == set && k.Expires.IsZero() }
+		if slices.ContainsFunc(e.Keys.Layer(p.aor, keys.Event), same) {
+			// A user who dials it again does not see it on the phone.
+			e.Delivery.NotifyOverwritten(p.aor, p.contact, set.Key)
 			continue
 		}
-		change := module.Key(set)
-		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-		err := h.app.SetKeys(ctx, module.KeyChange{AOR: d.aor, Layer: module.LayerEvent, Set: &change})
+		key := module.Key(set)
+		change := module.KeyChange{AOR: p.aor, Layer: module.LayerEvent, Set: &key}
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		err := h.app.SetKeys(ctx, change)
 		cancel()
 		if err != nil {
 			failed.Inc()
-			h.logger.Warn("no lamp is set: its record cannot be stored", zap.String("aor", d.aor), zap.Int("key", set.Key), zap.Error(err))
+			h.logger.Warn("no lamp is set: its record cannot be stored",
+				zap.String("aor", p.aor), zap.Int("key", set.Key), zap.Error(err))
 		}
 	}
 }
 
-// dialled is who has dialled a light, and on which phone.
-type dialled struct{ aor, contact string }
+// phone is a user's phone.
+type phone struct{ aor, contact string }
 
-// records are what phones have dialled and is not stored yet: the last one of each key, since what is
-// stored at a time may overtake.
-type records struct {
+// recordQueue has the records that are to be stored, one goroutine a phone at a time: otherwise one
+// might overtake another. Of each key only the last record is kept.
+type recordQueue struct {
 	mu      sync.Mutex
-	waiting map[dialled][]keys.Record // of those whose records are being stored
+	waiting map[phone][]keys.Record // phones that have a goroutine
 }
 
-// put adds a record, and reports whether somebody must be found who stores it.
-func (q *records) put(d dialled, set keys.Record) (idle bool) {
+// put adds a record. idle reports whether the phone needs a goroutine to store it.
+func (q *recordQueue) put(p phone, set keys.Record) (idle bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting == nil {
-		q.waiting = make(map[dialled][]keys.Record)
+		q.waiting = make(map[phone][]keys.Record)
 	}
-	list, busy := q.waiting[d]
+	list, busy := q.waiting[p]
 	list = slices.DeleteFunc(list, func(r keys.Record) bool { return r.Key == set.Key })
-	q.waiting[d] = append(list, set)
+	q.waiting[p] = append(list, set)
 	return !busy
 }
 
-// next takes the next record. When there is none, whoever asks is done.
-func (q *records) next(d dialled) (set keys.Record, ok bool) {
+// next takes the next record. When there is none, the phone's goroutine ends.
+func (q *recordQueue) next(p phone) (set keys.Record, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := q.waiting[d]
+	list := q.waiting[p]
 	if len(list) == 0 {
-		delete(q.waiting, d)
+		delete(q.waiting, p)
 		return set, false
 	}
-	q.waiting[d] = list[1:]
+	q.waiting[p] = list[1:]
 	return list[0], true
 }
 
-// drop forgets what a phone has dialled.
-func (q *records) drop(d dialled) {
+// drop drops the records of a phone.
+func (q *recordQueue) drop(p phone) {
 	q.mu.Lock()
-	delete(q.waiting, d)
+	delete(q.waiting, p)
 	q.mu.Unlock()
 }

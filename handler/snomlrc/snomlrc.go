@@ -25,7 +25,8 @@ func init() {
 // A call is answered first, and each gets one MESSAGE however often the phone repeats it. The MESSAGE goes to where the call came from and
 // nowhere else, with the Contact of the call as its Request-URI.
 type SnomLRC struct {
-	// The phones that are served, as globs of User-Agent without regard to case. Placeholders are replaced. Default: *snom*
+	// The phones that are served, as globs of User-Agent without regard to case. Placeholders are
+	// replaced. Default: *snom*
 	UserAgents []string `json:"user_agents,omitempty"`
 
 	// The key to set: the name in the Number field of a key of type Button. Placeholders are replaced. Default: 2
@@ -57,7 +58,7 @@ type SnomLRC struct {
 	logger *zap.Logger
 	lights map[string]*light
 
-	records records
+	records recordQueue
 }
 
 // Light is what dialling one number does.
@@ -187,13 +188,15 @@ func (h *SnomLRC) ServeSIP(w module.ResponseWriter, r *module.Request, next modu
 	caller := h.caller(r)
 	managed := h.managed(caller)
 	if managed != nil {
-		r.Keep() // so that the answer doesn't wait for the batch, while another goroutine tells the phone
+		// So that the answer doesn't wait for the end of the batch while another goroutine already
+		// sets the key.
+		r.Keep()
 	}
 	// The caller is answered first: what follows may fail, the call is over all the same.
 	if err := module.Respond(w, h.Status, r.Replace(h.Reason)); err != nil {
 		return err
 	}
-	if !r.Retransmission() && !h.record(r, l, caller, managed) {
+	if !r.Retransmission() && !h.setRecord(r, l, caller, managed) {
 		h.push(r, l, caller)
 	}
 	return nil

@@ -60,8 +60,8 @@ type ban struct {
 	index int
 }
 
-// shown returns the entry with its times by the system's clock, which may have been set since: a ban
-// lasts as long as it was to.
+// shown returns the entry with its times by the system's clock as it is now. If that has been set
+// since, the ban still lasts as long as it was meant to.
 func (b *ban) shown(now time.Time) Entry {
 	e := b.Entry
 	set := now.Round(0).Sub(e.Since.Round(0)) - now.Sub(e.Since)
@@ -83,14 +83,10 @@ func New(opts Options) *List {
 	return l
 }
 
-// Source returns the source that an address belongs to, as a ban without a prefix of its own means
-// it.
-func Source(addr netip.Addr) netip.Prefix { return ipset.Source(addr) }
-
 // Ban bans the source of an address for d, unless a ban that ends later is in force. It reports
 // whether the source was not banned before.
 func (l *List) Ban(addr netip.Addr, d time.Duration, reason string) bool {
-	return l.set(Source(addr), d, reason, true)
+	return l.set(ipset.Source(addr), d, reason, true)
 }
 
 // Set bans a prefix for d, replacing any ban of it, and reports whether it was not banned before.
@@ -127,7 +123,7 @@ func (l *List) set(source netip.Prefix, d time.Duration, reason string, keepLong
 }
 
 // Unban ends the ban of the source of an address, and reports whether there was one.
-func (l *List) Unban(addr netip.Addr) bool { return l.Remove(Source(addr)) }
+func (l *List) Unban(addr netip.Addr) bool { return l.Remove(ipset.Source(addr)) }
 
 // Remove ends the ban of a prefix, but not those of prefixes that contain it or are part of it. It
 // reports whether there was one.

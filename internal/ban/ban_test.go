@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -63,15 +65,15 @@ func TestLongerBanStays(t *testing.T) {
 		if l.Ban(a, time.Minute, "flood") {
 			t.Error("it was banned already")
 		}
-		if e, ok := l.Get(Source(a)); !ok || e.Reason != "by hand" || !e.Until.Equal(since.Add(time.Hour)) {
+		if e, ok := l.Get(ipset.Source(a)); !ok || e.Reason != "by hand" || !e.Until.Equal(since.Add(time.Hour)) {
 			t.Errorf("a shorter ban changed the longer one: %+v", e)
 		}
 		l.Ban(a, 2*time.Hour, "flood")
-		if e, _ := l.Get(Source(a)); e.Reason != "flood" || !e.Since.Equal(since) || !e.Until.Equal(time.Now().Add(2*time.Hour)) {
+		if e, _ := l.Get(ipset.Source(a)); e.Reason != "flood" || !e.Since.Equal(since) || !e.Until.Equal(time.Now().Add(2*time.Hour)) {
 			t.Errorf("a longer ban is not in force: %+v", e)
 		}
-		l.Set(Source(a), time.Minute, "shorter")
-		if e, _ := l.Get(Source(a)); e.Reason != "shorter" || !e.Until.Equal(time.Now().Add(time.Minute)) {
+		l.Set(ipset.Source(a), time.Minute, "shorter")
+		if e, _ := l.Get(ipset.Source(a)); e.Reason != "shorter" || !e.Until.Equal(time.Now().Add(time.Minute)) {
 			t.Errorf("Set did not say the last word: %+v", e)
 		}
 		if l.Len() != 1 {
@@ -171,7 +173,7 @@ func TestConcurrent(t *testing.T) {
 					t.Error("who is banned for the longest time was let in")
 				}
 				l.Unban(a)
-				l.Get(Source(a))
+				l.Get(ipset.Source(a))
 				if all := l.All(); len(all) > 50 {
 					t.Errorf("%d bans, want 50 at most", len(all))
 				}

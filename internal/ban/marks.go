@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 const markWays = 4
@@ -35,7 +37,7 @@ func NewMarks(bits int) *Marks {
 
 // Set marks a user at the source of an address for d; the empty user stands for the source itself.
 func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
-	s, key := m.place(addr, user)
+	s, key := m.setOf(addr, user)
 	now := time.Since(m.start)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +56,7 @@ func (m *Marks) Set(addr netip.Addr, user string, d time.Duration) {
 
 // Has reports whether a user at the source of an address is marked now.
 func (m *Marks) Has(addr netip.Addr, user string) bool {
-	s, key := m.place(addr, user)
+	s, key := m.setOf(addr, user)
 	now := time.Since(m.start)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,12 +68,12 @@ func (m *Marks) Has(addr netip.Addr, user string) bool {
 	return false
 }
 
-// place returns the set of a mark, and its key, which is never 0. The hash is seeded, so that
+// setOf returns the set of a mark, and its key, which is never 0. The hash is seeded, so that
 // nobody can construct marks that share a set.
-func (m *Marks) place(addr netip.Addr, user string) (*markSet, uint64) {
+func (m *Marks) setOf(addr netip.Addr, user string) (*markSet, uint64) {
 	var h maphash.Hash
 	h.SetSeed(m.seed)
-	source := Source(addr).Addr().WithZone("").As16()
+	source := ipset.Source(addr).Addr().As16()
 	h.Write(source[:])
 	h.WriteString(user)
 	key := h.Sum64()

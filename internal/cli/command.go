@@ -20,7 +20,8 @@ The API is looked for at its default address, or at the one given with
 The exit code is 0 when all was done, and 1 when it was not, or not all of
 it: the error says why.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(registrationsCommand(), phonesCommand(), keysCommand(), eventsCommand(), backupCommand())
+			cmd.AddCommand(registrationsCommand(), phonesCommand(), keysCommand())
+			cmd.AddCommand(eventsCommand(), backupCommand())
 			cmd.AddCommand(bansCommand(), banCommand(), unbanCommand(), hashPasswordCommand())
 			explainOneLine(cmd)
 		},

@@ -21,7 +21,8 @@ var encodings = []string{"utf-8", "latin1", "utf-16"}
 // decodeText returns a file's text as UTF-8. What begins with a byte order mark says itself what it
 // is. UTF-8 is checked by whoever can say in which row something else is.
 func decodeText(text []byte, encoding string) ([]byte, error) {
-	little, big := bytes.HasPrefix(text, []byte{0xff, 0xfe}), bytes.HasPrefix(text, []byte{0xfe, 0xff})
+	little := bytes.HasPrefix(text, []byte{0xff, 0xfe})
+	big := bytes.HasPrefix(text, []byte{0xfe, 0xff})
 	switch {
 	case little || big || encoding == "utf-16":
 		order := binary.ByteOrder(binary.LittleEndian)
@@ -50,7 +51,8 @@ func decodeText(text []byte, encoding string) ([]byte, error) {
 		}
 		return out.Bytes(), nil
 	case !slices.Contains(encodings, encoding):
-		return nil, fmt.Errorf("the encoding %q is none of %s", encoding, strings.Join(encodings, ", "))
+		return nil, fmt.Errorf("the encoding %q is none of %s",
+			encoding, strings.Join(encodings, ", "))
 	}
 	return bytes.TrimPrefix(text, []byte("\uFEFF")), nil // spreadsheets write one
 }
@@ -118,13 +120,14 @@ func csvRows(text []byte) (rows []keyRow, err error) {
 	}
 }
 
-// separator returns what parts the fields, which the first line shows: where numbers have a decimal
-// comma, spreadsheets write semicolons. A line that only names it, as some write for themselves, is
-// left out.
+// separator returns the separator of the fields, which it finds in the first line: where numbers
+// have a decimal comma, spreadsheets write semicolons. A first line such as sep=; only names the
+// separator and is skipped.
 func separator(text []byte) (rest []byte, comma rune, skipped int) {
 	first, after, _ := bytes.Cut(text, []byte("\n"))
 	first = bytes.TrimRight(first, "\r")
-	if sep, ok := bytes.CutPrefix(bytes.ToLower(first), []byte("sep=")); ok && len(sep) == 1 && bytes.Contains([]byte(",;\t|"), sep) {
+	sep, ok := bytes.CutPrefix(bytes.ToLower(first), []byte("sep="))
+	if ok && len(sep) == 1 && bytes.Contains([]byte(",;\t|"), sep) {
 		return after, rune(sep[0]), 1
 	}
 	comma = ','
@@ -168,7 +171,7 @@ func csvRow(line int, names, values []string) keyRow {
 			fields[name] = value
 		}
 		if err != nil && r.err == "" {
-			r.err = fmt.Sprintf("%s: %q is not what it may be", names[i], value)
+			r.err = fmt.Sprintf("%s: %q is not a valid value", names[i], value)
 		}
 	}
 	r.element, _ = json.Marshal(fields) // has no errors

@@ -71,7 +71,8 @@ func setMany(cmd *cobra.Command, name string) error {
 	progress.end()
 	slices.SortFunc(failures, func(a, b failure) int { return a.Row - b.Row })
 	set := done - len(failures)
-	if printed, err := printJSON(cmd, map[string]any{"set": set, "failed": failures, "warnings": warnings}); err != nil {
+	report := map[string]any{"set": set, "failed": failures, "warnings": warnings}
+	if printed, err := printJSON(cmd, report); err != nil {
 		return err
 	} else if !printed {
 		printWarnings(cmd, warnings)
@@ -98,7 +99,8 @@ func printWarnings(cmd *cobra.Command, warnings []warning) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "and %d more warnings\n", len(warnings)-i)
 			break
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "row %d, %s: warning: %s\n", w.Row, printable(w.User), printable(w.Warning))
+		fmt.Fprintf(cmd.ErrOrStderr(), "row %d, %s: warning: %s\n",
+			w.Row, printable(w.User), printable(w.Warning))
 	}
 }
 
@@ -151,7 +153,8 @@ func sendRows(
 		if err == nil || !errors.As(err, &refused) {
 			for _, w := range gjson.GetBytes(answer, "warnings").Array() {
 				if i := int(w.Get("index").Int()); i >= 0 && i < len(sent) {
-					warned = append(warned, warning{rows[sent[i]].line, rows[sent[i]].user, w.Get("warning").String()})
+					row := &rows[sent[i]]
+					warned = append(warned, warning{row.line, row.user, w.Get("warning").String()})
 				}
 			}
 			return failed, warned, err
@@ -202,9 +205,8 @@ func readRows(cmd *cobra.Command, name string) (rows []keyRow, err error) {
 	return rows, err
 }
 
-// refuseTwice refuses rows that say something about a key of which an earlier row did. The API
-// refuses what it gets at once, and knows other ways to write a user; it does not see the whole
-// file.
+// refuseTwice refuses rows for a key that an earlier row is for. The API refuses that too, however
+// the user is written, but it sees only one batch of the file.
 func refuseTwice(rows []keyRow) {
 	type key struct{ user, key, layer string }
 	seen := make(map[key]int)

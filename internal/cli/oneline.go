@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// explainOneLine has the commands that read a Caddyfile say how a block is written, if one was
+// explainOneLine makes the commands that read a Caddyfile explain how to write a block that was
 // written in one line. Caddy's parser refuses that before any directive sees it, and says only that
 // something stands behind the brace. sub is a command below the root command.
 func explainOneLine(sub *cobra.Command) {

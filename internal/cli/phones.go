@@ -16,9 +16,9 @@ func phonesCommand() *cobra.Command {
 		Short: "Lists the phones that are registered, and which of their keys they show",
 		Long: `
 Lists the phones that are registered, and which of their keys they show. A
-phone's state is current, refused, pending, sending, retrying, unreachable,
-unsupported or other; docs/keys.md explains them. KEYS are those that it shows,
-of those that it should.`,
+phone's state is current, refused, overwritten, pending, sending, retrying,
+unreachable, unsupported or other; docs/keys.md explains them. KEYS is how many
+keys it shows, of how many it should.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			uri := url.URL{Path: "/sip/phones", RawQuery: parameters(cmd, "state", "aor").Encode()}
@@ -29,7 +29,8 @@ of those that it should.`,
 			if done, err := printJSON(cmd, all); done {
 				return err
 			}
-			w := newTable(cmd, "USER", "MODEL", "FIRMWARE", "SOURCE", "TRANSPORT", "SINCE", "STATE", "KEYS", "REFUSED", "ERROR")
+			w := newTable(cmd, "USER", "MODEL", "FIRMWARE", "SOURCE", "TRANSPORT", "SINCE", "STATE",
+				"KEYS", "REFUSED", "ERROR")
 			for _, text := range all {
 				p := gjson.ParseBytes(text)
 				model := p.Get("model")
@@ -52,7 +53,8 @@ of those that it should.`,
 			return w.Flush()
 		},
 	}))
-	cmd.Flags().String("state", "", "Only phones in this state; registered: all that can be reached")
+	cmd.Flags().String("state", "",
+		"Only phones in this state; registered: all that can be reached")
 	cmd.Flags().String("aor", "", "Only this user's: a name, or name@domain")
 	complete(cmd, "state", append(delivery.States(), "registered")...)
 	_ = cmd.RegisterFlagCompletionFunc("aor", completeUser)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Tolerance is how far the system's clock may be off before Check says that it has been set. What
-// NTP does to a clock that is nearly right is less at a time.
+// Tolerance is how far the system's clock may be off before Check reports that it has been set. NTP
+// corrects a clock that is nearly right by less at a time.
 const Tolerance = time.Second
 
 // Clock is a clock that nobody sets: it began with the wall time, and has counted evenly since. It
@@ -21,8 +21,7 @@ type Clock struct {
 // New returns a clock that now shows what the system's does.
 func New() *Clock { return FromWall(time.Now) }
 
-// FromWall returns a clock that takes for the system's what wall returns: for tests, in which it can
-// be set.
+// FromWall returns a clock that uses wall as the system's clock: for tests, which can set that.
 func FromWall(wall func() time.Time) *Clock {
 	return &Clock{start: time.Now(), began: wall().UnixNano(), wall: wall}
 }
@@ -30,8 +29,8 @@ func FromWall(wall func() time.Time) *Clock {
 // UnixNano returns the time by this clock, in nanoseconds since 1970.
 func (c *Clock) UnixNano() int64 { return c.began + int64(time.Since(c.start)) }
 
-// Now returns the time by this clock. Two of these times are compared; with what time.Now returns
-// they have nothing to do.
+// Now returns the time by this clock. Such times are only compared with each other, never with
+// those of time.Now.
 func (c *Clock) Now() time.Time { return time.Unix(0, c.UnixNano()) }
 
 // Unix returns the time by this clock, in seconds since 1970.

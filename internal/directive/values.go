@@ -118,7 +118,8 @@ func ParseDuration(value *caddy.Duration) func(text string) error {
 func ParseSize[T int | int64](value *T) func(text string) error {
 	return func(text string) error {
 		n, err := humanize.ParseBytes(text)
-		if err != nil || n == 0 || n > math.MaxInt64>>1 || uint64(T(n)) != n { // int may have 32 bits
+		// An int may have 32 bits.
+		if err != nil || n == 0 || n > math.MaxInt64>>1 || uint64(T(n)) != n {
 			return fmt.Errorf("takes a size such as 64KiB, not '%s'", text)
 		}
 		*value = T(n)

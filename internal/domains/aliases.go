@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// maxAliases is how many names are remembered that requests have brought. When there are as
-	// many, one is forgotten for each that is added.
+	// maxAliases is how many names from requests are remembered. One more replaces another.
 	maxAliases = 64
-	// aliasLifetime is how long one is: then its address is looked up again when it is used.
+	// aliasLifetime is how long a name is remembered. When it is used after that, it is looked up
+	// again.
 	aliasLifetime = 10 * time.Minute
-	// maxReverse is how many addresses are asked for their names, one after the other, within
+	// maxReverse is for how many addresses the names are looked up, one after the other, within
 	// reverseTimeout.
 	maxReverse     = 16
 	reverseTimeout = 10 * time.Second
 )
 
-// Aliases are names that lead to addresses we listen on, in lower case, and until when; no time:
-// for ever. The zero value has none, and is safe for concurrent use.
+// Aliases are names that lead to addresses we listen on. The zero value has none, and is safe for
+// concurrent use.
 type Aliases struct {
-	mu  sync.Mutex // of those who change it
+	mu sync.Mutex // held while all is replaced
+	// The names in lower case, and how long each is remembered; zero time: forever.
 	all atomic.Pointer[map[string]time.Time]
 }
 
@@ -47,7 +48,7 @@ func (a *Aliases) Alias(host []byte) bool {
 // Remember adds a name that was found to lead to us, for a while.
 func (a *Aliases) Remember(name string) { a.add(name, time.Now().Add(aliasLifetime)) }
 
-// keep adds a name for ever.
+// keep adds a name forever.
 func (a *Aliases) keep(name string) { a.add(name, time.Time{}) }
 
 func (a *Aliases) add(name string, until time.Time) {
@@ -63,20 +64,20 @@ func (a *Aliases) add(name string, until time.Time) {
 	if old, ok := all[name]; ok && old.IsZero() {
 		return
 	}
-	now, brought := time.Now(), 0
+	now, learned := time.Now(), 0
 	maps.DeleteFunc(all, func(_ string, t time.Time) bool { return !t.IsZero() && !now.Before(t) })
 	for _, t := range all {
 		if !t.IsZero() {
-			brought++
+			learned++
 		}
 	}
 	for other, t := range all {
-		if brought < maxAliases || until.IsZero() {
+		if learned < maxAliases || until.IsZero() {
 			break
 		}
 		if !t.IsZero() {
 			delete(all, other)
-			brought--
+			learned--
 		}
 	}
 	all[name] = until
@@ -89,8 +90,8 @@ type resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// FindNames looks up the names of our addresses, and adds those that lead back: phones may know the
-// server by one of them. It returns when it has, or ctx is done.
+// FindNames looks up the names of our addresses, and adds those that lead back to us: phones may
+// know the server by one of them. It returns when it is done, or ctx is.
 func (s *Set) FindNames(ctx context.Context) { s.findNames(ctx, net.DefaultResolver) }
 
 func (s *Set) findNames(ctx context.Context, dns resolver) {

@@ -16,8 +16,8 @@ const defaultPort = 5060
 // Set is the server's own hosts: the configured domains, every address that is listened on, and the
 // names that lead to one of those.
 type Set struct {
-	primary string                  // the domain of which our addresses are aliases
-	single  bool                    // our names are aliases of it too
+	primary string                  // the domain that our addresses stand for
+	single  bool                    // our names stand for it too: no domain is configured
 	names   map[string]bool         // host names, in lower case
 	addrs   map[netip.Addr]bool     // addresses we listen on
 	ports   map[netip.AddrPort]bool // addresses we listen on, as configured: possibly the wildcard

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// After a burst of traffic the heap is larger than anybody needs. Go by itself collects garbage when
-// as much again has been allocated, or after two minutes, and then gives the memory back to the
-// system little by little. So the engine does it when the process has become quiet: first for what
-// the burst has left behind, and once more when its transactions have ended, which RFC 3261 keeps
-// for 32 seconds.
+// After a burst of traffic the heap is larger than anybody needs. Go by itself collects garbage
+// when as much again has been allocated, or after two minutes, and then gives the memory back to
+// the system little by little. So the engine does it when the process has become quiet: first for
+// what the burst has left behind, and once more when its transactions have ended, which RFC 3261
+// keeps for 32 seconds.
 const (
 	idleInterval = 10 * time.Second
 	idleFirst    = 2 // intervals after the burst

@@ -30,8 +30,8 @@ const (
 	maxPings = 4096
 	// maxUnanswered is after how many unanswered OPTIONS in a row a phone is taken to have gone.
 	maxUnanswered = 3
-	// unansweredTime is how long unanswered OPTIONS are remembered. A refresh makes another binding,
-	// whose count starts at 0; the old count is dropped after this time.
+	// unansweredTime is how long unanswered OPTIONS are remembered. A refresh makes another
+	// binding, whose count starts at 0; the old count is dropped after this time.
 	unansweredTime = 10 * time.Minute
 	// keepersBits makes room for 65,536 phones that send keep-alives of their own, in 512 KiB. One
 	// that has lost its entry gets one more from us.
@@ -113,8 +113,8 @@ func (k *keepAlive) noteRequest(m *wire.Message, f transport.Flow) {
 	}
 }
 
-// run goes through all phones once in an interval, a part at a time. Whose turn it is depends on the
-// time alone, so that a reload changes nothing.
+// run goes through all phones once in an interval, a part at a time. Whose turn it is depends on
+// the time alone, so that a reload changes nothing.
 func (p *pinger) run() {
 	step := max(p.Interval/location.Parts, time.Millisecond)
 	turn := func() int64 { return int64(time.Since(p.k.start) / step) }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -17,8 +19,8 @@ const (
 	// within the same tick of the file system's clock leaves the time as it is.
 	settle = 2 * time.Second
 
-	// stable is how long content that looks cut has to stay as it is before it is taken. Who writes
-	// a file in place has it empty, or half written, in between.
+	// stable is how long content that looks cut has to stay as it is before it is taken. A file
+	// that is written in place is empty, or half written, for a moment.
 	stable = 6 * time.Second
 )
 
@@ -40,15 +42,28 @@ type File struct {
 // New returns a file whose content is passed to take whenever it has changed. If take returns an
 // error, the previous content stays in force.
 //
-// Content that looks cut, because most of its rows are gone or the last one is, is taken when it has
-// stayed so for some seconds. lost is told so when it is seen, and when it is taken, with the
-// numbers of rows. A row is a line that is neither empty nor begins with #.
+// Content that looks cut, because most of its rows are gone or the last one is, is taken when it
+// has stayed so for some seconds. lost is called when that is seen, and again when the content is
+// taken, with the numbers of rows. A row is a line that is neither empty nor begins with #.
 func New(
 	path string,
 	take func(content []byte) error,
 	lost func(before, after int, taken bool),
 ) *File {
 	return &File{path: path, take: take, lost: lost}
+}
+
+// LogLost returns a function for New that logs what it is called with. what names the file's kind
+// at the beginning of a sentence, path is the file.
+func LogLost(logger *zap.Logger, what string, path zap.Field) func(before, after int, taken bool) {
+	return func(before, after int, taken bool) {
+		level := zap.InfoLevel
+		text := what + " has lost rows: it is taken if it stays so for some seconds"
+		if taken {
+			level, text = zap.WarnLevel, what+" has lost rows, and stayed so: it is taken"
+		}
+		logger.Log(level, text, path, zap.Int("rows", after), zap.Int("before", before))
+	}
 }
 
 // Load reads the file now, and takes it as it is.
@@ -82,8 +97,8 @@ func (f *File) load(doubt bool) error {
 	return nil
 }
 
-// doubts reports whether content looks cut, and may still be completed. What was written into the
-// same file may have been changed above the cut, too.
+// doubts reports whether content looks cut, and may still be completed. If it was written into the
+// same file, it may also have been changed above the cut.
 func (f *File) doubts(content []byte, same bool) bool {
 	if f.content == nil {
 		return false
@@ -134,8 +149,8 @@ func (f *File) changed() bool {
 	if err != nil || f.seen == nil {
 		return true
 	}
-	return f.doubtful != nil || !info.ModTime().Equal(f.seen.ModTime()) || info.Size() != f.seen.Size() ||
-		!os.SameFile(info, f.seen) ||
+	return f.doubtful != nil || !info.ModTime().Equal(f.seen.ModTime()) ||
+		info.Size() != f.seen.Size() || !os.SameFile(info, f.seen) ||
 		f.read.Sub(info.ModTime()) < settle
 }
 

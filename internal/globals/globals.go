@@ -47,7 +47,8 @@ func Patterns(list []string) (err error) {
 			case known && value == "":
 				return "", true, empty(key)
 			case !known && !strings.HasPrefix(key, "sip."):
-				return "", false, fmt.Errorf(`unrecognized placeholder {%s}: a brace that is text is written as \{`, key)
+				return "", false, fmt.Errorf(
+					`unrecognized placeholder {%s}: a brace that is text is written as \{`, key)
 			}
 			return strings.ReplaceAll(value, "{", `\{`), known, nil // no placeholder begins in it
 		})
@@ -68,7 +69,8 @@ func Regexp(text string) (string, error) {
 		case known && value == "":
 			return "", true, empty(key)
 		case strings.HasPrefix(key, "sip."):
-			return "", false, fmt.Errorf("a regular expression has no placeholders of a request, as {%s} is one", key)
+			return "", false, fmt.Errorf(
+				"a regular expression has no placeholders of a request, as {%s} is one", key)
 		}
 		return value, known, nil
 	})

@@ -49,14 +49,13 @@ type App struct {
 	directories []func(user, domain string) bool
 }
 
-// AddDirectory adds what knows users: f reports whether there may be one of that name. It is for
-// Provision.
+// AddDirectory adds a directory of users: f reports whether there may be one of that name. It is
+// for Provision.
 func (a *App) AddDirectory(f func(user, domain string) bool) {
 	a.directories = append(a.directories, f)
 }
 
-// MayKnow reports whether a directory may have the user of an address-of-record. Without any, only
-// who has registered is known.
+// MayKnow reports whether a directory may have the user of an address-of-record.
 func (a *App) MayKnow(aor string) bool {
 	at := max(strings.LastIndexByte(aor, '@'), 0)
 	for _, f := range a.directories {
@@ -70,14 +69,17 @@ func (a *App) MayKnow(aor string) bool {
 // Location returns the registrations.
 func (a *App) Location() *location.Store { return a.Engine.Location }
 
-// SentBy returns by what we can be reached over a flow, for Via and Record-Route: of a connection
-// that we made ourselves, the port that we listen on, not the one the connection has.
+// SentBy returns the host and port that we can be reached at over a flow, for Via and Record-Route.
+// For a connection that we opened ourselves that is the port we listen on, not the connection's.
 func (a *App) SentBy(f transport.Flow) wire.HostPort { return a.Generation.SentBy(f) }
 
 // FlowTo returns a flow to an address without waiting: from the preferred listener if it is one of
 // ours and fits, else from any that fits, or down a connection that exists. ok is false when a
 // connection would have to be made.
-func (a *App) FlowTo(network transport.Network, remote netip.AddrPort, preferred *transport.Listener, local netip.AddrPort) (f transport.Flow, ok bool) {
+func (a *App) FlowTo(
+	network transport.Network, remote netip.AddrPort, preferred *transport.Listener,
+	local netip.AddrPort,
+) (f transport.Flow, ok bool) {
 	return a.Engine.FlowTo(a.Generation, network, remote, preferred, local)
 }
 

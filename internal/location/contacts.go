@@ -67,9 +67,9 @@ func (s *Store) index(b *Binding, n int) {
 	}
 }
 
-// FindByContact returns the binding whose Contact a URI is, nil if there is none. A Contact with the
-// same parameters comes before one that has only user, host and port in common. aors are where to
-// look besides the index: the canonical addresses-of-record that the URI's user may have.
+// FindByContact returns the binding whose Contact a URI is, nil if there is none. A Contact with
+// the same parameters comes before one that has only user, host and port in common. aors are where
+// to look besides the index: the canonical addresses-of-record that the URI's user may have.
 func (s *Store) FindByContact(u *wire.URI, aors ...[]byte) *Binding {
 	var room [8]*Binding
 	var want, have wire.URIFingerprint

@@ -54,8 +54,8 @@ func (c *ContactUpdate) continues(u *Update, b *Binding) bool {
 
 // supersedes reports whether the device that has registered b is now at the update's Contact and no
 // longer at b's. The instance decides, unless several devices are known to have it. Without one the
-// socket decides, as long as User-Agent, user, host and port are the same too: they tell two phones,
-// or two lines, apart.
+// socket decides, as long as User-Agent, user, host and port are the same too: they tell two
+// phones, or two lines, apart.
 func (c *ContactUpdate) supersedes(u *Update, b *Binding) bool {
 	if b.Owner() != string(u.Owner) {
 		return false

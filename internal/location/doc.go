@@ -5,8 +5,8 @@
 // Store.Update applies a REGISTER (RFC 3261 §10.3), and device.go says which bindings it supersedes
 // because they seem to be the same phone's. Store.Lookup returns where an address-of-record is
 // called, in order of preference, and Store.All the superseded bindings as well. Store.Range lists
-// all, Store.Remove ends them. A Binding never changes once it is handed out, so that it may be kept
-// and read from any goroutine. Record, Store.AppendStored and ParseStored are its stored form;
+// all, Store.Remove ends them. A Binding never changes once it is handed out, so that it may be
+// kept and read from any goroutine. Record, Store.AppendStored and ParseStored are its stored form;
 // Store.Restore puts it back.
 //
 // A binding at rest costs its bytes and nothing else: no goroutine, no timer. Look-ups skip what

@@ -11,8 +11,8 @@ import (
 // recordVersion is the first byte of what is stored for an address-of-record. The bindings follow,
 // each as its fields in the order of appendRecord: texts and addresses prefixed with their length,
 // numbers as varints, times in seconds since 1970 by the system's clock, the flags last. For the
-// texts that the Contacts of one REGISTER have in common, the length is stored plus one, and 0 means
-// "the same as in the binding before".
+// texts that the Contacts of one REGISTER have in common, the length is stored plus one, and 0
+// means "the same as in the binding before".
 //
 // Older versions are still read: version 2 had no flags, and in version 1 each binding had all
 // texts.

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddysip/caddysip/internal/ban"
+	"github.com/caddysip/caddysip/internal/ipset"
 )
 
 const (
@@ -43,7 +44,7 @@ func sourceText(p netip.Prefix) string {
 // parseSource reads an address or a prefix. An IPv6 address stands for its /64.
 func parseSource(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
-		return ban.Source(addr), nil
+		return ipset.Source(addr), nil
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {

@@ -45,20 +45,21 @@ func postKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	}
 	changes := make([]keys.Change, 0, len(body))
 	var wrong []elementError
-	type one struct {
+	type place struct {
 		aor   string
 		layer keys.Layer
 		key   int
 	}
-	given := make(map[one]int)
+	seen := make(map[place]int) // the index of the element that sets it
 	for i, element := range body {
 		c, aor, err := a.readManyKey(element)
 		if err == nil {
-			k := one{c.AOR, c.Layer, c.Record.Key}
-			if first, twice := given[k]; twice {
-				err = fmt.Errorf("key: %d of %s is there twice: element %d has it too", k.key, k.aor, first)
+			k := place{c.AOR, c.Layer, c.Record.Key}
+			if first, twice := seen[k]; twice {
+				err = fmt.Errorf("key: %d of %s is there twice: element %d has it too",
+					k.key, k.aor, first)
 			} else {
-				given[k] = i
+				seen[k] = i
 			}
 		}
 		if err == nil {
@@ -95,15 +96,15 @@ type elementWarning struct {
 	Warning string `json:"warning"`
 }
 
-// warnElements returns a warning for each of the first elements whose user nobody knows. What they
-// say is not in force yet.
+// warnElements returns warnings for elements whose user is not known, at most maxElementErrors. It
+// is called before the changes are applied: a user who has keys is known.
 func (a *api) warnElements(changes []keys.Change) (list []elementWarning) {
 	texts := make(map[string]string) // by address-of-record: a user has many keys
 	for i := range changes {
 		aor := changes[i].AOR
 		text, found := texts[aor]
 		if !found {
-			text = a.unknown(aor)
+			text = a.warnUnknown(aor)
 			texts[aor] = text
 		}
 		if text != "" && len(list) < maxElementErrors {

@@ -31,15 +31,15 @@ func listKeys(a *api, w http.ResponseWriter, r *http.Request) error {
 	for _, aor := range aors {
 		u := user{aor, a.keys.Effective(aor, keys.Phone{})}
 		if u.Keys == nil {
-			u.Keys = []keys.Effective{} // what there was has ended meanwhile, or is for other phones
+			u.Keys = []keys.Effective{} // they have ended meanwhile, or are for other phones
 		}
 		list = append(list, u)
 	}
 	return writeJSON(w, http.StatusOK, list)
 }
 
-// usersWithKeys returns, sorted, up to limit users after the given one for whom a layer has a record
-// or who are registered and have a key by a profile.
+// usersWithKeys returns, sorted, up to limit users after the given one. They are those for whom a
+// layer has a record, and those who are registered and have a key by a profile.
 func (a *api) usersWithKeys(after string, limit int) []string {
 	list := a.keys.AORs(after, limit)
 	n := 0

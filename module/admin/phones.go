@@ -69,10 +69,12 @@ func listPhones(a *api, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	state, after, last := p.query.Get("state"), "", ""
-	if states := append(delivery.States(), stateRegistered); p.query.Has("state") && !slices.Contains(states, state) {
+	states := append(delivery.States(), stateRegistered)
+	if p.query.Has("state") && !slices.Contains(states, state) {
 		return badRequest("state: %q must be one of %s", state, strings.Join(states, ", "))
 	}
-	// A page may end amid a user's phones: what follows is "user@domain contact" then.
+	// A page may end between the phones of a user. The next one is then after "user@domain
+	// contact".
 	if i := strings.LastIndexByte(p.after, ' '); i >= 0 && strings.Contains(p.after[:i], "@") {
 		after, last = p.after[:i], p.after[i+1:]
 	} else {
@@ -111,11 +113,14 @@ func listPhones(a *api, w http.ResponseWriter, r *http.Request) error {
 // devices returns the phones of a user that are in a state, empty: in any, by their Contacts.
 func (a *api) devices(aor, state string) []device {
 	all := a.delivery.Status(aor)
-	slices.SortFunc(all, func(a, b delivery.PhoneStatus) int { return strings.Compare(a.Contact, b.Contact) })
+	slices.SortFunc(all, func(a, b delivery.PhoneStatus) int {
+		return strings.Compare(a.Contact, b.Contact)
+	})
 	list := make([]device, 0, len(all))
 	for i := range all {
 		s := &all[i]
-		if state == "" || state == s.State || state == stateRegistered && s.State != delivery.StateUnreachable {
+		registered := s.State != delivery.StateUnreachable
+		if state == "" || state == s.State || state == stateRegistered && registered {
 			list = append(list, a.describeDevice(aor, s))
 		}
 	}

@@ -64,7 +64,7 @@ func (a *api) describeKeys(aor string, key int) userKeys {
 			}
 		}
 	}
-	if text := a.unknown(aor); text != "" && len(u.Layers) > 0 {
+	if text := a.warnUnknown(aor); text != "" && len(u.Layers) > 0 {
 		u.Warnings = append(u.Warnings, text)
 	}
 	for _, status := range a.delivery.Status(aor) {
@@ -85,7 +85,8 @@ func (u *userKeys) describePhoneKey(k delivery.KeyStatus, shown []keys.Effective
 	p := phoneKey{KeyStatus: k}
 	p.At = utc(p.At)
 	if k.OtherUser != "" {
-		p.Warnings = append(p.Warnings, k.OtherUser+" is on the same phone and sets this key too: it shows what was set last")
+		p.Warnings = append(p.Warnings, k.OtherUser+" is on the same phone and sets this key too: "+
+			"it shows what was set last")
 	}
 	i := slices.IndexFunc(shown, func(e keys.Effective) bool { return e.Key == k.Key })
 	if i < 0 {

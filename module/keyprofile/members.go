@@ -12,7 +12,8 @@ import (
 const maxMember = 1024
 
 // ParseMembers reads the users in a file of members: one a line, as user, or as user@domain or
-// sip:user@domain where only that domain's user is meant, in any order. Empty lines, and what follows a #, are comments.
+// sip:user@domain where only that domain's user is meant, in any order. Empty lines, and what
+// follows a #, are comments.
 //
 //	# the warehouse
 //	301

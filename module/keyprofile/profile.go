@@ -39,7 +39,8 @@ type Profile struct {
 	// The keys.
 	Keys []*Key `json:"keys,omitempty"`
 
-	// Where in a Caddyfile the profile is written, as file:line, for errors. It has no other effect.
+	// Where in a Caddyfile the profile is written, as file:line, for errors. It has no other
+	// effect.
 	Source string `json:"source,omitempty"`
 }
 
@@ -115,8 +116,8 @@ type Key struct {
 	// for the phone's.
 	Label string `json:"label,omitempty"`
 
-	// What the key dials, at most 255 bytes, with {user}, {domain} and {model} as in Label. Default:
-	// pressing it does nothing.
+	// What the key dials, at most 255 bytes, with {user}, {domain} and {model} as in Label.
+	// Default: pressing it does nothing.
 	Number string `json:"number,omitempty"`
 
 	// What pressing the key sends: invite or message. Default: invite.

@@ -21,7 +21,8 @@
 // In patterns * stands for any text and ? for one character; a backslash before one of these, or
 // before a backslash, makes it literal. Users are compared in case, with escapes decoded (RFC 3261
 // §19.1.4); hosts and User-Agent without. Values take placeholders. What one of a request brings in
-// is compared literally, and what a global one does, such as {env.NAME}, is part of the pattern. An error of a matcher, such as that of an expression, is answered 500.
+// is compared literally, and what a global one does, such as {env.NAME}, is part of the pattern. An
+// error of a matcher, such as that of an expression, is answered 500.
 //
 // docs/caddyfile.md has a table of what each one matches, docs/matcher.md shows how to write one.
 package match

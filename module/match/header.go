@@ -212,8 +212,8 @@ func (m *MatchHeaderRegexp) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			name, args = args[0], args[1:]
 		}
 		if len(args) != 2 {
-			return d.Err("header_regexp needs the name of a header field and a regular expression, " +
-				"and may have a name before them, as in header_regexp Subject ^urgent")
+			return d.Err("header_regexp needs the name of a header field and a regular " +
+				"expression, and may have a name before them, as in header_regexp Subject ^urgent")
 		}
 		field := wire.CanonicalHeader(args[0])
 		if (*m)[field] != nil {

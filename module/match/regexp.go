@@ -40,7 +40,8 @@ func (re *Regexp) compile() error {
 		return fmt.Errorf("the regular expression is empty")
 	}
 	if strings.Contains(re.Name, "{") {
-		return fmt.Errorf("the name %q of a regular expression: there are no placeholders in names", re.Name)
+		return fmt.Errorf("the name %q of a regular expression: there are no placeholders in names",
+			re.Name)
 	}
 	pattern, err := globals.Regexp(re.Pattern)
 	if err != nil {

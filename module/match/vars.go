@@ -53,8 +53,8 @@ func (m *MatchVars) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.Next() {
 		args := d.RemainingArgs()
 		if len(args) < 2 {
-			return d.Err("vars needs the name of a variable, or a placeholder, and at least one value, " +
-				"as in vars office berlin")
+			return d.Err("vars needs the name of a variable, or a placeholder, and at least one " +
+				"value, as in vars office berlin")
 		}
 		(*m)[args[0]] = append((*m)[args[0]], args[1:]...)
 		if err := directive.NoBlock(d, "vars"); err != nil {

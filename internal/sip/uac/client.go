@@ -100,8 +100,8 @@ func (x *Exchange) send(message []byte, out *transport.Outbox) error {
 	return nil
 }
 
-// Hush sends the request no more: it has become useless where it is sent to. The outcome comes as it
-// would otherwise.
+// Hush sends the request no more: it has become useless where it is sent to. The outcome comes as
+// it would otherwise.
 func (x *Exchange) Hush() {
 	x.hushed.Store(true)
 	if t := x.latest.Load(); t != nil {

@@ -103,7 +103,7 @@ type Delivery struct {
 	refilled  time.Time
 	cleaned   time.Time
 	notes     notes
-	waiters   map[string]chan struct{} // by address-of-record; closed when something has changed there
+	waiters   map[string]chan struct{} // by address-of-record; closed when something has changed
 
 	// Memory that is used again.
 	wanted []wanted
@@ -174,8 +174,8 @@ func (d *Delivery) Configure(s Settings) {
 func (d *Delivery) NotifyRegistered(aor string) { d.inbox.put(d, aor, registered) }
 
 // NotifyAnswered says that the phone of a Contact has answered another request of the server's with
-// a 2xx. A phone that was silent, or seemed to have no keys, is sent its keys at once. The answer to
-// a keepAlive does not count for a phone that has said that it has no keys.
+// a 2xx. A phone that was silent, or seemed to have no keys, is sent its keys at once. The answer
+// to a keepAlive does not count for a phone that has said that it has no keys.
 func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,8 +192,8 @@ func (d *Delivery) NotifyAnswered(aor, contact string, keepAlive bool) {
 	d.wakeUp()
 }
 
-// NotifyOverwritten says that the phone of a Contact may show something else on these keys than what
-// it has acknowledged. They are sent again.
+// NotifyOverwritten says that the phone of a Contact may show something else on these keys than
+// what it has acknowledged. They are sent again.
 func (d *Delivery) NotifyOverwritten(aor, contact string, keys ...int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -249,12 +249,12 @@ func (d *Delivery) Knows(aor string) bool {
 	return d.users[aor] != nil
 }
 
-// NotifyChanged says that the keys of an address-of-record may have changed. The given ones have, and
-// are sent first.
+// NotifyChanged says that the keys of an address-of-record may have changed. The given ones have,
+// and are sent first.
 func (d *Delivery) NotifyChanged(aor string, keys ...int) { d.inbox.put(d, aor, changed, keys...) }
 
-// Push sends all keys to all phones of an address-of-record again, including those that refused them
-// or seem to have none.
+// Push sends all keys to all phones of an address-of-record again, including those that refused
+// them or seem to have none.
 func (d *Delivery) Push(aor string) {
 	d.reconcile(aor, again) // at once: whoever waits then waits for the new answers
 	d.wakeUp()

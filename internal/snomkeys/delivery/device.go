@@ -8,17 +8,17 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/snom"
 )
 
-// A device is a telephone. Several users may be registered on one, at the same time or one after the
-// other. Its keys show what was set last, for whichever user. When a user has left a device, the keys
-// that it still shows for him are put out as soon as another user registers there.
+// A device is a telephone. Several users may be registered on one, at the same time or one after
+// the other. Its keys show what was set last, for whichever user. When a user has left a device,
+// the keys that it still shows for him are put out as soon as another user registers there.
 
 const (
 	// strongDevice is the bit of a device's hash that is set if the hash is made of an instance,
 	// which identifies a device wherever it is. Otherwise it is made of the device's address.
 	strongDevice = 1 << 63
 
-	// maxIdentities is how many users one device may have. An address with more is no telephone, but
-	// a gateway or proxy in front of many.
+	// maxIdentities is how many users one device may have. An address with more is no telephone,
+	// but a gateway or proxy in front of many.
 	maxIdentities = 12
 
 	// maxLeftovers is for how many devices a user's leftovers are remembered.
@@ -108,8 +108,8 @@ func (d *Delivery) others(p *phone) (list []*phone) {
 	return list
 }
 
-// crowded reports whether a phone's device has more users than a telephone can have. The caller holds
-// the lock.
+// crowded reports whether a phone's device has more users than a telephone can have. The caller
+// holds the lock.
 func (d *Delivery) crowded(p *phone) bool {
 	n := 0
 	for q := d.devices[p.device]; q != nil; q = q.next {
@@ -118,8 +118,8 @@ func (d *Delivery) crowded(p *phone) bool {
 	return !p.linked || n > maxIdentities
 }
 
-// recordLeftover records what the device of a phone that is dropped may still show. The caller holds
-// the lock.
+// recordLeftover records what the device of a phone that is dropped may still show. The caller
+// holds the lock.
 func (d *Delivery) recordLeftover(p *phone) {
 	others, crowded := d.others(p), d.crowded(p)
 	d.unlink(p)
@@ -222,8 +222,8 @@ func (d *Delivery) forgetLeftover(u *user, i int) {
 // the same device since. It is no SIP status.
 const overwritten = 1
 
-// updateOthers updates the other phones on a device after one has acknowledged keys. The caller holds
-// the lock.
+// updateOthers updates the other phones on a device after one has acknowledged keys. The caller
+// holds the lock.
 func (d *Delivery) updateOthers(p *phone, keys []sentKey) {
 	for _, q := range d.others(p) {
 		changed := false
@@ -248,8 +248,9 @@ func (d *Delivery) updateOthers(p *phone, keys []sentKey) {
 	}
 }
 
-// releaseKeys removes from a phone the keys that no layer sets any more and that another user has set
-// on the device: those are not put out. The caller holds the lock and has called want for the phone.
+// releaseKeys removes from a phone the keys that no layer sets any more and that another user has
+// set on the device: those are not put out. The caller holds the lock and has called want for the
+// phone.
 func (d *Delivery) releaseKeys(p *phone) {
 	for _, q := range d.others(p) {
 		changed := false
@@ -279,7 +280,8 @@ func (d *Delivery) releaseKeys(p *phone) {
 func (d *Delivery) displace(p *phone, here *location.Binding) {
 	others := d.others(p)
 	sameDevice := func(o *phone) bool { return o != p && o.device == p.device }
-	if len(others) != 1 || others[0].displaced != 0 || slices.ContainsFunc(p.user.phones, sameDevice) {
+	if len(others) != 1 || others[0].displaced != 0 ||
+		slices.ContainsFunc(p.user.phones, sameDevice) {
 		return
 	}
 	q := others[0]
@@ -301,8 +303,8 @@ func (d *Delivery) displace(p *phone, here *location.Binding) {
 	d.wakeWaiters(q.user.aor)
 }
 
-// returned reports whether the user of a phone that was displaced has registered again. If not, it is
-// checked again later. The caller holds the lock.
+// returned reports whether the user of a phone that was displaced has registered again. If not, it
+// is checked again later. The caller holds the lock.
 func (d *Delivery) returned(p *phone, b *location.Binding, now time.Time) bool {
 	if uint32(b.Updated().Unix()) <= p.displaced {
 		d.retryAt(p, now.Add(startWindow))

@@ -38,7 +38,7 @@ type flight struct {
 
 	done      bool // it has an outcome
 	slot      bool // it counts as being in flight
-	stale     bool // the phone may not show what it acknowledges: it has restarted, or a key was set
+	stale     bool // the phone may not show what it acknowledges: it has restarted, or was set
 	abandoned bool // the phone has moved, and is sent to at its new address
 }
 
@@ -203,8 +203,8 @@ func (d *Delivery) apply(p *phone, f *flight, r result, a reply) {
 	}
 }
 
-// mayShow records that the phone may show the keys from now on, whether it answers or not. It reports
-// whether that is news.
+// mayShow records that the phone may show the keys from now on, whether it answers or not. It
+// reports whether that is news.
 func (p *phone) mayShow(keys []sentKey) (news bool) {
 	for _, k := range keys {
 		if i, found := findKey(p.keys, k.key); !found {

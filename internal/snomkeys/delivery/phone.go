@@ -142,9 +142,8 @@ func first(bindings []*location.Binding, b *location.Binding) bool {
 
 // hasKeys reports whether a phone with this User-Agent has such keys. The caller holds the lock.
 func (d *Delivery) hasKeys(userAgent string) bool {
-	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, func(pattern string) bool {
-		return glob.Match(pattern, []byte(userAgent), true)
-	})
+	matches := func(pattern string) bool { return glob.Match(pattern, []byte(userAgent), true) }
+	return snom.IsSnom(userAgent) || slices.ContainsFunc(d.settings.Phones, matches)
 }
 
 // usableBinding returns the binding to send by.
@@ -235,8 +234,8 @@ func (u *user) updateContacts(bindings []*location.Binding) {
 	}
 }
 
-// supersede stops sending to phones whose Contact is superseded. What they have acknowledged is kept
-// in case they come back.
+// supersede stops sending to phones whose Contact is superseded. What they have acknowledged is
+// kept in case they come back.
 func (d *Delivery) supersede(u *user, bindings []*location.Binding) {
 	for _, b := range bindings {
 		if !b.Superseded() || !first(bindings, b) {

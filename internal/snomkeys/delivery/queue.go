@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The queues. Changes go first: a lamp must not wait for a thousand phones that have just come back.
-// Those get one turn in bulkTurn, and each its first key before any gets all of them. Phones that did
-// not answer the last time come last.
+// The queues. Changes go first: a lamp must not wait for a thousand phones that have just come
+// back. Those get one turn in bulkTurn, and each its first key before any gets all of them. Phones
+// that did not answer the last time come last.
 const (
 	urgentQueue = iota // phones that answer, and something has changed
 	newQueue           // phones that have not been sent anything yet
@@ -18,8 +18,8 @@ const (
 	bulkTurn = 4
 )
 
-// room is how many messages may be on their way, and without an outcome, when another one is sent to
-// a phone of each queue. Some room is reserved for the queues that go first.
+// room is how many messages may be on their way, and without an outcome, when another one is sent
+// to a phone of each queue. Some room is reserved for the queues that go first.
 var room = [queueCount]struct{ slots, pending int }{
 	urgentQueue: {maxSlots, maxPending},
 	newQueue:    {maxSlots - maxSlots/4, maxPending - maxPending/4},
@@ -84,8 +84,8 @@ func (d *Delivery) enqueue(p *phone) {
 	d.queues[number-1].push(p)
 }
 
-// answerTime is how long nothing is sent to a phone that has just registered: it must get the answer
-// to its REGISTER first.
+// answerTime is how long nothing is sent to a phone that has just registered: it must get the
+// answer to its REGISTER first.
 const answerTime = 20 * time.Millisecond
 
 // enqueueLater puts a phone into its queue in a moment. The caller holds the lock.

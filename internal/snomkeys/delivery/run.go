@@ -10,9 +10,9 @@ import (
 const (
 	// maxSlots is how many messages may be on their way to phones that answer.
 	maxSlots = 256
-	// slotTime is the time without an answer after which a message no longer counts as one of those:
-	// dead phones must not delay the others. It is shorter for phones that have never answered, or
-	// did not the last time: one that is there answers within milliseconds.
+	// slotTime is the time without an answer after which a message no longer counts as one of
+	// those: dead phones must not delay the others. It is shorter for phones that have never
+	// answered, or did not the last time: one that is there answers within milliseconds.
 	slotTime      = 4 * time.Second
 	shortSlotTime = 500 * time.Millisecond
 	// maxPending is how many messages may be without an outcome, dead phones included.
@@ -202,8 +202,9 @@ func (d *Delivery) prepare(p *phone, now time.Time) *flight {
 	return f
 }
 
-// settle forgets a phone that shows nothing and is to show nothing. It is kept if it would otherwise
-// be taken, the next time, for one that may show the user's other keys, or for a user who logs on.
+// settle forgets a phone that shows nothing and is to show nothing. It is kept if it would
+// otherwise be taken, the next time, for one that may show the user's other keys, or for a user who
+// logs on.
 func (d *Delivery) settle(p *phone) {
 	u := p.user
 	if len(p.keys) > 0 || p.unsupported || len(u.leftovers) > 0 || len(u.phones) > 1 ||

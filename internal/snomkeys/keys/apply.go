@@ -232,7 +232,7 @@ func (p *plan) make(c *Change, now time.Time) {
 	if c.TTL > 0 {
 		// As they are stored.
 		r.Expires = time.UnixMilli(now.Add(c.TTL).UnixMilli())
-		r.lasts = max(c.TTL.Truncate(time.Millisecond), time.Millisecond)
+		r.ttl = max(c.TTL.Truncate(time.Millisecond), time.Millisecond)
 	}
 	if r.Key == 0 {
 		return

@@ -39,7 +39,9 @@ func (s *Store) Effective(aor string, phone Phone) []Effective {
 			list[n-1].Locked = list[n-1].Locked || r.Locked
 			continue
 		}
-		e := Effective{Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: s.clock.ToWall(r.Expires)}
+		e := Effective{
+			Record: r.Record, Layer: r.Layer, Locked: r.Locked, Expires: s.clock.ToWall(r.Expires),
+		}
 		if known {
 			e.Warnings = warnings(&e.Record, &model)
 		}
@@ -85,7 +87,7 @@ func (p *profiles) each(aor string, phone *Phone, f func(Stored)) {
 				continue
 			}
 			said[k.Key/64] |= bit
-			f(Stored{Record: k.on(aor, phone), Layer: Profile, Locked: k.Locked})
+			f(Stored{Record: k.recordFor(aor, phone), Layer: Profile, Locked: k.Locked})
 		}
 	}
 }

@@ -54,7 +54,7 @@ type Stored struct {
 	Volatile bool      `json:"volatile,omitempty"` // it goes with the process
 	Expires  time.Time `json:"expires,omitzero"`   // when it ends by itself; the zero time: never
 
-	lasts time.Duration // how long after it was set it ends
+	ttl time.Duration // how long after it was set it ends
 }
 
 // rank orders what the layers say about one key: the highest shows. Of two locked records that of

@@ -67,7 +67,7 @@ func pack(records []Stored) packed {
 		b = append(append(b, byte(len(r.Number))), r.Number...)
 		if flags&flagExpires != 0 {
 			b = binary.BigEndian.AppendUint64(b, uint64(r.Expires.UnixMilli()))
-			b = binary.BigEndian.AppendUint64(b, uint64(r.lasts.Milliseconds()))
+			b = binary.BigEndian.AppendUint64(b, uint64(r.ttl.Milliseconds()))
 		}
 	}
 	return packed(b)
@@ -89,7 +89,7 @@ func (p packed) all() iter.Seq[Stored] {
 			s.Number, p = p.text()
 			if flags&flagExpires != 0 {
 				s.Expires = time.UnixMilli(int64(binary.BigEndian.Uint64([]byte(p[:8]))))
-				s.lasts = time.Duration(binary.BigEndian.Uint64([]byte(p[8:16]))) * time.Millisecond
+				s.ttl = time.Duration(binary.BigEndian.Uint64([]byte(p[8:16]))) * time.Millisecond
 				p = p[16:]
 			}
 			if !yield(s) {

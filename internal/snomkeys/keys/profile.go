@@ -53,18 +53,22 @@ func (k ProfileKey) Record() Record {
 	}
 }
 
-// Variables are what stands for something of the phone in the label and the number of a profile's
-// key, written in braces.
+// Variables are the names that can stand in braces in the label and the number of a profile's key,
+// for properties of the user or the phone.
 var Variables = []string{"user", "domain", "model"}
 
-// on returns what the key shows and does on a user's phone.
-func (k *ProfileKey) on(aor string, phone *Phone) Record {
+// recordFor returns what the key shows and does on a user's phone.
+func (k *ProfileKey) recordFor(aor string, phone *Phone) Record {
 	r := k.Record()
 	if strings.IndexByte(r.Label, '{') < 0 && strings.IndexByte(r.Number, '{') < 0 {
 		return r
 	}
 	at := max(strings.LastIndexByte(aor, '@'), 0)
-	values := strings.NewReplacer("{user}", aor[:at], "{domain}", aor[min(at+1, len(aor)):], "{model}", phone.Model)
+	values := strings.NewReplacer(
+		"{user}", aor[:at],
+		"{domain}", aor[min(at+1, len(aor)):],
+		"{model}", phone.Model,
+	)
 	r.Label = wire.Printable(values.Replace(r.Label), MaxText) // a user may have any character
 	r.Number = wire.Printable(values.Replace(r.Number), MaxText)
 	return r

@@ -120,7 +120,7 @@ func (s *Store) set(aor string, p packed) {
 	s.expiry.set(aor, p)
 }
 
-// change is an address-of-record whose keys have changed, and which; nil: not known.
+// change is an address-of-record and its keys that have changed; nil: not known which.
 type change struct {
 	aor  string
 	keys []int
@@ -135,7 +135,7 @@ func (s *Store) changed(list ...change) {
 	}
 }
 
-// changedKeys returns the keys about which two lists of records, in order, say something else.
+// changedKeys returns the keys whose records differ between two lists, which are sorted by key.
 func changedKeys(before, after []Stored) (keys []int) {
 	for len(before)+len(after) > 0 {
 		key := MaxKey

@@ -342,7 +342,7 @@ func TestVariables(t *testing.T) {
 		{"{model}@example.com", "370", "{model} at example.com", "*{model}370"},
 		{strings.Repeat("x", 300) + "@example.com", "", strings.Repeat("x", 252) + "…", "*" + strings.Repeat("x", 251) + "…"},
 	} {
-		got := k.on(tc.aor, &Phone{Model: tc.model})
+		got := k.recordFor(tc.aor, &Phone{Model: tc.model})
 		if got.Label != tc.label || got.Number != tc.number {
 			t.Errorf("%.20q: %q, %q, want %q, %q", tc.aor, got.Label, got.Number, tc.label, tc.number)
 		}

@@ -37,7 +37,7 @@ type document struct {
 	Keys    []storedEntry `json:"keys"`
 }
 
-// maxLasts keeps milliseconds in a time.Duration.
+// maxLasts is the longest time in milliseconds that fits into a time.Duration.
 const maxLasts = int64(math.MaxInt64 / time.Millisecond)
 
 type storedEntry struct {
@@ -45,7 +45,7 @@ type storedEntry struct {
 	Record
 	Locked  bool  `json:"locked,omitempty"`
 	Expires int64 `json:"expires,omitempty"` // in milliseconds since 1970, by the system's clock
-	Lasts   int64 `json:"lasts,omitempty"`   // how many milliseconds that is after it was set; 0: not known
+	Lasts   int64 `json:"lasts,omitempty"`   // its ttl in milliseconds; 0: not known
 }
 
 // encode returns the change that stores the records of an address-of-record.
@@ -60,7 +60,7 @@ func (s *Store) encode(aor string, records []Stored) (storage.Change, error) {
 		e := storedEntry{Layer: r.Layer, Record: r.Record, Locked: r.Locked}
 		if !r.Expires.IsZero() {
 			expires := s.clock.ToWall(r.Expires)
-			e.Expires, e.Lasts = expires.UnixMilli(), r.lasts.Milliseconds()
+			e.Expires, e.Lasts = expires.UnixMilli(), r.ttl.Milliseconds()
 			if expires.After(c.Expires) {
 				c.Expires = expires
 			}
@@ -91,8 +91,8 @@ func (e *versionError) Error() string {
 	)
 }
 
-// decode parses a document of this version or an older one. A record ends by now plus its time at the
-// latest: one that is to last longer was stored while the system's clock was ahead.
+// decode parses a document of this version or an older one. No record lasts longer than its ttl
+// from now on: one that would was stored while the system's clock was ahead.
 func (s *Store) decode(value []byte) ([]Stored, error) {
 	var d document
 	if err := json.Unmarshal(value, &d); err != nil || d.Version != version {
@@ -117,9 +117,10 @@ func (s *Store) decode(value []byte) ([]Stored, error) {
 		r := Stored{Record: e.Record, Layer: e.Layer, Locked: e.Locked}
 		if e.Expires != 0 {
 			r.Expires = s.clock.FromWall(time.UnixMilli(e.Expires))
-			r.lasts = time.Duration(min(max(e.Lasts, 0), maxLasts)) * time.Millisecond
-			if at := time.UnixMilli(now.Add(r.lasts).UnixMilli()); r.lasts > 0 && at.Before(r.Expires) {
-				r.Expires = at
+			r.ttl = time.Duration(min(max(e.Lasts, 0), maxLasts)) * time.Millisecond
+			latest := time.UnixMilli(now.Add(r.ttl).UnixMilli())
+			if r.ttl > 0 && latest.Before(r.Expires) {
+				r.Expires = latest
 			}
 		}
 		records = append(records, r)
@@ -155,8 +156,8 @@ func current(value json.RawMessage) (json.RawMessage, error) {
 // rewriteBatch is how many documents are written again at once.
 const rewriteBatch = 256
 
-// Rewrite stores everything again that ends by itself, since the system's clock has been set: what is
-// stored ends by that one.
+// Rewrite stores everything with a ttl again. It is called when the system's clock has been set:
+// stored records end by that clock.
 func (s *Store) Rewrite(ctx context.Context) error {
 	s.mu.RLock()
 	aors := slices.Sorted(maps.Keys(s.expiry.byAOR))
