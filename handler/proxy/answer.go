@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/caddysip/caddysip/internal/sip/transaction"
@@ -30,6 +29,9 @@ func (b *branch) OnResponse(client *transaction.Client, m *wire.Message, out *tr
 	default:
 		b.failed(m, m.Status, out)
 	}
+	if m.Status >= 300 || m.Status >= 200 && c.method != wire.INVITE {
+		client.Abandon() // nothing follows
+	}
 }
 
 // relayable reports whether the caller's Via is below ours (RFC 3261 §16.7 step 3). With another one
@@ -42,8 +44,7 @@ func (b *branch) relayable(m *wire.Message) bool {
 		}
 	}
 	below, err := wire.ParseVia(v.Value())
-	r := b.c.r
-	return err == nil && (r == nil || bytes.Equal(below.Branch, r.Message().Via.Branch))
+	return err == nil && hashVia(below.Branch) == b.c.via
 }
 
 // provisional relays a provisional response. 100 is hop by hop, and only an INVITE has others (RFC
@@ -68,15 +69,21 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	c := b.c
 	b.end()
-	if c.w == nil {
+	if c.w == nil && !c.repeats {
 		return
 	}
 	b.noteDialog(m)
+	if c.w == nil {
+		c.repeat(m, out)
+		return
+	}
 	c.answered(m.Status)
 	c.done = true
 	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	c.cancel(answeredElsewhere, out)
-	if c.method != wire.INVITE {
+	if c.method == wire.INVITE {
+		c.releaseAnswered()
+	} else {
 		c.release()
 	}
 }
@@ -166,5 +173,6 @@ func (b *branch) end() {
 	}
 	if b.timerC != nil {
 		b.timerC.Stop()
+		b.timerC = nil
 	}
 }

@@ -76,7 +76,7 @@ func wantsPrivacy(m *wire.Message) bool {
 // authenticated, if that is wanted.
 func (b *branch) screenRequest(e *wire.Edits, m *wire.Message) {
 	c := b.c
-	from, to := c.r.Trusted(), c.p.server.Trusts(b.at.Addr.Addr())
+	from, to := c.trusted, c.p.server.Trusts(b.at.Addr.Addr())
 	screen(e, m, from, to)
 	user := c.r.AuthUser()
 	switch {
@@ -105,11 +105,11 @@ func (p *Proxy) uriOf(user string, r *module.Request) string {
 // screenResponse is screen for a response from the branch's target.
 func (b *branch) screenResponse(m *wire.Message) *wire.Message {
 	c := b.c
-	if c.r == nil || !m.HasAny(screened) {
+	if !m.HasAny(screened) {
 		return m
 	}
 	var e wire.Edits
-	screen(&e, m, c.p.server.Trusts(b.at.Addr.Addr()), c.r.Trusted())
+	screen(&e, m, c.p.server.Trusts(b.at.Addr.Addr()), c.trusted)
 	clean := new(wire.Message)
 	if e.Len() == 0 || clean.Parse(e.Append(nil, m.Raw)) != nil {
 		return m

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 	"sync"
 	"time"
@@ -30,7 +31,11 @@ type responseContext struct {
 
 	mu        sync.Mutex
 	w         module.ResponseWriter // nil when nothing is left to be done
-	r         *module.Request
+	r         *module.Request       // nil with w
+	tx        *transaction.Server
+	repeats   bool   // without w: further 2xx go to tx
+	trusted   bool   // who sent the request is
+	via       uint64 // the hash of its branch
 	branches  []*branch
 	late      *transaction.Timer // sends the 100 to what is no INVITE; nil: none will be
 	pending   int                // branches without a final response
@@ -50,16 +55,23 @@ type responseContext struct {
 	room  [1]*branch
 }
 
+var viaSeed = maphash.MakeSeed()
+
+// hashVia returns what tells the branch of a request from others.
+func hashVia(branch []byte) uint64 { return maphash.Bytes(viaSeed, branch) }
+
 // relay makes the transaction and starts the first branches. The responses arrive later, by
 // callback. An ACK, which nobody answers, is forwarded without a transaction (RFC 3261 §16.11).
 func (c *responseContext) relay() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.trusted, c.via = c.r.Trusted(), hashVia(c.r.Message().Via.Branch)
 	if c.method == wire.ACK {
 		c.next(inside.RequestOf(c.r).Outbox)
 		return nil
 	}
-	if err := inside.Begin(c.r, c); errors.Is(err, transaction.ErrExists) {
+	var err error
+	if c.tx, err = inside.Begin(c.r, c); errors.Is(err, transaction.ErrExists) {
 		return nil // it came twice at the same time
 	} else if err != nil {
 		return err
@@ -178,12 +190,41 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	c.release()
 }
 
-// release lets go of the request. The transactions stay for a while to absorb what is repeated.
+// release lets go of the request, and has the transaction let go of all that is here: it stays for a
+// while to absorb what is repeated.
 func (c *responseContext) release() {
 	c.w, c.r = nil, nil
+	if c.tx != nil {
+		c.tx.Forget(c)
+	}
 	if c.late != nil {
 		c.late.Stop() // it would hold all of this for seconds
 		c.late = nil
+	}
+}
+
+// releaseAnswered is release for an INVITE after its first 2xx. Further ones go straight to the
+// transaction, unless a handler in front wants to see them: its ResponseWriter needs the request.
+func (c *responseContext) releaseAnswered() {
+	if inside.IsDirect(c.w) {
+		c.repeats = true
+		c.release()
+	}
+}
+
+// repeat relays one more 2xx to an INVITE that has been let go of.
+func (c *responseContext) repeat(m *wire.Message, out *transport.Outbox) {
+	e := edits.Get().(*wire.Edits)
+	defer edits.Put(e)
+	e.Reset()
+	e.PopValue(m, wire.Via)
+	e.EnsureContentLength(m)
+	var buf []byte
+	if out != nil {
+		buf = out.Buffer()
+	}
+	if err := c.tx.Respond(e.Append(buf, m.Raw), m.Status, out); err != nil {
+		c.notRelayed(m.Status, err)
 	}
 }
 
@@ -194,9 +235,13 @@ func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
 	err := c.w.WriteResponse(res)
 	in.Outbox = nil
 	if err != nil {
-		c.p.logger.Debug("a response could not be relayed", zap.Int("status", res.Status),
-			zap.String("error", wire.ForLog(err.Error())))
+		c.notRelayed(res.Status, err)
 	}
+}
+
+func (c *responseContext) notRelayed(status int, err error) {
+	c.p.logger.Debug("a response could not be relayed", zap.Int("status", status),
+		zap.String("error", wire.ForLog(err.Error())))
 }
 
 // OnCancel implements transaction.ServerHandler.

@@ -23,7 +23,11 @@ var (
 
 	// Begin makes a request's server transaction, unless it has been made, as
 	// module.Request.Transaction does.
-	Begin func(request any, h transaction.ServerHandler) error
+	Begin func(request any, h transaction.ServerHandler) (*transaction.Server, error)
+
+	// IsDirect reports whether a module.ResponseWriter only responds: no handler has put its own in
+	// front.
+	IsDirect func(writer any) bool
 )
 
 // Site is what an app says of names and addresses; see the methods of module.App.

@@ -102,6 +102,32 @@ func (s *Server) Tell(h ServerHandler) bool {
 	return true
 }
 
+// Forget has h told no more.
+func (s *Server) Forget(h ServerHandler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handler = without(s.handler, h)
+}
+
+// without returns what remains of all when h is taken out, nil if that is nothing.
+func without(all, h ServerHandler) ServerHandler {
+	both, ok := all.(handlers)
+	switch {
+	case all == h:
+		return nil
+	case !ok:
+		return all
+	}
+	both.first, both.second = without(both.first, h), without(both.second, h)
+	switch {
+	case both.first == nil:
+		return both.second
+	case both.second == nil:
+		return both.first
+	}
+	return both
+}
+
 // handlers are two of which one is told after the other, though the first panics.
 type handlers struct{ first, second ServerHandler }
 

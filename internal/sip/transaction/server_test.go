@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
 	"github.com/caddysip/caddysip/wire"
@@ -323,4 +324,47 @@ func TestRFC2543(t *testing.T) {
 			t.Error("the ACK was not recognised")
 		}
 	})
+}
+
+// listener is a handler with a name.
+type listener struct {
+	name string
+	told *[]string
+}
+
+func (l *listener) OnCancel(*Server, *transport.Outbox) { *l.told = append(*l.told, l.name) }
+
+func (l *listener) OnTerminated(*Server, error) { *l.told = append(*l.told, l.name) }
+
+// TestForget has some of those who are told of a transaction lose interest: the others are told.
+func TestForget(t *testing.T) {
+	for leave, want := range map[string]string{
+		"": "a b c a b c", "a": "b c b c", "b": "a c a c", "c": "a b a b", "ab": "c c", "bc": "a a", "ca": "b b", "abc": "", "x": "a b c a b c",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, transport.UDP, Options{})
+			var told []string
+			all := map[rune]*listener{}
+			for _, name := range "abcx" {
+				all[name] = &listener{string(name), &told}
+			}
+			s, err := w.table.NewServer(view(t, requestText("INVITE", branch)), w.flow, peer, nil, all['a'])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !s.Tell(all['b']) || !s.Tell(all['c']) {
+				t.Fatal("they are not told")
+			}
+			for _, name := range leave {
+				s.Forget(all[name])
+			}
+			w.step("INVITE", "recv CANCEL")
+			s.Terminate()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := strings.Join(told, " "); got != want {
+				t.Errorf("without %q: told %q, want %q", leave, got, want)
+			}
+		})
+	}
 }
