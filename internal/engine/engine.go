@@ -155,7 +155,7 @@ func newAt(c *clock.Clock) *Engine {
 		Dropped: func(reason string) { Dropped(reason).Inc() },
 		Traffic: countTraffic,
 
-		Unreachable: e.Transactions.Unreachable,
+		Unreachable: e.unreachable,
 		KeepAlive:   e.keepAlive.noteKeepAlive,
 	})
 	e.watchClock()
@@ -378,6 +378,12 @@ func frameError(err, parsed error) error {
 // ConnClosed ends the transactions of a connection that has closed. It implements
 // transport.Handler.
 func (e *Engine) ConnClosed(c *transport.Conn, err error) { e.Transactions.ConnClosed(c, err) }
+
+// unreachable ends the transaction of a datagram that could not be delivered. It looks the table up
+// each time, because tests set another.
+func (e *Engine) unreachable(remote netip.AddrPort, sent []byte, err error) {
+	e.Transactions.Unreachable(remote, sent, err)
+}
 
 // ResponseFlow returns the flow that the response to m is sent over, given the flow that m came
 // over (RFC 3261 §18.2.2, RFC 3581 §4).
