@@ -13,9 +13,11 @@ import (
 func TestSource(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"handler", ":5060 {\nrespond 404\ndigest_auth {\nusers_file /none\n}\n}",
-			"server srv0: route 1: … provision sip.handlers.digest_auth: reading the users file: … /none: …, at Caddyfile:5"},
+			"server srv0: route 1: … provision sip.handlers.digest_auth: reading the users file: … /none: …, at " +
+				"Caddyfile:5"},
 		{"inside", ":5060 {\nhandle {\nroute {\n\nregister {\npath from {env.SIP_TEST_UNSET}\n}\n}\n}\n}",
-			"server srv0: … provision sip.handlers.register: path from: … {env.SIP_TEST_UNSET} is empty, at Caddyfile:7"},
+			"server srv0: … provision sip.handlers.register: path from: … {env.SIP_TEST_UNSET} is empty, at " +
+				"Caddyfile:7"},
 		{"matcher", ":5060 {\n@a remote_ip {env.SIP_TEST_UNSET}\n\nrespond @a 404\n}",
 			"server srv0: … provision sip.matchers.remote_ip: … is empty, at Caddyfile:6"},
 		{"named", "&(a) {\nregister {\npath from {env.SIP_TEST_UNSET}\n}\n}\n:5060 {\ninvoke a\n}",
@@ -27,7 +29,8 @@ func TestSource(t *testing.T) {
 		{"server", "udp/:5060 {\n}\n\n:5061 {\ntrust {env.SIP_TEST_UNSET}\n}",
 			"server srv1: trust: … is empty, at Caddyfile:6"},
 		{"listeners", "udp/:5060 {\n}\n:5060 {\n}",
-			"server srv1: udp/[::]:5060 overlaps with udp/[::]:5060 of server srv0; each address can be listened on once, at Caddyfile:5"},
+			"server srv1: udp/[::]:5060 overlaps with udp/[::]:5060 of server srv0; each address can be listened on " +
+				"once, at Caddyfile:5"},
 		{"storage", "storage bolt {env.SIP_TEST_UNSET}\n:5060 {\n}",
 			"loading the storage: … provision sip.storage.bolt: path: … is empty, at Caddyfile:2"},
 		{"profile", "keys {\nprofile a {\n}\nprofile b {\nmembers from /none\n}\n}\n:5060 {\n}",

@@ -27,12 +27,16 @@ func TestWarnOpen(t *testing.T) {
 		do     func(s *Server)
 		want   bool
 	}{
-		{"public", listenOn("192.0.2.10:5060"), func(s *Server) { s.addTrusting("register"); s.addTrusting("register") }, true},
-		{"public IPv6", listenOn("127.0.0.1:5060", "[2001:db8::1]:5060"), func(s *Server) { s.addTrusting("register") }, true},
+		{"public", listenOn("192.0.2.10:5060"),
+			func(s *Server) { s.addTrusting("register"); s.addTrusting("register") }, true},
+		{"public IPv6", listenOn("127.0.0.1:5060", "[2001:db8::1]:5060"), func(s *Server) { s.addTrusting("register") },
+			true},
 		{"nobody believes anything", listenOn("192.0.2.10:5060"), func(*Server) {}, false},
-		{"with authentication", listenOn("192.0.2.10:5060"), func(s *Server) { s.addTrusting("register"); s.authenticates = true }, false},
+		{"with authentication", listenOn("192.0.2.10:5060"),
+			func(s *Server) { s.addTrusting("register"); s.authenticates = true }, false},
 		{"loopback", listenOn("127.0.0.1:5060", "[::1]:5060"), func(s *Server) { s.addTrusting("register") }, false},
-		{"private", listenOn("10.1.2.3:5060", "192.168.1.1:5060", "[fd00::1]:5060", "[fe80::1]:5060"), func(s *Server) { s.addTrusting("register") }, false},
+		{"private", listenOn("10.1.2.3:5060", "192.168.1.1:5060", "[fd00::1]:5060", "[fe80::1]:5060"),
+			func(s *Server) { s.addTrusting("register") }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var entries []string

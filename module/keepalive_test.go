@@ -42,7 +42,8 @@ func newBehindNAT(t *testing.T, n *simnet.Net, s *simtest.Server, i int) *behind
 
 func (p *behindNAT) send(text string) {
 	p.t.Helper()
-	if err := p.WriteDatagram([]byte(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")), p.server, netip.AddrPort{}); err != nil {
+	if err := p.WriteDatagram([]byte(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\n", "\r\n")),
+		p.server, netip.AddrPort{}); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -50,8 +51,10 @@ func (p *behindNAT) send(text string) {
 func (p *behindNAT) request(method string) {
 	p.t.Helper()
 	p.cseq++
-	p.send(fmt.Sprintf("%s sip:192.0.2.10 SIP/2.0\nVia: SIP/2.0/UDP phone;branch=z9hG4bK%s-%d;rport\nFrom: <sip:%[2]s@192.0.2.10>;tag=1\n"+
-		"To: <sip:%[2]s@192.0.2.10>\nCall-ID: %[2]s\nCSeq: %[3]d %[1]s\nMax-Forwards: 70\nContact: <sip:%[2]s@10.0.0.9>\nExpires: 3600\n\n",
+	p.send(fmt.Sprintf("%s sip:192.0.2.10 SIP/2.0\nVia: SIP/2.0/UDP phone;branch=z9hG4bK%s-%d;rport\n"+
+		"From: <sip:%[2]s@192.0.2.10>;tag=1\n"+
+		"To: <sip:%[2]s@192.0.2.10>\nCall-ID: %[2]s\nCSeq: %[3]d %[1]s\nMax-Forwards: 70\n"+
+		"Contact: <sip:%[2]s@10.0.0.9>\nExpires: 3600\n\n",
 		method, p.user, p.cseq))
 }
 
@@ -201,7 +204,8 @@ func TestKeepAliveOptions(t *testing.T) {
 						break
 					}
 					var m wire.Message
-					if err := m.Parse([]byte(got)); err != nil || m.Method != wire.OPTIONS || string(m.RequestURI()) != "sip:100@10.0.0.9" {
+					if err := m.Parse([]byte(got)); err != nil || m.Method != wire.OPTIONS ||
+						string(m.RequestURI()) != "sip:100@10.0.0.9" {
 						t.Fatalf("%v, got\n%s", err, got)
 					}
 					if id := string(m.Header(wire.CallID)); id != last {
@@ -209,7 +213,8 @@ func TestKeepAliveOptions(t *testing.T) {
 						i++
 					}
 					if status := tc.answers(i - 1); status != 0 {
-						p.send(string(m.AppendResponse(nil, status, "x", p.server, &wire.ResponseOptions{ToTag: []byte("p")})))
+						p.send(string(m.AppendResponse(nil, status, "x", p.server,
+							&wire.ResponseOptions{ToTag: []byte("p")})))
 					}
 				}
 				if n := registrations(s); n != 1 == tc.stays {

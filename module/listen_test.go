@@ -104,8 +104,10 @@ func TestTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = s.TryLoad("{\n\tadmin off\n\tsip {\n\t\t" + s.Addr.String() + " {\n\t\t}\n\n\t\tudp/" + taken.LocalAddr().String() + " {\n\t\t}\n\t}\n}\n")
-	if err == nil || !strings.Contains(err.Error(), "server srv1: listening on udp/"+taken.LocalAddr().String()) || !strings.HasSuffix(err.Error(), ", at Caddyfile:7") {
+	err = s.TryLoad("{\n\tadmin off\n\tsip {\n\t\t" + s.Addr.String() + " {\n\t\t}\n\n\t\tudp/" +
+		taken.LocalAddr().String() + " {\n\t\t}\n\t}\n}\n")
+	if err == nil || !strings.Contains(err.Error(), "server srv1: listening on udp/"+taken.LocalAddr().String()) ||
+		!strings.HasSuffix(err.Error(), ", at Caddyfile:7") {
 		t.Errorf("got %v", err)
 	}
 	p := s.UDP() // what was in force is so still

@@ -21,7 +21,8 @@ func TestSetKeys(t *testing.T) {
 		return aor
 	}
 	alice := aor("alice")
-	for _, text := range []string{"sip:alice", "alice@127.0.0.1", "sip:alice@127.0.0.1", "SIP:alice@127.0.0.1", "sips:alice@127.0.0.1"} {
+	for _, text := range []string{"sip:alice", "alice@127.0.0.1", "sip:alice@127.0.0.1", "SIP:alice@127.0.0.1",
+		"sips:alice@127.0.0.1"} {
 		if got := aor(text); got != alice {
 			t.Errorf("%s is %s, not %s", text, got, alice)
 		}

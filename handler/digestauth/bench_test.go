@@ -19,7 +19,8 @@ import (
 // BenchmarkDigestAuth is what a REGISTER costs, from its bytes to the next handler or the challenge. The request itself is three of the allocations.
 func BenchmarkDigestAuth(b *testing.B) {
 	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
-	h := &DigestAuth{Users: []User{{Name: "101", Password: "secret-of-101"}}, app: app, in: inside.AppOf(app), logger: zap.NewNop(), nonces: digest.Shared()}
+	h := &DigestAuth{Users: []User{{Name: "101", Password: "secret-of-101"}}, app: app, in: inside.AppOf(app),
+		logger: zap.NewNop(), nonces: digest.Shared()}
 	h.tokens.Site = inside.AppOf(app)
 	repl := caddy.NewReplacer()
 	for _, err := range []error{h.provisionRealm(), h.provisionOptions(), h.provisionUsers(caddy.Context{}, repl)} {

@@ -95,16 +95,17 @@ func TestProvision(t *testing.T) {
 		`"users": [` + user + `], "algorithms": ["SHA-1"]`:                      `"SHA-1" is not an algorithm`,
 		`"users": [` + user + `], "algorithms": ["MD5", "md5"]`:                 "the algorithm MD5 is there twice",
 		`"users": [` + user + `], "realm": "a\"b"`:                              "have no quotes",
-		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`:              "realm: evaluated placeholder {env.SIP_TEST_EMPTY} is empty",
-		`"users": [` + user + `], "identity": "all"`:                            `identity "all": it is own or any`,
-		`"users": [` + user + `], "nonce_lifetime": "1ms"`:                      "nonce_lifetime must be from 1 second to 24 hours",
-		`"users": [` + user + `], "nonce_lifetime": "25h"`:                      "nonce_lifetime must be from 1 second to 24 hours",
-		`"users": [` + user + `], "failures": -1, "ban": "-1s"`:                 "must not be negative",
-		`"users": [` + user + `], "failure_window": "-1s"`:                      "window must be from",
-		`"users": [` + user + `], "ban": "-1s"`:                                 "must not be negative",
-		`"users_file": "/nowhere/users"`:                                        "reading the users file: stat /nowhere/users",
-		`"providers": [{"provider": "nowhere"}]`:                                "loading the providers",
-		`"providers": [{"provider": "test_useless"}]`:                           "knows no users",
+		`"users": [` + user + `], "realm": "{env.SIP_TEST_EMPTY}"`: "realm: evaluated placeholder " +
+			"{env.SIP_TEST_EMPTY} is empty",
+		`"users": [` + user + `], "identity": "all"`:            `identity "all": it is own or any`,
+		`"users": [` + user + `], "nonce_lifetime": "1ms"`:      "nonce_lifetime must be from 1 second to 24 hours",
+		`"users": [` + user + `], "nonce_lifetime": "25h"`:      "nonce_lifetime must be from 1 second to 24 hours",
+		`"users": [` + user + `], "failures": -1, "ban": "-1s"`: "must not be negative",
+		`"users": [` + user + `], "failure_window": "-1s"`:      "window must be from",
+		`"users": [` + user + `], "ban": "-1s"`:                 "must not be negative",
+		`"users_file": "/nowhere/users"`:                        "reading the users file: stat /nowhere/users",
+		`"providers": [{"provider": "nowhere"}]`:                "loading the providers",
+		`"providers": [{"provider": "test_useless"}]`:           "knows no users",
 	} {
 		config := `{"servers": {"s": {"listen": ["udp/127.0.0.1:5060"], "routes": [{"handle": [{"handler": "digest_auth"`
 		if options != "" {

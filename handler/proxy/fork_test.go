@@ -253,7 +253,8 @@ func TestInstance(t *testing.T) {
 			}
 			alice, first, second := udp(t, s, "alice"), newPhone(t, s, peer(), "bob"), newPhone(t, s, peer(), "bob")
 			for i, p := range []*phone{first, second} {
-				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1), fmt.Sprint("Call-ID: reg", i))
+				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id=%d`, i+1),
+					fmt.Sprint("Call-ID: reg", i))
 			}
 			alice.invite(s.URI("bob"))
 			invite := second.Expect("INVITE")
@@ -269,16 +270,20 @@ func TestInstance(t *testing.T) {
 // TestInstanceOtherWay rings a phone by its other flow when the latest leads nowhere.
 func TestInstanceOtherWay(t *testing.T) {
 	for name, lost := range map[string]func(*testing.T, *phone){
-		"port closed":        func(_ *testing.T, p *phone) { p.Close() },
-		"edge has lost it":   func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "430 Flow Failed", "t") },
-		"edge is no more":    func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "503 Service Unavailable", "t") },
+		"port closed":      func(_ *testing.T, p *phone) { p.Close() },
+		"edge has lost it": func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "430 Flow Failed", "t") },
+		"edge is no more": func(_ *testing.T, p *phone) {
+			p.Answer(p.Expect("INVITE"), "503 Service Unavailable",
+				"t")
+		},
 		"it is busy, though": func(_ *testing.T, p *phone) { p.Answer(p.Expect("INVITE"), "486 Busy Here", "t") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, "register\nproxy")
 			alice, first, second := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
 			for i, p := range []*phone{first, second} {
-				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;way=%d>;+sip.instance="<urn:uuid:1>";reg-id=%[1]d`, i+1), fmt.Sprint("Call-ID: reg", i))
+				p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;way=%d>;+sip.instance="<urn:uuid:1>";reg-id=%[1]d`,
+					i+1), fmt.Sprint("Call-ID: reg", i))
 			}
 			if name == "port closed" {
 				lost(t, second)
@@ -304,7 +309,8 @@ func TestSuperseded(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, before, after := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")
 	register := func(p *phone, callID string, cseq int) {
-		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;line=%s>;+sip.instance="<urn:uuid:1>"`, callID), "Call-ID: "+callID, fmt.Sprintf("CSeq: %d REGISTER", cseq))
+		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;line=%s>;+sip.instance="<urn:uuid:1>"`, callID),
+			"Call-ID: "+callID, fmt.Sprintf("CSeq: %d REGISTER", cseq))
 	}
 	register(before, "a", 1)
 	register(after, "b", 1)

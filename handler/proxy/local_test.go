@@ -34,11 +34,13 @@ func TestPhonesContact(t *testing.T) {
 				call := alice.caller(alice.Expect("SIP/2.0 200"))
 				reaches(t, call, test.to, "BYE")
 				// What controls a phone does not pass by its Contact either.
-				alice.request("MESSAGE", test.uri, x, "Content-Type: application/x-buttons", "Call-ID: keys-"+fmt.Sprint(i))
+				alice.request("MESSAGE", test.uri, x, "Content-Type: application/x-buttons",
+					"Call-ID: keys-"+fmt.Sprint(i))
 				alice.Expect("SIP/2.0 403 Remote Control Not Allowed")
 				test.to.Nothing()
 			}
-			for _, uri := range []string{"sip:bob@192.168.7.7", "sip:bob@192.168.7.9:5060;line=abc", "sip:x@192.168.7.7:5060;line=abc", "sip:192.168.7.7:5060"} {
+			for _, uri := range []string{"sip:bob@192.168.7.7", "sip:bob@192.168.7.9:5060;line=abc",
+				"sip:x@192.168.7.7:5060;line=abc", "sip:192.168.7.7:5060"} {
 				alice.request("MESSAGE", uri, x)
 				alice.Expect("SIP/2.0 403")
 			}
@@ -66,7 +68,8 @@ func TestPhonesOldContact(t *testing.T) {
 // they are called there.
 func TestForwardedPort(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
-	s := handlertest.StartCaddyfile(t, addr, strings.Replace(handlertest.Caddyfile(addr, "test_calm\nregister\nproxy"), "sip {", "sip {\n\t\tdomain example.com", 1))
+	s := handlertest.StartCaddyfile(t, addr, strings.Replace(handlertest.Caddyfile(addr, "test_calm\nregister\nproxy"),
+		"sip {", "sip {\n\t\tdomain example.com", 1))
 	alice, bob := udp(t, s, "alice"), udp(t, s, "bob")
 	alice.register("To: <sip:alice@example.com:5070>")
 	bob.request("REGISTER", "sip:example.com:5070", "To: <sip:bob@example.com:5070>")
@@ -81,7 +84,8 @@ func TestForwardedPort(t *testing.T) {
 	alice.request("OPTIONS", "sip:example.com:5070", "Call-ID: options")
 	alice.Expect("SIP/2.0 200")
 	// Who has never registered is none of ours at a port that is not.
-	for uri, status := range map[string]string{"sip:dave@example.com:5070": "404", "sip:dave@" + at + ":5070": "403", "sip:bob@" + at + ":5070;maddr=192.0.2.1": "403"} {
+	for uri, status := range map[string]string{"sip:dave@example.com:5070": "404", "sip:dave@" + at + ":5070": "403",
+		"sip:bob@" + at + ":5070;maddr=192.0.2.1": "403"} {
 		alice.request("MESSAGE", uri, "Call-ID: "+uri)
 		alice.Expect("SIP/2.0 " + status)
 	}
@@ -147,10 +151,12 @@ far   A 127.0.0.9
 		})
 	}
 	alice := registered(t, s, "alice")
-	for i, uri := range []string{"sip:bob@far.example" + at, "sip:bob@none.example" + at, "sip:dave@pbx.example:1", "sip:bob@127.0.0.9" + at} {
+	for i, uri := range []string{"sip:bob@far.example" + at, "sip:bob@none.example" + at, "sip:dave@pbx.example:1",
+		"sip:bob@127.0.0.9" + at} {
 		alice.request("MESSAGE", uri, fmt.Sprint("Call-ID: far-", i))
 		alice.Expect("SIP/2.0 403 Relaying Denied")
-		alice.request("MESSAGE", s.URI("alice"), fmt.Sprint("Call-ID: far-route-", i), "Route: <"+strings.Replace(uri, "bob@", "", 1)+";lr>")
+		alice.request("MESSAGE", s.URI("alice"), fmt.Sprint("Call-ID: far-route-", i),
+			"Route: <"+strings.Replace(uri, "bob@", "", 1)+";lr>")
 		alice.Expect("SIP/2.0 403 Relaying Denied")
 	}
 }

@@ -26,7 +26,8 @@ type silence struct {
 func inSilence(t *testing.T, directives string, q []string, f func(o *silence)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New(1)
-		o := &silence{t: t, n: n, s: simtest.Start(t, n.Host("192.0.2.10"), directives), alice: listen(t, n, "192.0.2.1:5060")}
+		o := &silence{t: t, n: n, s: simtest.Start(t, n.Host("192.0.2.10"), directives),
+			alice: listen(t, n, "192.0.2.1:5060")}
 		for i := range q {
 			o.phones = append(o.phones, listen(t, n, fmt.Sprintf("192.0.2.%d:5060", 20+i)))
 		}
@@ -39,8 +40,10 @@ func inSilence(t *testing.T, directives string, q []string, f func(o *silence)) 
 }
 
 func (o *silence) request(method, user, id, contact string) []byte {
-	return []byte(strings.ReplaceAll(fmt.Sprintf("%s sip:bob@192.0.2.10 SIP/2.0\nVia: SIP/2.0/UDP phone;branch=z9hG4bK%s;rport\n"+
-		"From: <sip:%s@192.0.2.10>;tag=1\nTo: <sip:bob@192.0.2.10>\nCall-ID: %[2]s\nCSeq: 1 %[1]s\nMax-Forwards: 70\nContact: %[4]s\n\n",
+	return []byte(strings.ReplaceAll(fmt.Sprintf("%s sip:bob@192.0.2.10 SIP/2.0\n"+
+		"Via: SIP/2.0/UDP phone;branch=z9hG4bK%s;rport\n"+
+		"From: <sip:%s@192.0.2.10>;tag=1\nTo: <sip:bob@192.0.2.10>\nCall-ID: %[2]s\nCSeq: 1 %[1]s\n"+
+		"Max-Forwards: 70\nContact: %[4]s\n\n",
 		method, id, user, contact), "\n", "\r\n"))
 }
 
@@ -48,7 +51,8 @@ func (o *silence) request(method, user, id, contact string) []byte {
 func (o *silence) register(i int, q string) {
 	o.t.Helper()
 	o.calls++
-	write(o.t, o.phones[i], o.s.Addr, o.request("REGISTER", "bob", fmt.Sprint("r", o.calls), fmt.Sprintf("<sip:bob@192.0.2.%d>;q=%s", 20+i, q)))
+	write(o.t, o.phones[i], o.s.Addr, o.request("REGISTER", "bob", fmt.Sprint("r", o.calls),
+		fmt.Sprintf("<sip:bob@192.0.2.%d>;q=%s", 20+i, q)))
 	for m := ""; !strings.HasPrefix(m, "SIP/2.0 200"); {
 		m = expect(o.t, o.phones[i], "")
 	}
@@ -89,7 +93,8 @@ func (o *silence) took(what string, begin time.Time, want time.Duration) {
 
 func (o *silence) answer(i int, m *wire.Message, status int) {
 	o.t.Helper()
-	write(o.t, o.phones[i], o.s.Addr, m.AppendResponse(nil, status, "x", o.s.Addr, &wire.ResponseOptions{ToTag: []byte("b")}))
+	write(o.t, o.phones[i], o.s.Addr, m.AppendResponse(nil, status, "x", o.s.Addr,
+		&wire.ResponseOptions{ToTag: []byte("b")}))
 }
 
 // hears waits for the final response to the latest request.
@@ -115,11 +120,16 @@ func TestSilent(t *testing.T) {
 		q                []string         // of phone 0, which says nothing, and 1 and 2, which are busy
 		first, next      [3]time.Duration // when phones 1 and 2 ring, and the caller hears: at the first call, and then
 	}{
-		{"the first", "register\nproxy", []string{"0.9", "0.5", "0.3"}, [3]time.Duration{silent, silent, silent}, [3]time.Duration{none, passed, passed}},
-		{"in the middle", "register\nproxy", []string{"0.5", "0.9", "0.3"}, [3]time.Duration{none, silent, silent}, [3]time.Duration{none, none, passed}},
-		{"the last", "register\nproxy", []string{"0.1", "0.9", "0.3"}, [3]time.Duration{none, none, silent}, [3]time.Duration{none, none, passed}},
-		{"sequential", "register\nproxy {\nfork sequential\n}", []string{"0.5", "0.5", "0.5"}, [3]time.Duration{silent, silent, silent}, [3]time.Duration{none, passed, passed}},
-		{"parallel", "register\nproxy", []string{"0.5", "0.5", "0.5"}, [3]time.Duration{none, none, silent}, [3]time.Duration{none, none, passed}},
+		{"the first", "register\nproxy", []string{"0.9", "0.5", "0.3"}, [3]time.Duration{silent, silent, silent},
+			[3]time.Duration{none, passed, passed}},
+		{"in the middle", "register\nproxy", []string{"0.5", "0.9", "0.3"}, [3]time.Duration{none, silent, silent},
+			[3]time.Duration{none, none, passed}},
+		{"the last", "register\nproxy", []string{"0.1", "0.9", "0.3"}, [3]time.Duration{none, none, silent},
+			[3]time.Duration{none, none, passed}},
+		{"sequential", "register\nproxy {\nfork sequential\n}", []string{"0.5", "0.5", "0.5"},
+			[3]time.Duration{silent, silent, silent}, [3]time.Duration{none, passed, passed}},
+		{"parallel", "register\nproxy", []string{"0.5", "0.5", "0.5"}, [3]time.Duration{none, none, silent},
+			[3]time.Duration{none, none, passed}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inSilence(t, tc.directives, tc.q, func(o *silence) {
@@ -227,7 +237,8 @@ func TestSilentCancelled(t *testing.T) {
 			o.answer(1, ringing, 180)
 			time.Sleep(time.Second)
 			if status == 487 {
-				write(t, o.alice, o.s.Addr, o.request("CANCEL", "alice", fmt.Sprint("c", o.calls), "<sip:alice@192.0.2.1>"))
+				write(t, o.alice, o.s.Addr, o.request("CANCEL", "alice", fmt.Sprint("c", o.calls),
+					"<sip:alice@192.0.2.1>"))
 				expect(t, o.alice, "SIP/2.0 180")
 				expect(t, o.alice, "SIP/2.0 200") // to the CANCEL
 			}
@@ -246,9 +257,10 @@ func TestSilentCancelled(t *testing.T) {
 // TestNoResponseDial has a phone's port swallow a connection: that it says nothing counts from the
 // call on.
 func TestNoResponseDial(t *testing.T) {
-	inSilence(t, "register\nproxy sip:192.0.2.99;transport=tcp sip:192.0.2.21 {\nno_response 2s\n}", []string{"1", "1"}, func(o *silence) {
-		begin := o.call("INVITE")
-		o.answer(1, o.rings(1, begin, 2*time.Second), 486)
-		o.hears(486, begin, 2*time.Second)
-	})
+	inSilence(t, "register\nproxy sip:192.0.2.99;transport=tcp sip:192.0.2.21 {\nno_response 2s\n}", []string{"1", "1"},
+		func(o *silence) {
+			begin := o.call("INVITE")
+			o.answer(1, o.rings(1, begin, 2*time.Second), 486)
+			o.hears(486, begin, 2*time.Second)
+		})
 }

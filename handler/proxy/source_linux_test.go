@@ -14,8 +14,9 @@ import (
 func TestWildcardSource(t *testing.T) {
 	for _, knows := range []struct{ alice, bob string }{{"127.0.0.6", "127.0.0.5"}, {"127.0.0.5", "127.0.0.5"}} {
 		all := handlertest.FreeAddr(t)
-		s := handlertest.StartCaddyfile(t, all, fmt.Sprintf("{\nadmin off\nsip {\ndomain 127.0.0.5 127.0.0.6\n0.0.0.0:%d {\n"+
-			"test_calm\nregister\nproxy\n}\n}\n}\n", all.Port()))
+		s := handlertest.StartCaddyfile(t, all,
+			fmt.Sprintf("{\nadmin off\nsip {\ndomain 127.0.0.5 127.0.0.6\n0.0.0.0:%d {\n"+
+				"test_calm\nregister\nproxy\n}\n}\n}\n", all.Port()))
 		// known makes a phone that knows the server by an address.
 		known := func(user, own, server string) *phone {
 			there := *s
@@ -27,7 +28,8 @@ func TestWildcardSource(t *testing.T) {
 		bob.register()
 		from := func(m handlertest.Message, server string) handlertest.Message {
 			t.Helper()
-			same(t, m.Line()+" comes from", m.From.String(), netip.AddrPortFrom(netip.MustParseAddr(server), all.Port()).String())
+			same(t, m.Line()+" comes from", m.From.String(), netip.AddrPortFrom(netip.MustParseAddr(server),
+				all.Port()).String())
 			if !strings.HasPrefix(m.Text, "SIP/2.0") {
 				has(t, m, "\r\nVia: SIP/2.0/UDP "+m.From.String()+";")
 			}

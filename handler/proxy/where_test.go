@@ -66,7 +66,8 @@ func TestPlace(t *testing.T) {
 		if target.flow != (tc.alive && tc.from != udp) {
 			t.Errorf("%+v: flow is %v", tc, target.flow)
 		}
-		if at := target.source; at.Addr.IsValid() && at != source || !at.Addr.IsValid() && got != "" && target.hop != source && tc.from == udp {
+		if at := target.source; at.Addr.IsValid() && at != source || !at.Addr.IsValid() && got != "" &&
+			target.hop != source && tc.from == udp {
 			t.Errorf("%+v: its packets come from %v", tc, at)
 		}
 	}

@@ -28,7 +28,8 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		{text: "rate_limit {\n window 1\n}", err: "window of rate_limit takes a duration above zero such as 30s or 5m, not '1'"},
 		{text: "rate_limit {\n window 0s\n}", err: "not '0s'"},
 		{text: "rate_limit {\n ban -5m\n}", err: "ban of rate_limit takes a duration"},
-		{text: "rate_limit {\n respond later\n}", err: "respond of rate_limit takes a status from 400 to 699, not 'later'"},
+		{text: "rate_limit {\n respond later\n}",
+			err: "respond of rate_limit takes a status from 400 to 699, not 'later'"},
 		{text: "rate_limit {\n respond 200\n}", err: "respond of rate_limit takes a status from 400 to 699, not 200"},
 		{text: "rate_limit {\n burst 5\n}", err: "unrecognized option 'burst' of rate_limit: known are ban, events, key, respond, window, zone"},
 	} {

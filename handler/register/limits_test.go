@@ -39,7 +39,8 @@ func TestRegistrationLimits(t *testing.T) {
 		lines          []string // of each request
 	}{
 		{"registrations", "registrations 20", 20, nil},
-		{"registration_bytes", "registration_bytes 20KiB", 16, []string{"User-Agent: phone", "Path: <sip:127.0.0.1;lr;x=" + strings.Repeat("p", 950) + ">"}},
+		{"registration_bytes", "registration_bytes 20KiB", 16, []string{"User-Agent: phone",
+			"Path: <sip:127.0.0.1;lr;x=" + strings.Repeat("p", 950) + ">"}},
 		{"user", "registrations 100", 10, []string{"X-User: boss"}},
 		{"user", "registrations 100", 10, []string{"X-User: u1000"}}, // u1 and u10 are others
 		{"user", "registration_bytes 100KiB", 8, []string{"X-User: boss", "Path: <sip:127.0.0.1;lr;x=" + strings.Repeat("p", 950) + ">"}},

@@ -267,9 +267,11 @@ func TestMakeRoom(t *testing.T) {
 	register("urn:a", "sip:alice@192.0.2.1")
 	register("urn:b", "sip:alice@192.0.2.2")
 	register("urn:a", "sip:alice@192.0.2.3")
-	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.3 instance="<urn:a>"`, `sip:alice@192.0.2.2 instance="<urn:b>"`)
+	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.3 instance="<urn:a>"`,
+		`sip:alice@192.0.2.2 instance="<urn:b>"`)
 	register("urn:c", "sip:alice@192.0.2.4")
-	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.4 instance="<urn:c>"`, `sip:alice@192.0.2.3 instance="<urn:a>"`)
+	wantStored(t, s, "alice@example.com", `sip:alice@192.0.2.4 instance="<urn:c>"`,
+		`sip:alice@192.0.2.3 instance="<urn:a>"`)
 }
 
 // TestLengths registers with texts that are as long as they may be, and longer.

@@ -19,15 +19,18 @@ type office struct {
 
 func newOffice(t *testing.T, keys, options string) *office {
 	addr := handlertest.FreeAddr(t)
-	s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n"+keys+"\n"+addr.String()+" {\nsnom_lrc "+options+"\nregister\n}\n}\n}\n")
+	s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n"+keys+"\n"+
+		addr.String()+" {\nsnom_lrc "+options+"\nregister\n}\n}\n}\n")
 	return &office{t, s, s.UDP()}
 }
 
 // register registers the phone as a user, who gets keys with these bodies.
 func (o *office) register(user, callID string, bodies ...string) {
 	o.t.Helper()
-	o.phone.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\nFrom: <sip:" + user + "@example.com>;tag=1\n" +
-		"To: <sip:" + user + "@example.com>\nCall-ID: " + callID + "\nCSeq: 1 REGISTER\nContact: <sip:" + user + "@{me}>\nUser-Agent: snomD785/10.1.159.12\n\n")
+	o.phone.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n" +
+		"Max-Forwards: 70\nFrom: <sip:" + user + "@example.com>;tag=1\n" +
+		"To: <sip:" + user + "@example.com>\nCall-ID: " + callID + "\nCSeq: 1 REGISTER\nContact: <sip:" + user +
+		"@{me}>\nUser-Agent: snomD785/10.1.159.12\n\n")
 	o.phone.Expect("SIP/2.0 200")
 	o.shown(bodies...)
 }
@@ -48,7 +51,8 @@ func (o *office) shown(bodies ...string) {
 // dial has a user call a number.
 func (o *office) dial(user, number, id string) {
 	o.t.Helper()
-	o.phone.Send(invite(number, id, "<sip:alice@example.com>", "<sip:"+user+"@example.com>", "192.0.2.77:5071;line=ab12;transport=udp", "{me}"))
+	o.phone.Send(invite(number, id, "<sip:alice@example.com>", "<sip:"+user+"@example.com>",
+		"192.0.2.77:5071;line=ab12;transport=udp", "{me}"))
 	o.phone.Expect("SIP/2.0 404")
 }
 
@@ -124,7 +128,8 @@ func TestManagedKeys(t *testing.T) {
 	o.dial("101", "431", "4")
 	o.shown("k=3 c=on n=432 a=invite l=Light is on")
 	o.register("101", "b", "k=2 n=112 l=Emergency", "k=3 c=on n=432 a=invite l=Light is on")
-	if err := o.api().Engine.Keys.Apply(t.Context(), []keys.Change{{AOR: "101@example.com", Layer: keys.Event, Key: 3}}); err != nil {
+	if err := o.api().Engine.Keys.Apply(t.Context(),
+		[]keys.Change{{AOR: "101@example.com", Layer: keys.Event, Key: 3}}); err != nil {
 		t.Fatal(err)
 	}
 	o.shown("k=3 l=Three")
@@ -133,7 +138,8 @@ func TestManagedKeys(t *testing.T) {
 	}
 	// Of many the last one counts.
 	for i := range 20 {
-		o.phone.Send(invite(fmt.Sprint(431+i%10), fmt.Sprint("many", i), "<sip:alice@example.com>", "<sip:101@example.com>", "192.0.2.77:5071;line=ab12;transport=udp", "{me}"))
+		o.phone.Send(invite(fmt.Sprint(431+i%10), fmt.Sprint("many", i), "<sip:alice@example.com>",
+			"<sip:101@example.com>", "192.0.2.77:5071;line=ab12;transport=udp", "{me}"))
 	}
 	answers, last := 0, ""
 	for answers < 20 || !strings.Contains(last, "c=error") {

@@ -69,7 +69,8 @@ func TestLongerBanStays(t *testing.T) {
 			t.Errorf("a shorter ban changed the longer one: %+v", e)
 		}
 		l.Ban(a, 2*time.Hour, "flood")
-		if e, _ := l.Get(ipset.Source(a)); e.Reason != "flood" || !e.Since.Equal(since) || !e.Until.Equal(time.Now().Add(2*time.Hour)) {
+		if e, _ := l.Get(ipset.Source(a)); e.Reason != "flood" || !e.Since.Equal(since) ||
+			!e.Until.Equal(time.Now().Add(2*time.Hour)) {
 			t.Errorf("a longer ban is not in force: %+v", e)
 		}
 		l.Set(ipset.Source(a), time.Minute, "shorter")

@@ -89,11 +89,14 @@ func TestPhones(t *testing.T) {
 	}
 	p.Answer(p.Expect("MESSAGE"), "403 Forbidden", "t")
 	s.Await(refused+1, "caddy_sip_key_pushes_total", "outcome=refused")
-	want := "USER             MODEL  FIRMWARE     SOURCE           TRANSPORT  SINCE                STATE    KEYS  REFUSED  ERROR\n" +
-		"101@example.com  D785   10.1.159.12  " + p.Addr.String() + "  udp        <time>               refused  0/1   1        the phone answered 403\n"
+	want := "USER             MODEL  FIRMWARE     SOURCE           TRANSPORT  SINCE                STATE    KEYS  " +
+		"REFUSED  ERROR\n" +
+		"101@example.com  D785   10.1.159.12  " + p.Addr.String() +
+		"  udp        <time>               refused  0/1   1        the phone answered 403\n"
 	if len(p.Addr.String()) == len("127.0.0.1:50000") {
 		got, err := run(t, phonesCommand(), at, "--state", "refused", "--aor", "101")
-		if got = strings.Replace(times.ReplaceAllString(got, "<time>"), "<time>  ", "<time>               ", 1); err != nil || got != want {
+		if got = strings.Replace(times.ReplaceAllString(got, "<time>"), "<time>  ", "<time>               ",
+			1); err != nil || got != want {
 			t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)
 		}
 	}
@@ -109,7 +112,8 @@ func TestUnknownUsers(t *testing.T) {
 	if err != nil || !strings.HasPrefix(got, "warning: nobody is known as 1O1@example.com: ") {
 		t.Errorf("%s%v", got, err)
 	}
-	if got, err = runAll(t, keysSetCommand(), at, "101", "2", "--light=on"); err != nil || strings.Contains(got, "warning") {
+	if got, err = runAll(t, keysSetCommand(), at, "101", "2", "--light=on"); err != nil ||
+		strings.Contains(got, "warning") {
 		t.Errorf("%s%v", got, err)
 	}
 	file := filepath.Join(t.TempDir(), "keys.csv")
@@ -118,13 +122,16 @@ func TestUnknownUsers(t *testing.T) {
 	}
 	got, err = runAll(t, keysSetCommand(), at, "--from", file)
 	lines := strings.Split(got, "\n")
-	if err == nil || err.Error() != "1 row not set" || len(lines) != 5 || !strings.HasPrefix(lines[0], "row 3, 1O2: warning: nobody is known as 1O2@example.com: ") ||
-		!strings.HasPrefix(lines[1], "row 5, 1O3: warning: ") || !strings.HasPrefix(lines[2], "row 4, 101: key: ") || lines[3] != "3 rows of 4 set" {
+	if err == nil || err.Error() != "1 row not set" || len(lines) != 5 ||
+		!strings.HasPrefix(lines[0], "row 3, 1O2: warning: nobody is known as 1O2@example.com: ") ||
+		!strings.HasPrefix(lines[1], "row 5, 1O3: warning: ") || !strings.HasPrefix(lines[2], "row 4, 101: key: ") ||
+		lines[3] != "3 rows of 4 set" {
 		t.Errorf("%s%v", got, err)
 	}
 	got, _ = runAll(t, keysSetCommand(), at, "--json", "--from", file)
 	var result struct{ Warnings []warning }
-	if err := json.Unmarshal([]byte(got), &result); err != nil || len(result.Warnings) != 2 || result.Warnings[1].Row != 5 || result.Warnings[1].User != "1O3" {
+	if err := json.Unmarshal([]byte(got), &result); err != nil || len(result.Warnings) != 2 ||
+		result.Warnings[1].Row != 5 || result.Warnings[1].User != "1O3" {
 		t.Errorf("%v, %+v", err, result)
 	}
 }
@@ -187,7 +194,8 @@ func TestKeys(t *testing.T) {
 		phone("ANSWER        SINCE", "acknowledged  <time>"), keysSetCommand(), at, "101", "2", "--light=on", "--wait=30s")
 	answer("403 No")
 	got, err = run(t, keysPushCommand(), at, "101", "--wait=30s")
-	if err == nil || !strings.Contains(err.Error(), "has not acknowledged key 2: the phone answered 403") || !strings.Contains(got, "the phone answered 403") {
+	if err == nil || !strings.Contains(err.Error(), "has not acknowledged key 2: the phone answered 403") ||
+		!strings.Contains(got, "the phone answered 403") {
 		t.Errorf("%s, %v", got, err)
 	}
 	answer("200 OK")
@@ -283,7 +291,8 @@ row 2302, 3299@example.net: aor: "3299@example.net" is not of a domain that this
   ]
 }
 `
-	const nobody = "nobody is known as %d@example.com: no phone has registered so since the server started, and no user or member has that name. The key waits for such a phone"
+	const nobody = "nobody is known as %d@example.com: no phone has registered so since the server started, and no " +
+		"user or member has that name. The key waits for such a phone"
 	want = fmt.Sprintf(want, fmt.Sprintf(nobody, 201), fmt.Sprintf(nobody, 202))
 	if got != want || err == nil || err.Error() != "2 rows not set" {
 		t.Errorf("it prints\n%s%v\nwant\n%s", got, err, want)
@@ -356,9 +365,12 @@ func TestSpreadsheets(t *testing.T) {
 		})
 	}
 	for text, want := range map[string]string{
-		"user;key;label\n101;1;x\n102;1;T\xfcr\n": "row 3, 102: column 3 (label): it is not UTF-8; if a spreadsheet wrote it, give --encoding latin1\n1 row of 2 set\n",
-		"user,key\n101,1\n101,2\n101,1\n":         "row 4, 101: key: 1 is there twice: row 2 has it too\n2 rows of 3 set\n",
-		"user,key\n101,1\nsip:101,1\n":            "row 3, sip:101: key: 1 of 101@example.com is there twice: element 0 has it too\n1 row of 2 set\n",
+		"user;key;label\n101;1;x\n102;1;T\xfcr\n": "row 3, 102: column 3 (label): it is not UTF-8; if a spreadsheet " +
+			"wrote it, give --encoding latin1\n1 row of 2 set\n",
+		"user,key\n101,1\n101,2\n101,1\n": "row 4, 101: key: 1 is there twice: row 2 has it too\n" +
+			"2 rows of 3 set\n",
+		"user,key\n101,1\nsip:101,1\n": "row 3, sip:101: key: 1 of 101@example.com is there twice: " +
+			"element 0 has it too\n1 row of 2 set\n",
 	} {
 		cmd := keysSetCommand()
 		cmd.SetIn(strings.NewReader(text))

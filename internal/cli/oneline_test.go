@@ -31,7 +31,8 @@ func TestOneLine(t *testing.T) {
 		"key 1 { label { x } }":       "",
 	} {
 		file := filepath.Join(dir, "Caddyfile")
-		if err := os.WriteFile(file, []byte("{\nsip {\nkeys {\nprofile a {\n"+text+"\n}\n}\n}\n}\n"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte("{\nsip {\nkeys {\nprofile a {\n"+text+"\n}\n}\n}\n}\n"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		content, _ := os.ReadFile(file)

@@ -64,12 +64,13 @@ func TestBlock(t *testing.T) {
 		"list":            "list of thing needs at least one value, at Testfile:2",
 		"list a {\n b\n}": "list has no block, at Testfile:3",
 		"number 0":        "number of thing takes a number above zero, not '0', at Testfile:2",
-		"number {env.N}":  "number of thing takes a number above zero, not '{env.N}'; here an environment variable is written as {$N}, at Testfile:2",
-		"number 1s":       "number of thing takes a number above zero, not '1s', at Testfile:2",
-		"duration -5s":    "duration of thing takes a duration above zero such as 30s or 5m, not '-5s'",
-		"duration 5":      "duration of thing takes a duration above zero such as 30s or 5m, not '5'",
-		"size 0":          "size of thing takes a size such as 64KiB, not '0', at Testfile:2",
-		"size 9EB":        "size of thing takes a size such as 64KiB, not '9EB', at Testfile:2",
+		"number {env.N}": "number of thing takes a number above zero, not '{env.N}'; here an environment variable " +
+			"is written as {$N}, at Testfile:2",
+		"number 1s":    "number of thing takes a number above zero, not '1s', at Testfile:2",
+		"duration -5s": "duration of thing takes a duration above zero such as 30s or 5m, not '-5s'",
+		"duration 5":   "duration of thing takes a duration above zero such as 30s or 5m, not '5'",
+		"size 0":       "size of thing takes a size such as 64KiB, not '0', at Testfile:2",
+		"size 9EB":     "size of thing takes a size such as 64KiB, not '9EB', at Testfile:2",
 	} {
 		err := new(values).read(text)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

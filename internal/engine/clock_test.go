@@ -56,7 +56,8 @@ func TestClockIsSet(t *testing.T) {
 					}
 					wantUsers(t, e, want)
 					got := e.Keys.Effective("alice@example.com", keys.Phone{})
-					if len(got) != 1 || (time.Until(got[0].Expires.Add(-clocks.after))-90*time.Second+2*wait).Abs() > time.Second {
+					if len(got) != 1 ||
+						(time.Until(got[0].Expires.Add(-clocks.after))-90*time.Second+2*wait).Abs() > time.Second {
 						t.Errorf("the key is %+v", got)
 					}
 					for user, lasts := range map[string]time.Duration{"alice": 30 * time.Minute, "bob": time.Minute} {

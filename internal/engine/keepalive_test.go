@@ -27,7 +27,8 @@ func pinged(t testing.TB, k *KeepAlive) (*Engine, *pinger, *location.Binding, cl
 		t.Fatal(err)
 	}
 	u := location.Update{
-		AOR: []byte("101@example.com"), CallID: []byte("c"), CSeq: 1, Contacts: []location.ContactUpdate{{URI: uri, Expires: 3600, Q: 1000}},
+		AOR: []byte("101@example.com"), CallID: []byte("c"), CSeq: 1,
+		Contacts: []location.ContactUpdate{{URI: uri, Expires: 3600, Q: 1000}},
 	}
 	u.Flow = g.Listeners[0].Flow(source.(*net.UDPAddr).AddrPort())
 	var r location.Result
@@ -99,7 +100,8 @@ func BenchmarkKeepAlive(b *testing.B) {
 			if err != nil || m.Parse(buf[:n]) != nil {
 				b.Fatal(err)
 			}
-			if _, err := phone.Write(m.AppendResponse(nil, 200, "OK", binding.Source(), &wire.ResponseOptions{ToTag: []byte("t")})); err != nil {
+			if _, err := phone.Write(m.AppendResponse(nil, 200, "OK", binding.Source(),
+				&wire.ResponseOptions{ToTag: []byte("t")})); err != nil {
 				b.Fatal(err)
 			}
 			for e.keepAlive.outstanding() > 0 {

@@ -44,7 +44,8 @@ func TestClockIsSet(t *testing.T) {
 			// The next process has the system's clock from the start.
 			pass(time.Minute)
 			for name, set := range map[string]struct{ by, earlier time.Duration }{
-				"right": {0, 0}, "back": {-time.Hour, time.Minute}, "in 1970": {-wall().Sub(time.Unix(3600, 0)), time.Minute},
+				"right": {0, 0}, "back": {-time.Hour, time.Minute}, "in 1970": {-wall().Sub(time.Unix(3600, 0)),
+					time.Minute},
 			} {
 				now := wall().Add(set.by)
 				after := newStore(t, Options{Clock: clock.FromWall(func() time.Time { return now })})
@@ -61,12 +62,15 @@ func TestClockIsSet(t *testing.T) {
 					continue
 				}
 				if set.by == 0 && contacts(restored) != contacts(all) {
-					t.Errorf("set by %v, then %s: bindings are %s, want %s", by, name, contacts(restored), contacts(all))
+					t.Errorf("set by %v, then %s: bindings are %s, want %s", by, name, contacts(restored),
+						contacts(all))
 				}
 				for _, b := range restored {
 					want := s.Remaining(s.find(b.Contact())) + uint32(set.earlier/time.Second)
-					if left := after.Remaining(b); left > 3600 || set.by == 0 && left != want || set.by != 0 && left < want {
-						t.Errorf("set by %v, then %s: %s lasts %d seconds more, %d at first", by, name, b.Contact(), left, want)
+					if left := after.Remaining(b); left > 3600 || set.by == 0 && left != want || set.by != 0 &&
+						left < want {
+						t.Errorf("set by %v, then %s: %s lasts %d seconds more, %d at first", by, name, b.Contact(),
+							left, want)
 					}
 					if b.Updated().After(now) {
 						t.Errorf("set by %v, then %s: it was refreshed at %v, and it is %v", by, name, b.Updated(), now)

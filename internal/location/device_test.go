@@ -114,8 +114,10 @@ func TestDevices(t *testing.T) {
 		"a phone restarts with another port and line": {
 			"sip:a@h:5060;line=1 i=x call=1 from=203.0.113.7:1", "sip:a@h:5060;line=1",
 			"sip:a@h:6060;line=2 i=x call=2 from=203.0.113.7:2", "sip:a@h:6060;line=2 | sip:a@h:5060;line=1",
-			"sip:a@h:6070;line=3 i=x call=3 from=203.0.113.7:3", "sip:a@h:6070;line=3 | sip:a@h:6060;line=2 sip:a@h:5060;line=1",
-			"sip:a@h:6070;line=3 i=x call=3 from=203.0.113.7:3", "sip:a@h:6070;line=3 | sip:a@h:6060;line=2 sip:a@h:5060;line=1",
+			"sip:a@h:6070;line=3 i=x call=3 from=203.0.113.7:3",
+			"sip:a@h:6070;line=3 | sip:a@h:6060;line=2 sip:a@h:5060;line=1",
+			"sip:a@h:6070;line=3 i=x call=3 from=203.0.113.7:3",
+			"sip:a@h:6070;line=3 | sip:a@h:6060;line=2 sip:a@h:5060;line=1",
 		},
 		"a phone goes from UDP to TCP": {
 			"sip:a@h;line=1 i=x reg=1 call=1", "sip:a@h;line=1",
@@ -149,7 +151,8 @@ func TestDevices(t *testing.T) {
 			"sip:a@h:5060;line=2 call=2", "sip:a@h:5060;line=2 sip:a@h:5060;line=1",
 			// It is restarted, and has two again.
 			"sip:a@h:5060;line=3 call=3", "sip:a@h:5060;line=3 sip:a@h:5060;line=2 | sip:a@h:5060;line=1",
-			"sip:a@h:5060;line=4 call=4", "sip:a@h:5060;line=4 sip:a@h:5060;line=3 | sip:a@h:5060;line=2 sip:a@h:5060;line=1",
+			"sip:a@h:5060;line=4 call=4", "sip:a@h:5060;line=4 sip:a@h:5060;line=3 | sip:a@h:5060;line=2 " +
+				"sip:a@h:5060;line=1",
 		},
 		"lines that differ in their user": {
 			"sip:a@h:5060 call=1", "sip:a@h:5060",
@@ -172,13 +175,15 @@ func TestDevices(t *testing.T) {
 		"another socket, without an instance": {
 			"sip:a@h:5060;line=1 call=1", "sip:a@h:5060;line=1",
 			"sip:a@h:5060;line=2 call=2 from=203.0.113.7:5061", "sip:a@h:5060;line=2 sip:a@h:5060;line=1",
-			"sip:a@h:5060;line=3 call=3 from=203.0.113.7:5060 tcp", "sip:a@h:5060;line=3 sip:a@h:5060;line=2 sip:a@h:5060;line=1",
+			"sip:a@h:5060;line=3 call=3 from=203.0.113.7:5060 tcp",
+			"sip:a@h:5060;line=3 sip:a@h:5060;line=2 sip:a@h:5060;line=1",
 		},
 		"phones behind an edge proxy": {
 			"sip:a@h:5060;line=1 call=1 relayed", "sip:a@h:5060;line=1",
 			"sip:a@h:5060;line=2 call=2 relayed", "sip:a@h:5060;line=2 sip:a@h:5060;line=1",
 			"sip:a@h:5060;line=3 call=3", "sip:a@h:5060;line=3 sip:a@h:5060;line=2 sip:a@h:5060;line=1",
-			"sip:a@h:5060;line=4 call=4 relayed", "sip:a@h:5060;line=4 sip:a@h:5060;line=3 sip:a@h:5060;line=2 sip:a@h:5060;line=1",
+			"sip:a@h:5060;line=4 call=4 relayed",
+			"sip:a@h:5060;line=4 sip:a@h:5060;line=3 sip:a@h:5060;line=2 sip:a@h:5060;line=1",
 		},
 		"a phone behind an edge proxy is restarted": {
 			"sip:a@h:5060;line=1 i=x call=1 relayed", "sip:a@h:5060;line=1",

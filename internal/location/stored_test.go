@@ -15,11 +15,13 @@ func records() []Record {
 	return []Record{
 		{
 			Contact: "sip:alice@192.0.2.7:5060;line=x", CallID: "c1", CSeq: 4_000_000_000, Q: 700, Instance: "<urn:uuid:1>", RegID: 7,
-			Path: "<sip:edge.example.com;lr>,<sip:b;lr>", UserAgent: "snomD785/10.1.159.12", Owner: "boss", Network: "wss", Superseded: true, Relayed: true,
+			Path: "<sip:edge.example.com;lr>,<sip:b;lr>", UserAgent: "snomD785/10.1.159.12", Owner: "boss",
+			Network: "wss", Superseded: true, Relayed: true,
 			Source: netip.MustParseAddrPort("[fe80::1%2]:40000"), Local: netip.MustParseAddrPort("192.0.2.1:5061"),
 			Expires: time.Unix(1_900_000_000, 0), Registered: time.Unix(1_800_000_000, 0), Updated: time.Unix(1_800_000_100, 0),
 		},
-		{Contact: "sip:a", Network: "udp", Confirmed: true, Expires: time.Unix(1, 0), Registered: time.Unix(0, 0), Updated: time.Unix(0, 0)},
+		{Contact: "sip:a", Network: "udp", Confirmed: true, Expires: time.Unix(1, 0), Registered: time.Unix(0, 0),
+			Updated: time.Unix(0, 0)},
 		{
 			Contact: "sip:alice@[2001:db8::7]", CallID: "c2", Q: 1000, Network: "udp",
 			Source: netip.MustParseAddrPort("[2001:db8::7]:5060"), Local: netip.MustParseAddrPort("[2001:db8::1]:5060"),

@@ -267,16 +267,19 @@ func TestOutbound(t *testing.T) {
 	}
 	wantLen(t, s, 1, 2)
 	// The phone goes on with another address, and with that of a Contact that says nothing.
-	if got := mustUpdate(t, s, update("two", 2, of("sip:a@192.0.2.99", "<urn:x>", 1))); got != "+sip:a@192.0.2.99 -sip:a@192.0.2.20" {
+	if got := mustUpdate(t, s, update("two", 2, of("sip:a@192.0.2.99", "<urn:x>",
+		1))); got != "+sip:a@192.0.2.99 -sip:a@192.0.2.20" {
 		t.Fatalf("changes: %q", got)
 	}
 	mustUpdate(t, s, update("six", 1, contact(t, "sip:b@192.0.2.20")))
-	if got := mustUpdate(t, s, update("two", 3, of("sip:b@192.0.2.20", "<urn:x>", 1))); got != "=sip:b@192.0.2.20 -sip:a@192.0.2.99" {
+	if got := mustUpdate(t, s, update("two", 3, of("sip:b@192.0.2.20", "<urn:x>",
+		1))); got != "=sip:b@192.0.2.20 -sip:a@192.0.2.99" {
 		t.Fatalf("changes: %q", got)
 	}
 	wantLen(t, s, 1, 2)
 	// Without reg-id it is the only way.
-	if got := mustUpdate(t, s, update("two", 4, of("sip:a@192.0.2.20", "<urn:x>", 0))); got != "=sip:a@192.0.2.20 -sip:b@192.0.2.20" {
+	if got := mustUpdate(t, s, update("two", 4, of("sip:a@192.0.2.20", "<urn:x>",
+		0))); got != "=sip:a@192.0.2.20 -sip:b@192.0.2.20" {
 		t.Fatalf("changes: %q", got)
 	}
 	wantLen(t, s, 1, 1)

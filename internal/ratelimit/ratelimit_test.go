@@ -83,12 +83,14 @@ func TestValidate(t *testing.T) {
 func TestAddrKey(t *testing.T) {
 	tb := New(Limit{1, time.Second})
 	key := func(s string) uint64 { return tb.AddrKey(netip.MustParseAddr(s)) }
-	for _, same := range [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::ffff:2"}, {"fe80::1%1", "fe80::1%2"}} {
+	for _, same := range [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::ffff:2"},
+		{"fe80::1%1", "fe80::1%2"}} {
 		if key(same[0]) != key(same[1]) {
 			t.Errorf("%s and %s are two sources", same[0], same[1])
 		}
 	}
-	for _, two := range [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"}, {"192.0.2.1", "::1"}, {"fe80::1%1", "fe80::2%1"}} {
+	for _, two := range [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8:0:1::1"},
+		{"192.0.2.1", "::1"}, {"fe80::1%1", "fe80::2%1"}} {
 		if key(two[0]) == key(two[1]) {
 			t.Errorf("%s and %s are one source", two[0], two[1])
 		}

@@ -264,9 +264,11 @@ func TestSuperseded(t *testing.T) {
 	register := func(user, line string, expires int) {
 		t.Helper()
 		p := s.UDP()
-		p.Send(fmt.Sprintf("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\n"+
+		p.Send(fmt.Sprintf("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n"+
+			"Max-Forwards: 70\n"+
 			"From: <sip:%[1]s@example.com>;tag=f\nTo: <sip:%[1]s@example.com>\nCall-ID: %[2]s\nCSeq: %[4]d REGISTER\n"+
-			"Contact: <sip:%[1]s@192.0.2.7;line=%[2]s>;expires=%[3]d;+sip.instance=\"<urn:uuid:%[1]s>\"\n\n", user, line, expires, 1000-expires))
+			"Contact: <sip:%[1]s@192.0.2.7;line=%[2]s>;expires=%[3]d;+sip.instance=\"<urn:uuid:%[1]s>\"\n\n", user,
+			line, expires, 1000-expires))
 		p.Expect("SIP/2.0 200")
 	}
 	register("101", "x", 600)
@@ -286,7 +288,8 @@ func TestSuperseded(t *testing.T) {
 	}
 	var one registration
 	s.get("/sip/registrations/101", &one)
-	if len(one.Bindings) != 1 || len(one.Superseded) != 1 || one.Bindings[0]["contact"] != "sip:101@192.0.2.7;line=y" || one.Superseded[0]["contact"] != "sip:101@192.0.2.7;line=x" {
+	if len(one.Bindings) != 1 || len(one.Superseded) != 1 || one.Bindings[0]["contact"] != "sip:101@192.0.2.7;line=y" ||
+		one.Superseded[0]["contact"] != "sip:101@192.0.2.7;line=x" {
 		t.Errorf("got %+v", one)
 	}
 	s.refused("GET", "/sip/registrations/102", "", 404, "102@example.com is not registered")

@@ -235,7 +235,8 @@ func TestManyKeys(t *testing.T) {
 	s.do("POST", "/sip/keys", `[
 		{"aor": "101", "key": 1, "light": "on"}, {"aor": "101@example.com", "key": 2, "layer": "user", "label": "x"},
 		{"aor": "102", "key": 1, "locked": true, "ttl": "1d"}, {"aor": "101", "key": 3, "light": "off"}]`, 200)
-	s.shows("101", `[{"key":1,"layer":"admin","light":"on"},{"key":2,"label":"x","layer":"user"},{"key":3,"layer":"admin","light":"off"}]`)
+	s.shows("101", `[{"key":1,"layer":"admin","light":"on"},{"key":2,"label":"x","layer":"user"},`+
+		`{"key":3,"layer":"admin","light":"off"}]`)
 	s.shows("102", `[{"key":1,"layer":"admin","locked":true}]`)
 	_, body := s.do("POST", "/sip/keys", `[{"aor": "101", "key": 9}, {"aor": "102", "key": 0}, {"key": 1}, {"aor": "103", "key": 1, "lamp": "on"},
 		{"aor": "103@example.net", "key": 1}, {"aor": "103", "key": 1, "layer": "profile"}, {"aor": "103", "key": 1, "ttl": "1"}, 7,
@@ -264,7 +265,8 @@ func TestManyKeys(t *testing.T) {
 	if answer.Errors[0].AOR != "102" {
 		t.Errorf("%+v", answer.Errors[0])
 	}
-	s.shows("101", `[{"key":1,"layer":"admin","light":"on"},{"key":2,"label":"x","layer":"user"},{"key":3,"layer":"admin","light":"off"}]`)
+	s.shows("101", `[{"key":1,"layer":"admin","light":"on"},{"key":2,"label":"x","layer":"user"},`+
+		`{"key":3,"layer":"admin","light":"off"}]`)
 	_, body = s.do("POST", "/sip/keys", "["+strings.Repeat("7, ", 1200)+"7]", 400)
 	if n := strings.Count(body, `"index":`); n != 1000 {
 		t.Errorf("of 1201 elements that are wrong %d are listed, want 1000", n)
@@ -278,12 +280,15 @@ func TestManyKeys(t *testing.T) {
 	s.do("POST", "/sip/keys", "["+list.String()[1:]+"]", 200)
 	s.shows("3999", fmt.Sprintf(`[{"key":1,"label":"%60d","layer":"admin"}]`, 2999))
 	// A key can be there once, however its user is written.
-	s.refused("POST", "/sip/keys", `[{"aor": "500", "key": 1}, {"aor": "500", "key": 1, "layer": "user"}, {"aor": "SIP:500@example.com", "key": 1}]`, 400,
+	s.refused("POST", "/sip/keys", `[{"aor": "500", "key": 1}, {"aor": "500", "key": 1, "layer": "user"}, `+
+		`{"aor": "SIP:500@example.com", "key": 1}]`, 400,
 		"nothing is changed: element 2: key: 1 of 500@example.com is there twice: element 0 has it too")
 	s.refused("PUT", "/sip/keys/500", `[{"key": 1}, {"key": 2}, {"key": 1}]`, 400, "element 2: key: 1 is there twice")
 	s.shows("500", "[]")
-	s.refused("PUT", "/sip/keys/500/1", "{\n\t\"label\": \"T\xfcr\"}", 400, "reading the body: line 2, column 13 is not UTF-8")
-	s.refused("POST", "/sip/keys", "[{\"aor\": \"500\", \"key\": 1, \"label\": \"T\xfcr\"}]", 400, "line 1, column 38 is not UTF-8")
+	s.refused("PUT", "/sip/keys/500/1", "{\n\t\"label\": \"T\xfcr\"}", 400,
+		"reading the body: line 2, column 13 is not UTF-8")
+	s.refused("POST", "/sip/keys", "[{\"aor\": \"500\", \"key\": 1, \"label\": \"T\xfcr\"}]", 400,
+		"line 1, column 38 is not UTF-8")
 	s.refused("POST", "/sip/messages", "{\"aor\": \"500\", \"body\": \"T\xfcr\"}", 400, "is not UTF-8")
 	s.refused("POST", "/sip/keys", `["`+strings.Repeat("x", 16<<20)+`"]`, 413, "the body is larger than 16777216 bytes")
 }

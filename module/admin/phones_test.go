@@ -21,8 +21,10 @@ type device struct {
 // registerAs registers a phone.
 func (a *server) registerAs(p *handlertest.Peer, user, contact, userAgent string) {
 	a.t.Helper()
-	p.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\nMax-Forwards: 70\nFrom: <sip:" + user + "@example.com>;tag=1\n" +
-		"To: <sip:" + user + "@example.com>\nCall-ID: " + user + contact + "\nCSeq: 1 REGISTER\nContact: <sip:" + contact + "@{me}>\nUser-Agent: " + userAgent + "\n\n")
+	p.Send("REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/{transport} {me};branch={branch};rport\n" +
+		"Max-Forwards: 70\nFrom: <sip:" + user + "@example.com>;tag=1\n" +
+		"To: <sip:" + user + "@example.com>\nCall-ID: " + user + contact + "\nCSeq: 1 REGISTER\nContact: <sip:" +
+		contact + "@{me}>\nUser-Agent: " + userAgent + "\n\n")
 	p.Expect("SIP/2.0 200")
 }
 
@@ -81,13 +83,16 @@ func TestPhones(t *testing.T) {
 	}
 	d := list("")[0]
 	want := device{
-		AOR: "101@example.com", Contact: "sip:a@" + desk.Addr.String(), Source: desk.Addr.String(), Transport: "udp", Model: "D785", Firmware: "10.1.159.12",
-		State: "refused", Since: d.Since, Expires: d.Expires, Wanted: 2, Shown: 1, Refused: 1, LastError: "the phone answered 403",
+		AOR: "101@example.com", Contact: "sip:a@" + desk.Addr.String(), Source: desk.Addr.String(), Transport: "udp",
+		Model: "D785", Firmware: "10.1.159.12",
+		State: "refused", Since: d.Since, Expires: d.Expires, Wanted: 2, Shown: 1, Refused: 1,
+		LastError: "the phone answered 403",
 	}
 	if d != want || d.Since == "" || d.Expires <= d.Since {
 		t.Errorf("%+v", d)
 	}
-	if d := list("?aor=103")[0]; d.Wanted != 2 || d.Shown != 0 || d.Refused != 0 || d.LastError != "the phone answered 486" {
+	if d := list("?aor=103")[0]; d.Wanted != 2 || d.Shown != 0 || d.Refused != 0 ||
+		d.LastError != "the phone answered 486" {
 		t.Errorf("%+v", d)
 	}
 	s.refused("GET", "/sip/phones?state=broken", "", 400, "state: \"broken\" must be one of current, refused")
@@ -116,16 +121,21 @@ func TestPhones(t *testing.T) {
 // TestUnknownUser sets keys for users whom nobody knows.
 func TestUnknownUser(t *testing.T) {
 	s := startAdmin(t, "")
-	s.Load(strings.Replace(s.caddyfile(s.Addr, "@phones header User-Agent nobody\ndigest_auth @phones {\nuser 110 secret110\nuser 111@example.com secret111\n}\nregister\nrespond 404"), "domain example.com",
-		"domain example.com example.org\nkeys {\nprofile some {\nusers 12? 130\nmembers from testdata/members.txt\nkey 9 {\nlabel Nine\n}\n}\n}", 1))
+	s.Load(strings.Replace(s.caddyfile(s.Addr,
+		"@phones header User-Agent nobody\ndigest_auth @phones {\nuser 110 secret110\n"+
+			"user 111@example.com secret111\n}\nregister\nrespond 404"), "domain example.com",
+		"domain example.com example.org\nkeys {\nprofile some {\nusers 12? 130\nmembers from testdata/members.txt\n"+
+			"key 9 {\nlabel Nine\n}\n}\n}", 1))
 	s.registerAs(s.UDP(), "101", "a", "linphone/5.1")
 	s.registerAs(s.UDP(), "102", "b", "linphone/5.1")
 	s.do("DELETE", "/sip/registrations/102", "", 204)
 	const text = "nobody is known as "
 	for user, known := range map[string]bool{
-		"101": true, "101@example.org": false, "102": true, "103": false, "1O1": false, "110": true, "111": true, "111@example.org": false, "120": false, "130": true, "140": true,
+		"101": true, "101@example.org": false, "102": true, "103": false, "1O1": false, "110": true, "111": true,
+		"111@example.org": false, "120": false, "130": true, "140": true,
 	} {
-		for _, path := range []string{"/sip/keys/" + user + "/1", "/sip/keys/" + user + "/1"} { // it does not become known by that
+		// it does not become known by that
+		for _, path := range []string{"/sip/keys/" + user + "/1", "/sip/keys/" + user + "/1"} {
 			_, body := s.exchange("PUT", path, `{"label": "x"}`)
 			if strings.Contains(body, text) == known {
 				t.Errorf("%s: %s", user, body)
@@ -137,8 +147,10 @@ func TestUnknownUser(t *testing.T) {
 	if len(u.Warnings) != 1 || !strings.HasPrefix(u.Warnings[0], text+"103@example.com: no phone has registered so") {
 		t.Errorf("%q", u.Warnings)
 	}
-	_, body := s.do("POST", "/sip/keys", `[{"aor": "101", "key": 1}, {"aor": "103", "key": 2}, {"aor": "110", "key": 2}, {"aor": "103", "key": 3}, {"aor": "1O1", "key": 3}]`, 200)
-	for _, part := range []string{`"changed":5,`, `{"index":1,"aor":"103@example.com","warning":"` + text, `{"index":3,"aor":"103@`, `{"index":4,"aor":"1O1@`} {
+	_, body := s.do("POST", "/sip/keys", `[{"aor": "101", "key": 1}, {"aor": "103", "key": 2}, `+
+		`{"aor": "110", "key": 2}, {"aor": "103", "key": 3}, {"aor": "1O1", "key": 3}]`, 200)
+	for _, part := range []string{`"changed":5,`, `{"index":1,"aor":"103@example.com","warning":"` + text,
+		`{"index":3,"aor":"103@`, `{"index":4,"aor":"1O1@`} {
 		if !strings.Contains(body, part) {
 			t.Errorf("%s is not in %s", part, body)
 		}
@@ -171,7 +183,8 @@ func TestTwoOnOnePhone(t *testing.T) {
 		inside.AppOf(s.App()).Engine.Delivery.Wait(t.Context(), user+"@example.com", 1)
 	}
 	for user, want := range map[string]string{
-		"101": `[{"acknowledged":false,"error":"102@example.com is on the same phone and has set this key","key":1,"wanted":true,` +
+		"101": `[{"acknowledged":false,"error":"102@example.com is on the same phone and has set this key","key":1,` +
+			`"wanted":true,` +
 			`"warnings":["102@example.com is on the same phone and sets this key too: it shows what was set last"]}]`,
 		"102": `[{"acknowledged":true,"key":1,"status":200,"wanted":true,` +
 			`"warnings":["101@example.com is on the same phone and sets this key too: it shows what was set last"]}]`,
@@ -186,7 +199,8 @@ func TestTwoOnOnePhone(t *testing.T) {
 		}
 	}
 	var list []device
-	if s.get("/sip/phones?state=overwritten", &list); len(list) != 1 || list[0].AOR != "101@example.com" || list[0].Shown != 0 || list[0].Refused != 0 {
+	if s.get("/sip/phones?state=overwritten", &list); len(list) != 1 || list[0].AOR != "101@example.com" ||
+		list[0].Shown != 0 || list[0].Refused != 0 {
 		t.Errorf("%+v", list)
 	}
 }
@@ -206,7 +220,8 @@ func TestRawKeys(t *testing.T) {
 			p.Ignore(m)
 			p.Answer(m, "200 OK", "t")
 		}()
-		s.do("POST", "/sip/messages", `{"aor": "101", "content_type": "Application/X-Buttons", "body": "`+body+`"}`, 200)
+		s.do("POST", "/sip/messages", `{"aor": "101", "content_type": "Application/X-Buttons", "body": "`+body+`"}`,
+			200)
 		<-done
 	}
 	send(`k=9\r\nl=Nine`)

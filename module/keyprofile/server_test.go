@@ -203,8 +203,10 @@ func TestUsers(t *testing.T) {
 				}
 			}
 			addr := handlertest.FreeAddr(t)
-			s := handlertest.StartCaddyfile(t, addr, "{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n\t\tkeys {\n\t\t\tprofile a {\n\t\t\t\t"+from+
-				"\n\t\t\t\tkey 1 {\n\t\t\t\t\tlabel x\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\t"+addr.String()+" {\n\t\t\trespond 404\n\t\t}\n\t}\n}\n")
+			s := handlertest.StartCaddyfile(t, addr,
+				"{\n\tadmin off\n\tsip {\n\t\tdomain example.com\n\t\tkeys {\n\t\t\tprofile a {\n\t\t\t\t"+from+
+					"\n\t\t\t\tkey 1 {\n\t\t\t\t\tlabel x\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\t"+
+					addr.String()+" {\n\t\t\trespond 404\n\t\t}\n\t}\n}\n")
 			if got := len(labels(s, "101", "")) == 1; got != tc.want {
 				t.Errorf("101 has the key: %v", got)
 			}

@@ -58,7 +58,8 @@ func TestSipsakOffered(t *testing.T) {
 		"algorithm sipsak* MD5\n\t\t\t\talgorithm ?* SHA-256": true,
 	} {
 		s := start(t, binary, offering(options))
-		register := []string{"-vvv", "-s", "sip:104@" + s.addr, "-U", "-C", "sip:104@127.0.0.1:7999", "-x", "3600", "-u", "104", "-a", "secret-of-104"}
+		register := []string{"-vvv", "-s", "sip:104@" + s.addr, "-U", "-C", "sip:104@127.0.0.1:7999", "-x", "3600",
+			"-u", "104", "-a", "secret-of-104"}
 		if works {
 			s.sipsak(t, register...)
 			s.waitMetric(t, "caddy_sip_bindings", 1)

@@ -54,23 +54,29 @@ type run struct {
 }
 
 func matcher(path, line, v string) option {
-	return option{"sip.matchers." + path, "@m " + line + "\nrespond @m 281\nrespond 282", v, (*run).options, "SIP/2.0 281 "}
+	return option{"sip.matchers." + path, "@m " + line + "\nrespond @m 281\nrespond 282", v, (*run).options,
+		"SIP/2.0 281 "}
 }
 
 func refused(path, text string) option { return option{path: path, text: text} }
 
 var list = []option{
 	{"sip.domains", "app:domain {env.V}\nregister", "office.example", (*run).registerAtDomain, "SIP/2.0 200 "},
-	{"sip.servers.trust", "trust {env.V}\nregister", "127.0.0.0/8", (*run).registerPath, "Path: <sip:127.0.0.1:5061;lr>"},
-	{"sip.servers.advertise", "advertise {env.V}\nsnom_lrc {\nuser_agent *\nlight 801 on\n}", "203.0.113.7", (*run).lamp, "Via: SIP/2.0/UDP 203.0.113.7"},
+	{"sip.servers.trust", "trust {env.V}\nregister", "127.0.0.0/8", (*run).registerPath,
+		"Path: <sip:127.0.0.1:5061;lr>"},
+	{"sip.servers.advertise", "advertise {env.V}\nsnom_lrc {\nuser_agent *\nlight 801 on\n}", "203.0.113.7",
+		(*run).lamp, "Via: SIP/2.0/UDP 203.0.113.7"},
 	refused("sip.servers.keepalive.interval", "keepalive {env.V}"),
 	refused("sip.servers.keepalive.method", "keepalive 25s {env.V}"),
-	{"sip.servers.logs.logger_name", "log {env.V}\nrespond 281", "office", (*run).logged, `"logger":"sip.log.access.office"`},
-	{"sip.keys.profiles.name", "app:keys {\nprofile {env.V} {\n}\n}\n", "office", func(r *run) string { return r.App().Keys.Profiles[0].Name }, "office"},
+	{"sip.servers.logs.logger_name", "log {env.V}\nrespond 281", "office", (*run).logged,
+		`"logger":"sip.log.access.office"`},
+	{"sip.keys.profiles.name", "app:keys {\nprofile {env.V} {\n}\n}\n", "office",
+		func(r *run) string { return r.App().Keys.Profiles[0].Name }, "office"},
 	profile("users", "users {env.V}\nkey 1 {\nlabel x\n}", "1*", "l=x"),
 	profile("user_agents", "user_agent {env.V}\nkey 1 {\nlabel x\n}", "snom*", "l=x"),
 	profile("models", "model {env.V}\nkey 1 {\nlabel x\n}", "D785", "l=x"),
-	{"sip.keys.profiles.members_file", "app:keys {\nphones Office*\nprofile a {\nmembers from {env.V}\nkey 1 {\nlabel x\n}\n}\n}\nregister",
+	{"sip.keys.profiles.members_file", "app:keys {\nphones Office*\nprofile a {\nmembers from {env.V}\nkey 1 {\n" +
+		"label x\n}\n}\n}\nregister",
 		file("101\n"), (*run).key, "l=x"},
 	profile("keys.label", "key 1 {\nlabel \"at {env.V}\"\n}", "the gate", "l=at the gate"),
 	profile("keys.number", "key 1 {\nnumber {env.V}\n}", "77", "n=77"),
@@ -84,10 +90,14 @@ var list = []option{
 	refused("sip.keys.models.colors", "app:keys {\nmodel X9 {\nkeys 9\ncolors {env.V}\n}\n}\n"),
 	refused("sip.keys.batch", "app:keys {\nbatch {env.V}\n}\n"),
 	refused("sip.keys.rate", "app:keys {\nrate {env.V}\n}\n"),
-	{"sip.keys.credentials.realm", credentials("realm {env.V}\npassword x-{user}"), "office", (*run).credentials, "office"},
-	{"sip.keys.credentials.username", credentials("realm x\nusername {env.V}\npassword x-{user}"), "office", (*run).credentials, "office"},
-	{"sip.keys.credentials.password", credentials("realm x\npassword {env.V}-{user}"), "office", (*run).credentials, "office-{user}"},
-	{"sip.keys.phones", "app:keys {\nphones {env.V}\nprofile a {\nkey 1 {\nlabel x\n}\n}\n}\nregister", "Office*", (*run).officeKey, "l=x"},
+	{"sip.keys.credentials.realm", credentials("realm {env.V}\npassword x-{user}"), "office", (*run).credentials,
+		"office"},
+	{"sip.keys.credentials.username", credentials("realm x\nusername {env.V}\npassword x-{user}"), "office",
+		(*run).credentials, "office"},
+	{"sip.keys.credentials.password", credentials("realm x\npassword {env.V}-{user}"), "office", (*run).credentials,
+		"office-{user}"},
+	{"sip.keys.phones", "app:keys {\nphones {env.V}\nprofile a {\nkey 1 {\nlabel x\n}\n}\n}\nregister", "Office*",
+		(*run).officeKey, "l=x"},
 	refused("sip.grace_period", "app:grace_period {env.V}\n"),
 	refused("sip.servers.listen", "app:{env.V}:5060 {\nrespond 404\n}\n"),
 	refused("sip.servers.limits.datagram", "limits {\ndatagram {env.V}\n}"),
@@ -101,34 +111,47 @@ var list = []option{
 	refused("sip.servers.limits.registrations", "limits {\nregistrations {env.V}\n}"),
 	refused("sip.servers.limits.registration_bytes", "limits {\nregistration_bytes {env.V}\n}"),
 	refused("sip.servers.limits.memory", "limits {\nmemory {env.V}\n}"),
-	{"sip.storage.bolt.path", "app:storage bolt {env.V}\n", func(r *run) string { return filepath.Join(r.dir, "my.db") },
+	{"sip.storage.bolt.path", "app:storage bolt {env.V}\n",
+		func(r *run) string { return filepath.Join(r.dir, "my.db") },
 		func(r *run) string { return r.stat("my.db") }, "my.db"},
 
-	{"sip.handlers.digest_auth.realm", "digest_auth {\nrealm {env.V}\nuser 101 secret-of-101\n}", "office", (*run).options, `realm="office"`},
-	{"sip.handlers.digest_auth.users.name", "digest_auth {\nuser {env.V} secret-of-101\n}\nregister", "101", (*run).authenticate, "registered"},
-	{"sip.handlers.digest_auth.users.password", "digest_auth {\nuser 101 {env.V}\n}\nregister", "secret-of-101", (*run).authenticate, "registered"},
+	{"sip.handlers.digest_auth.realm", "digest_auth {\nrealm {env.V}\nuser 101 secret-of-101\n}", "office",
+		(*run).options, `realm="office"`},
+	{"sip.handlers.digest_auth.users.name", "digest_auth {\nuser {env.V} secret-of-101\n}\nregister", "101",
+		(*run).authenticate, "registered"},
+	{"sip.handlers.digest_auth.users.password", "digest_auth {\nuser 101 {env.V}\n}\nregister", "secret-of-101",
+		(*run).authenticate, "registered"},
 	{"sip.handlers.digest_auth.users.ha1", "digest_auth {\nrealm office\nuser 101 MD5:{env.V}\n}\nregister",
 		digest.HA1(digest.MD5, "101", "office", "secret-of-101"), (*run).authenticate, "registered"},
 	{"sip.handlers.digest_auth.users_file", "digest_auth {\nrealm office\nusers_file {env.V}\n}\nregister",
-		file("101:office:MD5:" + digest.HA1(digest.MD5, "101", "office", "secret-of-101") + "\n"), (*run).authenticate, "registered"},
+		file("101:office:MD5:" + digest.HA1(digest.MD5, "101", "office", "secret-of-101") + "\n"), (*run).authenticate,
+		"registered"},
 	refused("sip.handlers.digest_auth.algorithms", "digest_auth {\nuser 101 secret-of-101\nalgorithm {env.V}\n}"),
-	{"sip.handlers.digest_auth.clients.user_agent", "digest_auth {\nuser 101 secret-of-101\nalgorithm {env.V} MD5\nalgorithm SHA-256\n}", "office*", (*run).options, "algorithm=MD5"},
-	refused("sip.handlers.digest_auth.clients.algorithms", "digest_auth {\nuser 101 secret-of-101\nalgorithm old* {env.V}\n}"),
-	refused("sip.handlers.digest_auth.nonce_lifetime", "digest_auth {\nuser 101 secret-of-101\nnonce_lifetime {env.V}\n}"),
+	{"sip.handlers.digest_auth.clients.user_agent",
+		"digest_auth {\nuser 101 secret-of-101\nalgorithm {env.V} MD5\nalgorithm SHA-256\n}", "office*", (*run).options,
+		"algorithm=MD5"},
+	refused("sip.handlers.digest_auth.clients.algorithms",
+		"digest_auth {\nuser 101 secret-of-101\nalgorithm old* {env.V}\n}"),
+	refused("sip.handlers.digest_auth.nonce_lifetime",
+		"digest_auth {\nuser 101 secret-of-101\nnonce_lifetime {env.V}\n}"),
 	refused("sip.handlers.digest_auth.identity", "digest_auth {\nuser 101 secret-of-101\nidentity {env.V}\n}"),
 	refused("sip.handlers.digest_auth.uri", "digest_auth {\nuser 101 secret-of-101\nuri {env.V}\n}"),
 	refused("sip.handlers.digest_auth.failures", "digest_auth {\nuser 101 secret-of-101\nfailures {env.V}\n}"),
 	refused("sip.handlers.digest_auth.failure_window", "digest_auth {\nuser 101 secret-of-101\nfailures 20 {env.V}\n}"),
 	refused("sip.handlers.digest_auth.ban", "digest_auth {\nuser 101 secret-of-101\nban {env.V}\n}"),
 	{"sip.handlers.error.status", "error {env.V}", "433", (*run).options, "SIP/2.0 433 "},
-	{"sip.handlers.error.message", "error 433 {env.V}\nhandle_errors {\nrespond 433 {sip.error.message}\n}", "office", (*run).options, ": office"},
+	{"sip.handlers.error.message", "error 433 {env.V}\nhandle_errors {\nrespond 433 {sip.error.message}\n}", "office",
+		(*run).options, ": office"},
 	refused("sip.handlers.header.delete", "header -{env.V}"),
-	{"sip.handlers.header.set", "header Subject {env.V}\nrespond 281 {sip.header.Subject}", "office", (*run).options, "SIP/2.0 281 office"},
-	{"sip.handlers.header.add", "header +Priority {env.V}\nrespond 281 {sip.header.Priority}", "office", (*run).options, "SIP/2.0 281 office"},
+	{"sip.handlers.header.set", "header Subject {env.V}\nrespond 281 {sip.header.Subject}", "office", (*run).options,
+		"SIP/2.0 281 office"},
+	{"sip.handlers.header.add", "header +Priority {env.V}\nrespond 281 {sip.header.Priority}", "office", (*run).options,
+		"SIP/2.0 281 office"},
 	refused("sip.handlers.header.set", "header {env.V} x"),
 	refused("sip.handlers.invoke.name", "invoke {env.V}"),
 	refused("sip.handlers.log_append.key", "log_append {env.V} x"),
-	{"sip.handlers.log_append.value", "log\nlog_append k {env.V}\nrespond 281", "office", (*run).logged, `"k":"office"`},
+	{"sip.handlers.log_append.value", "log\nlog_append k {env.V}\nrespond 281", "office", (*run).logged,
+		`"k":"office"`},
 	{"sip.handlers.proxy.to", "proxy {env.V}", (*run).upstream, (*run).relayed, "OPTIONS sip:801@"},
 	refused("sip.handlers.proxy.timeout", "proxy {\ntimeout {env.V}\n}"),
 	refused("sip.handlers.proxy.no_response", "proxy {\nno_response {env.V}\n}"),
@@ -139,26 +162,33 @@ var list = []option{
 	refused("sip.handlers.proxy.allow_buttons", "proxy {\nallow_buttons {env.V}\n}"),
 	refused("sip.handlers.proxy.allow_private", "proxy {\nallow_private {env.V}\n}"),
 	refused("sip.handlers.proxy.assert_identity", "proxy {\nassert_identity {env.V}\n}"),
-	{"sip.handlers.rate_limit.zone", "rate_limit {\nzone {env.V}\nevents 1\nwindow 1h\nrespond 433\n}\nrespond 281", "office", (*run).limited, "zone office"},
-	{"sip.handlers.rate_limit.key", "rate_limit {\nkey \"{env.V}\"\nevents 1\nwindow 1h\nrespond 433\n}\nrespond 281", "office", (*run).limited, `"key":"office"`},
+	{"sip.handlers.rate_limit.zone", "rate_limit {\nzone {env.V}\nevents 1\nwindow 1h\nrespond 433\n}\nrespond 281",
+		"office", (*run).limited, "zone office"},
+	{"sip.handlers.rate_limit.key", "rate_limit {\nkey \"{env.V}\"\nevents 1\nwindow 1h\nrespond 433\n}\nrespond 281",
+		"office", (*run).limited, `"key":"office"`},
 	refused("sip.handlers.rate_limit.events", "rate_limit {\nevents {env.V}\n}"),
 	refused("sip.handlers.rate_limit.window", "rate_limit {\nwindow {env.V}\n}"),
 	refused("sip.handlers.rate_limit.ban", "rate_limit {\nban {env.V}\n}"),
 	refused("sip.handlers.rate_limit.respond", "rate_limit {\nrespond {env.V}\n}"),
-	{"sip.handlers.redirect.to", "redirect {env.V}", "sip:9@office.example", (*run).options, "Contact: <sip:9@office.example>"},
+	{"sip.handlers.redirect.to", "redirect {env.V}", "sip:9@office.example", (*run).options,
+		"Contact: <sip:9@office.example>"},
 	refused("sip.handlers.register.min_expires", "register {\nexpires {env.V} 600 7200\n}"),
 	refused("sip.handlers.register.default_expires", "register {\nexpires 60 {env.V} 7200\n}"),
 	refused("sip.handlers.register.max_expires", "register {\nexpires 60 600 {env.V}\n}"),
 	refused("sip.handlers.register.lift", "register {\nexpires 60 600 7200 {env.V}\n}"),
 	refused("sip.handlers.register.refuse", "register {\nmax_contacts 3 {env.V}\n}"),
 	refused("sip.handlers.register.max_contacts", "register {\nmax_contacts {env.V}\n}"),
-	{"sip.handlers.register.path_from", "register {\npath from {env.V}\n}", "127.0.0.0/8", (*run).registerPath, "Path: <sip:127.0.0.1:5061;lr>"},
+	{"sip.handlers.register.path_from", "register {\npath from {env.V}\n}", "127.0.0.0/8", (*run).registerPath,
+		"Path: <sip:127.0.0.1:5061;lr>"},
 	refused("sip.handlers.register.path_off", "register {\npath {env.V}\n}"),
 	{"sip.handlers.respond.status", "respond {env.V}", "281", (*run).options, "SIP/2.0 281 "},
 	{"sip.handlers.respond.reason", "respond 281 {env.V}", "office", (*run).options, "SIP/2.0 281 office"},
-	{"sip.handlers.respond.headers", "respond 281 {\nheader Subject {env.V}\n}", "office", (*run).options, "Subject: office"},
-	{"sip.handlers.rewrite.uri", "rewrite {env.V}\nrespond 281 {sip.uri}", "sip:9@office.example", (*run).options, "SIP/2.0 281 sip:9@office.example"},
-	{"sip.handlers.snom_lrc.user_agents", "snom_lrc {\nuser_agent {env.V}\nlight 801 on\n}", "OFFICE*", (*run).lamp, "c=on"},
+	{"sip.handlers.respond.headers", "respond 281 {\nheader Subject {env.V}\n}", "office", (*run).options,
+		"Subject: office"},
+	{"sip.handlers.rewrite.uri", "rewrite {env.V}\nrespond 281 {sip.uri}", "sip:9@office.example", (*run).options,
+		"SIP/2.0 281 sip:9@office.example"},
+	{"sip.handlers.snom_lrc.user_agents", "snom_lrc {\nuser_agent {env.V}\nlight 801 on\n}", "OFFICE*", (*run).lamp,
+		"c=on"},
 	lamp("key", "key {env.V}", "7", "k=7"),
 	lamp("press", "press {env.V}", "77", "n=77"),
 	refused("sip.handlers.snom_lrc.action", "snom_lrc {\naction {env.V}\n}"),
@@ -166,13 +196,15 @@ var list = []option{
 	refused("sip.handlers.snom_lrc.status", "snom_lrc {\nrespond {env.V}\n}"),
 	lamp("reason", "respond 404 {env.V}", "office", "SIP/2.0 404 office"),
 	lamp("from", "from {env.V}", "sip:lamp@office.example", "From: <sip:lamp@office.example>"),
-	{"sip.handlers.snom_lrc.lights.number", "snom_lrc {\nuser_agent *\nlight {env.V} on\n}", "801", (*run).lamp, "c=on"},
+	{"sip.handlers.snom_lrc.lights.number", "snom_lrc {\nuser_agent *\nlight {env.V} on\n}", "801", (*run).lamp,
+		"c=on"},
 	refused("sip.handlers.snom_lrc.lights.light", "snom_lrc {\nlight 801 {env.V}\n}"),
 	refused("sip.handlers.snom_lrc.lights.color", "snom_lrc {\nlight 801 on {env.V}\n}"),
 	{"sip.handlers.vars", "vars a {env.V}\nrespond 281 {sip.vars.a}", "office", (*run).options, "SIP/2.0 281 office"},
 	refused("sip.handlers.vars", "vars {env.V} x"),
 
-	{"sip.matchers.authenticated", "digest_auth {\nuser 101 secret-of-101\n}\n@m authenticated {env.V}\nrespond @m 481\nregister", "101", (*run).authenticate, "481"},
+	{"sip.matchers.authenticated", "digest_auth {\nuser 101 secret-of-101\n}\n@m authenticated {env.V}\n" +
+		"respond @m 481\nregister", "101", (*run).authenticate, "481"},
 	matcher("expression.expr", "expression `{sip.uri.user} == {env.V}`", "801"),
 	matcher("from_host", "from_host {env.V}", "127.*"),
 	matcher("from_user", "from_user {env.V}", "1?1"),
@@ -180,7 +212,8 @@ var list = []option{
 	refused("sip.matchers.header", "@m header {env.V} x\nrespond @m 281"),
 	refused("sip.matchers.header_regexp.name", "@m header_regexp {env.V} Subject x\nrespond @m 281"),
 	matcher("header_regexp.pattern", "header_regexp Subject ^all.{env.V}", "[a-b]bout"),
-	{"sip.matchers.key_pressed", "register\n@m key_pressed {env.V}\nrespond @m 281\nrespond 282", "4", (*run).press, "SIP/2.0 281 "},
+	{"sip.matchers.key_pressed", "register\n@m key_pressed {env.V}\nrespond @m 281\nrespond 282", "4", (*run).press,
+		"SIP/2.0 281 "},
 	matcher("method", "method {env.V}", "OPTIONS"),
 	refused("sip.matchers.registered.from", "@m registered {env.V}\nrespond @m 281"),
 	matcher("remote_ip.ranges", "remote_ip {env.V}", "127.0.0.0/8"),
@@ -197,8 +230,10 @@ var list = []option{
 
 // none are values that no option of a Caddyfile sets.
 var none = []string{
-	"sip.source", "sip.servers.source", "sip.servers.routes.source", "sip.servers.named_routes.source", "sip.keys.profiles.source",
-	"sip.servers.routes.group", "sip.servers.routes.terminal", "sip.servers.named_routes.group", "sip.servers.named_routes.terminal",
+	"sip.source", "sip.servers.source", "sip.servers.routes.source", "sip.servers.named_routes.source",
+	"sip.keys.profiles.source",
+	"sip.servers.routes.group", "sip.servers.routes.terminal", "sip.servers.named_routes.group",
+	"sip.servers.named_routes.terminal",
 }
 
 // TestAll: no option is missing in the list, and nothing is there that is none.
@@ -224,7 +259,8 @@ func TestOptions(t *testing.T) {
 			app, server := o.parts()
 			r := &run{T: t, dir: t.TempDir()}
 			r.log = filepath.Join(r.dir, "log")
-			text := "{\n\tadmin off\n\tlog {\n\t\toutput file " + r.log + "\n\t\tformat json\n\t}\n\tsip {\n" + app + "\n\t\t" + addr.String() + " {\n" + server + "\n\t\t}\n\t}\n}\n"
+			text := "{\n\tadmin off\n\tlog {\n\t\toutput file " + r.log + "\n\t\tformat json\n\t}\n\tsip {\n" + app +
+				"\n\t\t" + addr.String() + " {\n" + server + "\n\t\t}\n\t}\n}\n"
 			switch v := o.v.(type) {
 			case nil:
 				t.Setenv("V", "3")
@@ -275,7 +311,8 @@ func TestEmpty(t *testing.T) {
 	t.Setenv("V", "")
 	for _, path := range []string{
 		"sip.domains", "sip.servers.trust", "sip.servers.logs.logger_name", "sip.keys.profiles.keys.number",
-		"sip.handlers.digest_auth.realm", "sip.handlers.rate_limit.zone", "sip.matchers.user_agent", "sip.matchers.uri_regexp.pattern",
+		"sip.handlers.digest_auth.realm", "sip.handlers.rate_limit.zone", "sip.matchers.user_agent",
+		"sip.matchers.uri_regexp.pattern",
 	} {
 		o := list[slices.IndexFunc(list, func(o option) bool { return o.path == path })]
 		app, server := o.parts()
@@ -292,13 +329,15 @@ func TestEmpty(t *testing.T) {
 }
 
 func profile(path, text, v, want string) option {
-	return option{"sip.keys.profiles." + path, "app:keys {\nphones *\nprofile a {\n" + text + "\n}\n}\nregister", v, (*run).key, want}
+	return option{"sip.keys.profiles." + path, "app:keys {\nphones *\nprofile a {\n" + text + "\n}\n}\nregister", v,
+		(*run).key, want}
 }
 
 func credentials(text string) string { return "app:keys {\ncredentials {\n" + text + "\n}\n}\n" }
 
 func lamp(path, line, v, want string) option {
-	return option{"sip.handlers.snom_lrc." + path, "snom_lrc {\nuser_agent *\nlight 801 on\n" + line + "\n}", v, (*run).lamp, want}
+	return option{"sip.handlers.snom_lrc." + path, "snom_lrc {\nuser_agent *\nlight 801 on\n" + line + "\n}", v,
+		(*run).lamp, want}
 }
 
 // file returns a function that makes a file and returns its name.
@@ -316,7 +355,8 @@ func file(text string) func(*run) string {
 func (r *run) peer(method, uri string, lines ...string) *handlertest.Peer {
 	p := r.UDP()
 	p.Send(method + " " + uri + " SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch};rport\nMax-Forwards: 70\n" +
-		"From: <" + r.URI("101") + ">;tag=f\nTo: <" + r.URI("801") + ">\nCall-ID: c" + p.Addr.String() + "\nCSeq: 1 " + method + "\n" +
+		"From: <" + r.URI("101") + ">;tag=f\nTo: <" + r.URI("801") + ">\nCall-ID: c" + p.Addr.String() + "\nCSeq: 1 " +
+		method + "\n" +
 		"Contact: <sip:101@{me}>\nUser-Agent: OfficePhone/1\n" + strings.Join(lines, "\n") + "\n\n")
 	return p
 }
@@ -330,7 +370,8 @@ func (r *run) options() string {
 func (r *run) registerAtDomain() string {
 	p := r.UDP()
 	p.Send("REGISTER sip:office.example SIP/2.0\nVia: SIP/2.0/UDP {me};branch={branch};rport\nMax-Forwards: 70\n" +
-		"From: <sip:101@office.example>;tag=f\nTo: <sip:101@office.example>\nCall-ID: c\nCSeq: 1 REGISTER\nContact: <sip:101@{me}>\n\n")
+		"From: <sip:101@office.example>;tag=f\nTo: <sip:101@office.example>\nCall-ID: c\nCSeq: 1 REGISTER\n" +
+		"Contact: <sip:101@{me}>\n\n")
 	return p.Receive().Text
 }
 

@@ -92,7 +92,8 @@ func TestFinds(t *testing.T) {
 func list(t *testing.T, platform string) (all []listed) {
 	t.Helper()
 	system, arch, _ := strings.Cut(platform, "/")
-	cmd := exec.Command("go", "list", "-deps", "-test", "-json=Dir,ImportPath,Name,GoFiles,ImportMap,Module,Error", "./...")
+	cmd := exec.Command("go", "list", "-deps", "-test", "-json=Dir,ImportPath,Name,GoFiles,ImportMap,Module,Error",
+		"./...")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+arch, "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr

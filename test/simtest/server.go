@@ -99,15 +99,7 @@ func (s *Server) Run() error {
 // Running reports whether the server runs.
 func (s *Server) Running() bool { return s.port != nil }
 
-// Load loads another Caddyfile.
-func (s *Server) Load(text string) {
-	s.t.Helper()
-	if err := s.TryLoad(text); err != nil {
-		s.t.Fatalf("loading: %v\n%s", err, text)
-	}
-}
-
-// TryLoad is Load for a Caddyfile that may be refused.
+// TryLoad loads another Caddyfile, which may be refused.
 func (s *Server) TryLoad(text string) error {
 	s.t.Helper()
 	var config map[string]any

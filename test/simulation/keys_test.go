@@ -110,7 +110,8 @@ func (o *oracle) keysTold(to netip.AddrPort, m *message) {
 		o.told[name], o.told[to.String()+m.branch()] = t, t
 		if last != nil && last.body == t.body && last.epoch == t.epoch && !last.answered.IsZero() && time.Since(last.answered) > slack {
 			const repeated = 33 * time.Second // an INVITE is, for so long
-			if dialled := o.lately[to]; !o.fresh(to).After(last.sent) && time.Since(dialled) > repeated && !dialled.After(last.sent) {
+			if dialled := o.lately[to]; !o.fresh(to).After(last.sent) && time.Since(dialled) > repeated &&
+				!dialled.After(last.sent) {
 				o.w.fail("%s was told key %s a second time: %s", to, b.Key, t.body)
 			}
 		}

@@ -76,10 +76,12 @@ func TestOffice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := simnet.New(1)
 		net.SetPaths(simnet.Path{Delay: 3 * time.Millisecond, Jitter: 4 * time.Millisecond})
-		o := &office{t: t, start: time.Now(), luck: net.Seeded("office"), nat: net.Host("203.0.113.1"), rung: map[string]map[*desk]int{},
+		o := &office{t: t, start: time.Now(), luck: net.Seeded("office"), nat: net.Host("203.0.113.1"),
+			rung: map[string]map[*desk]int{},
 			want: map[string]string{}, set: map[string]time.Time{}, done: map[string]int{}}
 		host := net.Host("192.0.2.10")
-		o.server = simtest.Quiet(t, host, simtest.Caddyfile(host, "domain example.com", "keepalive 25s\nregister\nproxy"))
+		o.server = simtest.Quiet(t, host, simtest.Caddyfile(host, "domain example.com",
+			"keepalive 25s\nregister\nproxy"))
 		o.mu.Lock()
 		for i := range officePhones {
 			d := &desk{o: o, n: i + 1, user: fmt.Sprint(101 + i)}
@@ -228,7 +230,8 @@ func (d *desk) register() {
 			})
 		}
 	}, "To: <sip:"+d.user+"@example.com>", "Call-ID: "+call,
-		fmt.Sprintf("Contact: %s;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-%012d>\";reg-id=1", d.contact(), d.n),
+		fmt.Sprintf("Contact: %s;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-%012d>\";reg-id=1", d.contact(),
+			d.n),
 		fmt.Sprintf("Expires: %d", int(officeExpires.Seconds())))
 }
 
@@ -238,7 +241,8 @@ func (d *desk) ask(method, uri string, final func(*message), more ...string) (br
 	branch = fmt.Sprintf("z9hG4bK-%d-%d-%d", d.n, d.boots, d.cseq)
 	d.final[branch+method] = final
 	d.send(build("", append([]string{
-		method + " " + uri + " SIP/2.0", d.via(branch), "Max-Forwards: 70", "From: <sip:" + d.user + "@example.com>;tag=" + d.callID,
+		method + " " + uri + " SIP/2.0", d.via(branch), "Max-Forwards: 70",
+		"From: <sip:" + d.user + "@example.com>;tag=" + d.callID,
 		fmt.Sprintf("CSeq: %d %s", d.cseq, method), "User-Agent: snomD785/10.1.184.15"}, more...)...))
 	return branch
 }
@@ -367,7 +371,8 @@ func (o *office) calls() {
 	up, boot, mapping := b.up(), b.boots, b.mapping
 	var branch string
 	branch = a.ask("INVITE", uri, func(m *message) {
-		ack := build("", "ACK "+uri+" SIP/2.0", a.via(branch), "Max-Forwards: 70", "From: "+m.get("From"), "To: "+m.get("To"),
+		ack := build("", "ACK "+uri+" SIP/2.0", a.via(branch), "Max-Forwards: 70", "From: "+m.get("From"),
+			"To: "+m.get("To"),
 			"Call-ID: "+call, fmt.Sprintf("CSeq: %d ACK", number(m)))
 		if m.status() >= 300 {
 			a.send(ack)
@@ -375,7 +380,8 @@ func (o *office) calls() {
 		}
 		target := uriOf(m.get("Contact"))
 		lines := func(method string, cseq int) string {
-			all := []string{method + " " + target + " SIP/2.0", a.via(branch + method), "Max-Forwards: 70", "From: " + m.get("From"), "To: " + m.get("To"),
+			all := []string{method + " " + target + " SIP/2.0", a.via(branch + method), "Max-Forwards: 70",
+				"From: " + m.get("From"), "To: " + m.get("To"),
 				"Call-ID: " + call, fmt.Sprintf("CSeq: %d %s", cseq, method)}
 			for _, r := range m.all("Record-Route") {
 				all = append(all, "Route: "+r)
@@ -387,7 +393,8 @@ func (o *office) calls() {
 	}, "To: <"+uri+">", "Call-ID: "+call, "Contact: "+a.contact())
 	o.after(3*time.Second, func() {
 		if a.final[branch+"INVITE"] != nil {
-			a.send(build("", "CANCEL "+uri+" SIP/2.0", a.via(branch), "Max-Forwards: 70", "From: <sip:"+a.user+"@example.com>;tag="+a.callID, "To: <"+uri+">",
+			a.send(build("", "CANCEL "+uri+" SIP/2.0", a.via(branch), "Max-Forwards: 70",
+				"From: <sip:"+a.user+"@example.com>;tag="+a.callID, "To: <"+uri+">",
 				"Call-ID: "+call, fmt.Sprintf("CSeq: %s CANCEL", branch[strings.LastIndexByte(branch, '-')+1:])))
 		}
 	})
@@ -451,7 +458,8 @@ func (d *desk) shown(after string) {
 		}
 		if got, want := d.shows[fmt.Sprint(key)], o.want[name]; got != want {
 			_, status := o.server.Admin("GET", "/sip/keys/"+d.user, "")
-			o.fail("two seconds after %s, key %s shows %q, want %q; it has been reachable for %v\n%s", after, name, got, want, time.Since(d.reachable), status)
+			o.fail("two seconds after %s, key %s shows %q, want %q; it has been reachable for %v\n%s", after, name, got,
+				want, time.Since(d.reachable), status)
 		}
 		o.done["shown"]++
 	}
@@ -465,12 +473,14 @@ func (o *office) checks() {
 			continue
 		}
 		all := o.server.Engine().Location.Lookup([]byte(d.user+"@example.com"), nil)
-		if len(all) != 1 || all[0].CallID() != d.callID || "<"+all[0].Contact()+">" != d.contact() || all[0].Source() != d.mapping.AddrPort() {
+		if len(all) != 1 || all[0].CallID() != d.callID || "<"+all[0].Contact()+">" != d.contact() ||
+			all[0].Source() != d.mapping.AddrPort() {
 			var list []string
 			for _, b := range all {
 				list = append(list, fmt.Sprintf("%s %s from %s", b.CallID(), b.Contact(), b.Source()))
 			}
-			o.fail("%s is %s at %s, from %s, and is registered as %q", d.user, d.callID, d.contact(), d.mapping.AddrPort(), list)
+			o.fail("%s is %s at %s, from %s, and is registered as %q", d.user, d.callID, d.contact(),
+				d.mapping.AddrPort(), list)
 		}
 		o.done["registered"]++
 	}

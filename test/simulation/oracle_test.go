@@ -63,8 +63,10 @@ type telling struct {
 func newOracle(w *world) *oracle {
 	return &oracle{
 		w: w, owner: map[netip.AddrPort]string{}, places: map[string][]*place{}, acked: map[string]*place{},
-		calls: map[string][2]string{}, lights: map[string]netip.AddrPort{}, lately: map[netip.AddrPort]time.Time{}, pushes: map[string]map[int][]string{},
-		seen: map[string]bool{}, asked: map[netip.AddrPort]map[string]bool{}, keys: map[string]*keyState{}, told: map[string]*telling{},
+		calls: map[string][2]string{}, lights: map[string]netip.AddrPort{}, lately: map[netip.AddrPort]time.Time{},
+		pushes: map[string]map[int][]string{},
+		seen:   map[string]bool{}, asked: map[netip.AddrPort]map[string]bool{}, keys: map[string]*keyState{},
+		told: map[string]*telling{},
 	}
 }
 

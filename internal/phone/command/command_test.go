@@ -207,7 +207,8 @@ func TestPressFirst(t *testing.T) {
 	if err := run(t.Context(), o, strings.NewReader(""), out); err != nil {
 		t.Error(err)
 	}
-	if got := s.requests(); !strings.Contains(got, "MESSAGE sip:432@127.0.0.1 k=2") || !strings.Contains(out.String(), "key 2 pressed\n") {
+	if got := s.requests(); !strings.Contains(got, "MESSAGE sip:432@127.0.0.1 k=2") ||
+		!strings.Contains(out.String(), "key 2 pressed\n") {
 		t.Errorf("sent\n%s\n%s", got, out)
 	}
 	// A key that does not come is not waited for longer than that.
@@ -223,7 +224,8 @@ func TestPressFirst(t *testing.T) {
 
 func TestUserOf(t *testing.T) {
 	for _, tc := range [][4]string{
-		{"101", "", "101", ""}, {"101@example.com", "", "101", "example.com"}, {"SIP:101@example.com", "", "101", "example.com"},
+		{"101", "", "101", ""}, {"101@example.com", "", "101", "example.com"},
+		{"SIP:101@example.com", "", "101", "example.com"},
 		{"101", "example.com", "101", "example.com"}, {"101@a.example", "example.com", "101@a.example", "example.com"},
 	} {
 		if user, domain := userOf(tc[0], tc[1]); user != tc[2] || domain != tc[3] {

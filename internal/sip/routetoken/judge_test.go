@@ -29,7 +29,8 @@ func newRegistrar(t *testing.T, users map[string][]string) *Signer {
 				t.Fatal(err)
 			}
 			cseq++
-			u := location.Update{AOR: []byte(user + "@example.com"), CallID: fmt.Append(nil, cseq), CSeq: cseq, Flow: flowFrom(from),
+			u := location.Update{AOR: []byte(user + "@example.com"), CallID: fmt.Append(nil, cseq), CSeq: cseq,
+				Flow:     flowFrom(from),
 				Contacts: []location.ContactUpdate{{URI: uri, Expires: 600}}}
 			if err := store.Update(&u, new(location.Result)); err != nil {
 				t.Fatal(err)
@@ -113,7 +114,8 @@ func TestComesFrom(t *testing.T) {
 		t.Error("a zone makes another address")
 	}
 	zone.Addr = netip.MustParseAddrPort("[fe80::1%3]:5060")
-	for from, want := range map[string]bool{"[fe80::1%3]:5060": true, "[fe80::1%4]:5060": false, "[fe80::1%3]:5061": false} {
+	for from, want := range map[string]bool{"[fe80::1%3]:5060": true, "[fe80::1%4]:5060": false,
+		"[fe80::1%3]:5061": false} {
 		if f := flowFrom(from); zone.isAt(&f) != want {
 			t.Errorf("%s is at %s: %t", from, zone.Addr, !want)
 		}

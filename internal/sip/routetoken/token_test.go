@@ -41,7 +41,8 @@ func TestToken(t *testing.T) {
 	linkLocal := End{Hop: hop(transport.UDP, "[fe80::1%4294967295]:5060"), User: 7}
 	mapped := End{Hop: hop(transport.UDP, "[::ffff:192.0.2.1]:5060"), User: 7}
 	for _, test := range []struct{ caller, callee, wantCaller, wantCallee End }{
-		{v4, v6, v4, v6}, {v6, v4, v6, v4}, {v6, v6, v6, v6}, {v4, wss, v4, wss}, {linkLocal, linkLocal, linkLocal, linkLocal}, {v4, linkLocal, v4, linkLocal},
+		{v4, v6, v4, v6}, {v6, v4, v6, v4}, {v6, v6, v6, v6}, {v4, wss, v4, wss},
+		{linkLocal, linkLocal, linkLocal, linkLocal}, {v4, linkLocal, v4, linkLocal},
 		{mapped, v4, v4, v4},
 	} {
 		for _, invite := range []bool{true, false} {

@@ -52,7 +52,8 @@ func TestNeverAnswered(t *testing.T) {
 			t.Errorf("known are %s", got)
 		}
 		stored := 0
-		if _, err := w.kept.Range(t.Context(), bucketDelivery, "", func(storage.Entry) error { stored++; return nil }); err != nil || stored != 1 {
+		if _, err := w.kept.Range(t.Context(), bucketDelivery, "",
+			func(storage.Entry) error { stored++; return nil }); err != nil || stored != 1 {
 			t.Errorf("%d are stored: %v", stored, err)
 		}
 	})

@@ -65,7 +65,8 @@ func TestSuperseded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 2)
 		before := registration{callID: "1", instance: "i"}
-		after := registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def", source: "192.0.2.7:5061"}
+		after := registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def",
+			source: "192.0.2.7:5061"}
 		w.register(before)
 		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
 		w.register(after)
@@ -133,7 +134,8 @@ func TestSupersededUnanswered(t *testing.T) {
 		w.set(alice, "A", 1)
 		w.register(registration{callID: "1", instance: "i"})
 		time.Sleep(10 * time.Second)
-		w.register(registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def", source: "192.0.2.7:5061"})
+		w.register(registration{callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061;line=def",
+			source: "192.0.2.7:5061"})
 		w.expect("k=1 c=on l=A", "k=1 c=on l=A")
 		time.Sleep(50 * time.Minute)
 		w.expect()

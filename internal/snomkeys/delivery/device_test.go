@@ -15,7 +15,8 @@ const bob = "102@example.com"
 // onDesk are registrations at the same telephone.
 func onDesk(aor, line string) registration {
 	user, _, _ := strings.Cut(aor, "@")
-	return registration{aor: aor, contact: "sip:" + user + "@192.0.2.7:5060;line=" + line, callID: line, source: "192.0.2.7:5060", expires: 7200}
+	return registration{aor: aor, contact: "sip:" + user + "@192.0.2.7:5060;line=" + line, callID: line,
+		source: "192.0.2.7:5060", expires: 7200}
 }
 
 // TestOrder has a key change while a phone gets all the others.
@@ -31,11 +32,13 @@ func TestOrder(t *testing.T) {
 		w.set(alice, "lift", 30, 31)
 		w.set(alice, "B", 5)
 		time.Sleep(20 * time.Second)
-		w.expect("k=1 c=on l=A", "k=2 c=on l=A", "k=20 c=on l=door", "k=5 c=on l=B", "k=30 c=on l=lift", "k=31 c=on l=lift", "k=3 c=on l=A", "k=4 c=on l=A")
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A", "k=20 c=on l=door", "k=5 c=on l=B", "k=30 c=on l=lift",
+			"k=31 c=on l=lift", "k=3 c=on l=A", "k=4 c=on l=A")
 		// When it starts anew nothing has just changed.
 		w.register(registration{callID: "2"})
 		time.Sleep(20 * time.Second)
-		w.expect("k=1 c=on l=A", "k=2 c=on l=A", "k=3 c=on l=A", "k=4 c=on l=A", "k=5 c=on l=B", "k=20 c=on l=door", "k=30 c=on l=lift", "k=31 c=on l=lift")
+		w.expect("k=1 c=on l=A", "k=2 c=on l=A", "k=3 c=on l=A", "k=4 c=on l=A", "k=5 c=on l=B", "k=20 c=on l=door",
+			"k=30 c=on l=lift", "k=31 c=on l=lift")
 		// What is taken away goes first as well.
 		w.register(registration{callID: "3"})
 		time.Sleep(1500 * time.Millisecond)
@@ -49,7 +52,8 @@ func TestOrder(t *testing.T) {
 
 // TestFreshIsBounded has many keys change at once: those of before still come first.
 func TestFreshIsBounded(t *testing.T) {
-	if got := addRecent([]uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}, []uint16{20}); len(got) != maxRecent || got[0] != 1 || got[7] != 8 {
+	if got := addRecent([]uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}, []uint16{20}); len(got) != maxRecent || got[0] != 1 ||
+		got[7] != 8 {
 		t.Errorf("%v", got)
 	}
 	if got := addRecent([]uint16{5, 5, 6}, []uint16{20, 6, 7}); !slices.Equal(got, []uint16{5, 6, 20, 7}) {
@@ -109,7 +113,8 @@ func TestHotDesk(t *testing.T) {
 				w.expect("k=1 c=on l=B", "k=5 c=off")
 				w.state(bob, StateCurrent)
 				// Neither his next phone nor hers has anything to do with it.
-				first.expires, first.source, first.instance, first.contact = 7200, "192.0.2.8:5060", "", "sip:101@192.0.2.8:5060"
+				first.expires, first.source, first.instance, first.contact = 7200, "192.0.2.8:5060", "",
+					"sip:101@192.0.2.8:5060"
 				w.set(alice, "", 5)
 				w.register(first)
 				w.expect("k=1 c=on l=A")
@@ -153,7 +158,8 @@ func TestLogOnWithoutLogOff(t *testing.T) {
 		w.expect("k=1 c=on l=B", "k=5 c=off")
 		w.state(alice, StateOverwritten)
 		w.state(bob, StateCurrent)
-		if k := w.d.Status(alice)[0].Keys[0]; k.Acknowledged || !strings.Contains(k.Error, "another user has logged on") {
+		if k := w.d.Status(alice)[0].Keys[0]; k.Acknowledged || !strings.Contains(k.Error,
+			"another user has logged on") {
 			t.Errorf("%+v", k)
 		}
 		w.set(alice, "C", 5)
@@ -222,7 +228,8 @@ func TestTwoIdentities(t *testing.T) {
 		w.state(alice, StateCurrent)
 		w.state(bob, StateOverwritten)
 		k := w.d.Status(bob)[0].Keys
-		if k[0].Acknowledged || k[0].Error != alice+" is on the same phone and has set this key" || k[0].OtherUser != alice || !k[1].Acknowledged || k[1].OtherUser != "" {
+		if k[0].Acknowledged || k[0].Error != alice+" is on the same phone and has set this key" ||
+			k[0].OtherUser != alice || !k[1].Acknowledged || k[1].OtherUser != "" {
 			t.Errorf("%+v", k)
 		}
 		if k := w.d.Status(alice)[0].Keys; k[0].OtherUser != bob || !k[0].Acknowledged {
@@ -323,7 +330,8 @@ func TestDECTBase(t *testing.T) {
 func TestLeftOnOtherDevices(t *testing.T) {
 	inWorld(t, func(w *world) {
 		desk := registration{instance: "<urn:uuid:1>", callID: "d"}
-		home := registration{instance: "<urn:uuid:2>", contact: "sip:101@198.51.100.9", source: "198.51.100.9:5060", callID: "h", expires: 7200}
+		home := registration{instance: "<urn:uuid:2>", contact: "sip:101@198.51.100.9", source: "198.51.100.9:5060",
+			callID: "h", expires: 7200}
 		w.set(alice, "A", 1, 2)
 		w.register(desk)
 		w.expect("k=1 c=on l=A", "k=2 c=on l=A")
@@ -339,7 +347,8 @@ func TestLeftOnOtherDevices(t *testing.T) {
 		// There are as many as are remembered.
 		w.register(registration{instance: desk.instance, contact: desk.contact, expires: gone, callID: "d"})
 		for i := range 2 * maxLeftovers {
-			r := registration{instance: fmt.Sprint("i", i), contact: fmt.Sprintf("sip:101@192.0.2.8:%d", 5060+i), callID: fmt.Sprint("n", i)}
+			r := registration{instance: fmt.Sprint("i", i), contact: fmt.Sprintf("sip:101@192.0.2.8:%d", 5060+i),
+				callID: fmt.Sprint("n", i)}
 			w.register(r)
 			w.got()
 			r.expires = gone
@@ -363,7 +372,8 @@ func TestDesksAtRandom(t *testing.T) {
 			const desks, users = 3, 4
 			aor := func(user int) string { return fmt.Sprintf("%d@example.com", 100+user) }
 			at := func(user, desk, n int) registration {
-				reg := registration{aor: aor(user), contact: fmt.Sprintf("sip:%d@10.0.0.%d:5060;n=%d", 100+user, desk, n), callID: fmt.Sprint(n),
+				reg := registration{aor: aor(user), contact: fmt.Sprintf("sip:%d@10.0.0.%d:5060;n=%d", 100+user, desk,
+					n), callID: fmt.Sprint(n),
 					source: fmt.Sprintf("10.0.0.%d:5060", desk), expires: 7200}
 				if seed%2 == 0 {
 					reg.instance = fmt.Sprint("desk", desk)

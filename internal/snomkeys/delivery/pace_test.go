@@ -222,7 +222,8 @@ func TestAnything(t *testing.T) {
 			}
 			w.answer(nil)
 			for _, aor := range aors {
-				w.register(registration{aor: aor, contact: "sip:" + aor + ":5070", callID: "last", expires: 7200, source: sourceOf("sip:" + aor + ":5070")})
+				w.register(registration{aor: aor, contact: "sip:" + aor + ":5070", callID: "last", expires: 7200,
+					source: sourceOf("sip:" + aor + ":5070")})
 				w.d.Push(aor) // what they refused
 			}
 			time.Sleep(time.Hour / 2)

@@ -192,7 +192,8 @@ func TestConnectionGone(t *testing.T) {
 	}
 	again, rec := h.phone(phone.Config{User: "101", Transport: "tcp"})
 	h.check(again.Wait(h.ctx, func(s phone.State) bool {
-		return s.Keys["1"].Label != "" && s.Keys["2"].Label != "" && s.Keys["3"].Light == "on" && s.Keys["12"].Light == "on"
+		return s.Keys["1"].Label != "" && s.Keys["2"].Label != "" && s.Keys["3"].Light == "on" &&
+			s.Keys["12"].Light == "on"
 	}))
 	h.got(rec, append(first[:2:2], "k=3 c=on")...)
 }

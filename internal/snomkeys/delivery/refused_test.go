@@ -162,7 +162,8 @@ func TestLog(t *testing.T) {
 		w.answer(func(message) (int, time.Duration) { return 0, 0 })
 		w.set(alice, "B", 1)
 		time.Sleep(time.Hour)
-		w.expectLog("warn: a phone does not get its keys: it is asked again from time to time: 101@example.com the phone did not answer")
+		w.expectLog("warn: a phone does not get its keys: it is asked again from time to time: 101@example.com the " +
+			"phone did not answer")
 		w.answer(nil)
 		time.Sleep(10 * time.Minute)
 		w.expectLog("info: a phone has all its keys again: 101@example.com")
@@ -180,7 +181,8 @@ func TestLog(t *testing.T) {
 		w.expectLog()
 		w.answer(func(message) (int, time.Duration) { return 415, 0 })
 		w.set(alice, "E", 1, 2)
-		w.expectLog("warn: a phone does not know such keys, and gets none until it registers anew: 101@example.com the phone answered 415")
+		w.expectLog("warn: a phone does not know such keys, and gets none until it registers anew: 101@example.com " +
+			"the phone answered 415")
 		w.register(registration{callID: "3", expires: 7200})
 		w.expectLog()
 		// It goes, and is back under another Contact.
@@ -211,10 +213,12 @@ func TestLogOfSuperseded(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.expectLog("warn: a phone does not get its keys")
 		w.answer(nil)
-		w.register(registration{expires: 3600, callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061", source: "192.0.2.7:5061"})
+		w.register(registration{expires: 3600, callID: "2", instance: "i", contact: "sip:101@192.0.2.7:5061",
+			source: "192.0.2.7:5061"})
 		w.expectLog("info: a phone has all its keys again")
 		time.Sleep(3 * time.Hour)
-		w.register(registration{callID: "3", instance: "i", contact: "sip:101@192.0.2.7:5062", source: "192.0.2.7:5062"})
+		w.register(registration{callID: "3", instance: "i", contact: "sip:101@192.0.2.7:5062",
+			source: "192.0.2.7:5062"})
 		w.expectLog()
 	})
 }

@@ -41,8 +41,10 @@ func FuzzStored(f *testing.F) {
 
 func TestStored(t *testing.T) {
 	want := &user{aor: alice}
-	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, device: 9, displaced: 10, keys: []keyState{{9, 10, 1, 200}}}}
-	want.leftovers = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}}, {device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
+	want.phones = []*phone{{id: 1, since: 2, agent: 3, status: 501, unsupported: true, known: true, device: 9,
+		displaced: 10, keys: []keyState{{9, 10, 1, 200}}}}
+	want.leftovers = []leftover{{device: 1 << 63, at: 1 << 31, keys: []uint16{999}},
+		{device: 7, at: 1 << 31, keys: []uint16{1, 2}}}
 	d := &Delivery{clock: clock.New(), users: map[string]*user{alice: want}}
 	data, expires := d.appendUser(nil, alice)
 	if !expires.IsZero() {
@@ -53,7 +55,9 @@ func TestStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, q := got.phones[0], want.phones[0]
-	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status || !p.unsupported || !p.known || p.keys[0] != q.keys[0] || p.device != q.device || p.displaced != q.displaced || !reflect.DeepEqual(got.leftovers, want.leftovers) {
+	if p.user != got || p.id != q.id || p.since != q.since || p.agent != q.agent || p.status != q.status ||
+		!p.unsupported || !p.known || p.keys[0] != q.keys[0] || p.device != q.device || p.displaced != q.displaced ||
+		!reflect.DeepEqual(got.leftovers, want.leftovers) {
 		t.Errorf("%+v %+v", got, p)
 	}
 	for i := range data {

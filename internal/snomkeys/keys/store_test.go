@@ -340,7 +340,8 @@ func TestVariables(t *testing.T) {
 		{alice, "370", "alice at example.com", "*alice370"},
 		{"a\r\nb@example.com", "", "a??b at example.com", "*a??b"},
 		{"{model}@example.com", "370", "{model} at example.com", "*{model}370"},
-		{strings.Repeat("x", 300) + "@example.com", "", strings.Repeat("x", 252) + "…", "*" + strings.Repeat("x", 251) + "…"},
+		{strings.Repeat("x", 300) + "@example.com", "", strings.Repeat("x", 252) + "…",
+			"*" + strings.Repeat("x", 251) + "…"},
 	} {
 		got := k.recordFor(tc.aor, &Phone{Model: tc.model})
 		if got.Label != tc.label || got.Number != tc.number {
