@@ -89,7 +89,7 @@ func Quiet(t testing.TB, host *simnet.Host, text string) *Server {
 func (s *Server) Run() error {
 	s.port = &port{Host: s.Host}
 	engine.Network = s.port
-	err := s.TryLoad(s.text)
+	err := s.Load(s.text)
 	if err != nil {
 		s.port = nil
 	}
@@ -99,8 +99,8 @@ func (s *Server) Run() error {
 // Running reports whether the server runs.
 func (s *Server) Running() bool { return s.port != nil }
 
-// TryLoad loads another Caddyfile, which may be refused.
-func (s *Server) TryLoad(text string) error {
+// Load loads another Caddyfile, which may be refused.
+func (s *Server) Load(text string) error {
 	s.t.Helper()
 	var config map[string]any
 	if err := json.Unmarshal(handlertest.Adapt(s.t, text), &config); err != nil {
@@ -119,7 +119,7 @@ func (s *Server) TryLoad(text string) error {
 }
 
 // Reload loads the configuration that is in force again.
-func (s *Server) Reload() error { return s.TryLoad(s.text) }
+func (s *Server) Reload() error { return s.Load(s.text) }
 
 // Stop stops the server gracefully. Everything is in its file then.
 func (s *Server) Stop() {
