@@ -2,6 +2,7 @@ package location
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 )
@@ -148,4 +149,48 @@ func BenchmarkRangePage(b *testing.B) {
 	for b.Loop() {
 		s.Range("user0050000@example.com", 100, func(string, []*Binding) bool { return true })
 	}
+}
+
+// BenchmarkManyContacts refreshes one of many Contacts of a user, and sets one anew under another
+// Call-ID.
+func BenchmarkManyContacts(b *testing.B) {
+	const n = 400
+	s := newStore(b, Options{})
+	list := make([]*Update, n)
+	var r Result
+	for i := range list {
+		u := update(fmt.Sprint("call", i), 1, contact(b, fmt.Sprintf("sip:alice@192.0.2.%d:5060;line=%d", 1+i%250, i)))
+		u.Flow.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i%250)}), uint16(5000+i))
+		list[i] = u
+		if err := s.Update(u, &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("refresh", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			u := list[i%n]
+			u.CSeq++
+			if err := s.Update(u, &r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new call", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			u := list[i%n]
+			u.CallID = fmt.Appendf(u.CallID[:0], "other%d", i)
+			if err := s.Update(u, &r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new contact", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			u := update("new", uint32(i+1), contact(b, fmt.Sprintf("sip:alice@192.0.2.251:%d", 1024+i%60000)))
+			u.Contacts[0].Expires = uint32(i) % 2 * 600 // removed again, whatever it is
+			if err := s.Update(u, &r); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

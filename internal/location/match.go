@@ -72,6 +72,11 @@ func (b *Binding) form(f *wire.URIFingerprint) {
 // begin looks up the forms of the bindings in the list, in its order, as far as prepare has
 // computed them.
 func (m *matching) begin(list []*Binding) {
+	m.bound = slices.Grow(m.bound, len(list)+1)
+	if len(m.known) == 0 {
+		m.bound = m.bound[:len(list)] // nil, see end
+		return
+	}
 	for _, b := range list {
 		var f *wire.URIFingerprint
 		if i := slices.Index(m.known, b); i >= 0 {
@@ -93,6 +98,7 @@ func (m *matching) insert(at, i int) {
 // end releases the bindings, and keeps the memory for the next update.
 func (m *matching) end() {
 	clear(m.known)
+	clear(m.bound[:cap(m.bound)])
 	m.known, m.bound = m.known[:0], m.bound[:0]
 	m.contacts = m.contacts[:0]
 }
@@ -127,7 +133,7 @@ func (m *matching) fromSameAddress(u *Update, i int, list []*Binding, bound bool
 		return false
 	}
 	for j, b := range list {
-		if b.Source().Addr() == u.Flow.Remote.Addr() && m.matches(u, i, list, j, bound) {
+		if m.matches(u, i, list, j, bound) && b.Source().Addr() == u.Flow.Remote.Addr() {
 			return true
 		}
 	}
