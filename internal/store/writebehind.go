@@ -15,6 +15,11 @@ import (
 const (
 	// behindDelay is how long a change waits for others to be written in the same batch.
 	behindDelay = 200 * time.Millisecond
+	// When writing takes long, because there is much of it or the disk is slow, the next changes
+	// wait for so many times as long, up to behindLongest: then a key that changes often is written
+	// less often.
+	behindShare   = 9
+	behindLongest = 500 * time.Millisecond
 	// behindRetry is how long to wait after an error before trying again.
 	behindRetry = time.Second
 	// behindClose is how long writing what is pending may take at the end. What is not written by

@@ -198,7 +198,7 @@ func TestBehindNobodyWaits(t *testing.T) {
 		}
 		wantStored(t, e, "")
 		close(hold)
-		pass(behindDelay)
+		pass(behindLongest)
 		wantStored(t, e, "a=999")
 	})
 }

@@ -40,8 +40,11 @@ func newWriter(b *WriteBehind, e storage.Engine) *writer {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for w.woken() && w.wait(behindDelay+w.b.source.After) {
+	delay := behindDelay
+	for w.woken() && w.wait(delay+w.b.source.After) {
+		start := time.Now()
 		err := w.flush(w.ctx)
+		delay = min(max(behindDelay, behindShare*time.Since(start)), behindLongest)
 		if err == nil || w.ctx.Err() != nil {
 			continue
 		}
@@ -49,6 +52,7 @@ func (w *writer) run() {
 		if !w.wait(behindRetry - behindDelay) {
 			break
 		}
+		delay = behindDelay
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), w.deadline)
 	defer cancel()

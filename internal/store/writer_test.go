@@ -90,6 +90,36 @@ func TestBehindEndIsBounded(t *testing.T) {
 	}
 }
 
+// TestBehindSlowEngine: writing takes a tenth of the time, whatever changes meanwhile, but nothing
+// waits for longer than half a second.
+func TestBehindSlowEngine(t *testing.T) {
+	for _, test := range []struct{ each, between time.Duration }{
+		{time.Millisecond, behindDelay},
+		{50 * time.Millisecond, 450 * time.Millisecond},
+		{200 * time.Millisecond, 500 * time.Millisecond},
+	} {
+		t.Run(test.each.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tab := newTable()
+				e := slow{NewMemory(), test.each}
+				defer e.Close()
+				b := NewWriteBehind(tab.source())
+				defer b.Close()
+				b.SwitchTo(e, true)
+				const rounds = 20
+				until := time.Now().Add(behindDelay + rounds*(test.each+test.between))
+				for time.Now().Before(until) {
+					tab.set(b, "key", time.Now().String())
+					time.Sleep(time.Millisecond)
+				}
+				if en, err := e.Get(t.Context(), "things", "key"); err != nil || en.Revision < rounds-1 || en.Revision > rounds+1 {
+					t.Errorf("%d were written, %v, want %d", en.Revision, err, rounds)
+				}
+			})
+		})
+	}
+}
+
 // TestBehindEndInTheMiddle: what the writer is at when the end comes is not forgotten.
 func TestBehindEndInTheMiddle(t *testing.T) {
 	const keys = 10*batchChanges + 5
