@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/engine"
 	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/internal/sip/transaction"
 	"github.com/caddysip/caddysip/internal/sip/transport"
@@ -108,12 +109,14 @@ func (b *branch) send(f transport.Flow, out *transport.Outbox) {
 	if out != nil {
 		buf = out.Buffer()
 	}
-	request := b.forward(buf, f)
+	var room [64]byte
+	branch := engine.AppendBranch(room[:0], uniqueOf(c.r.Message()), c.loop)
+	request := b.forward(buf, f, branch)
 	if c.method == wire.ACK {
 		b.sendACK(request, f, out)
 		return
 	}
-	o := transaction.ClientOptions{Source: c.r.Source()}
+	o := transaction.ClientOptions{Source: c.r.Source(), Method: c.method, Branch: branch}
 	client, err := c.p.in.Engine.Transactions.NewClient(request, f, b, out, o)
 	if err != nil {
 		b.refused(err, out)

@@ -14,8 +14,9 @@ import (
 
 var edits = sync.Pool{New: func() any { return &wire.Edits{Text: make([]byte, 0, 1<<10)} }}
 
-// forward appends the request as it goes out to a branch by a flow (RFC 3261 §16.6).
-func (b *branch) forward(dst []byte, f transport.Flow) []byte {
+// forward appends the request as it goes out to a branch by a flow (RFC 3261 §16.6), with that
+// branch parameter in our Via.
+func (b *branch) forward(dst []byte, f transport.Flow, branch []byte) []byte {
 	c := b.c
 	m, in := c.r.Message(), inside.RequestOf(c.r).Flow
 	e := edits.Get().(*wire.Edits)
@@ -27,8 +28,7 @@ func (b *branch) forward(dst []byte, f transport.Flow) []byte {
 	e.Text = append(append(e.Text, "Via: SIP/2.0/"...), f.Network.Token()...)
 	e.Text = self.Append(append(e.Text, ' '))
 	e.Text = append(e.Text, ";branch="...)
-	e.Text = engine.AppendBranch(e.Text, uniqueOf(m), c.loop)
-	e.Text = append(e.Text, ";rport\r\n"...)
+	e.Text = append(append(e.Text, branch...), ";rport\r\n"...)
 	e.StampVia(m, in.Remote)
 	e.DecrementMaxForwards(m)
 

@@ -60,7 +60,7 @@ func TestBudget(t *testing.T) {
 			serve("MESSAGE") // is never answered
 			w.setFail(errors.New("unplugged"))
 			_ = serve("INVITE").Respond(responseText(180, "INVITE", branch, "t1"), 180, nil)
-			_, _ = w.table.NewClient(requestText("INVITE", "z9hG4bK-lost"), w.flow, nil, nil)
+			_, _ = w.table.NewClient(requestText("INVITE", "z9hG4bK-lost"), w.flow, nil, nil, ClientOptions{})
 			time.Sleep(time.Minute)
 			w.table.Close() // ends what rings
 			if b.Total() != 0 {

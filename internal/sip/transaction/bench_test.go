@@ -164,7 +164,7 @@ func BenchmarkClientLife(b *testing.B) {
 	m := view(b, responseText(200, "MESSAGE", branch, "t1"))
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := table.NewClient(request, benchFlow, nil, nil)
+		c, err := table.NewClient(request, benchFlow, nil, nil, ClientOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

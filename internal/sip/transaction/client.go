@@ -35,6 +35,11 @@ type ClientOptions struct {
 	// Source is where the request came from that this one forwards. Its memory and its share of a
 	// connection's queue are charged to that source. Invalid: it is a request of the server itself.
 	Source netip.AddrPort
+	// Method and Branch are those of the request, for whoever has made it of what was read or
+	// checked before: then it is not read once more, unless it may have become too large for whoever
+	// gets it. Without Branch it is always read.
+	Method wire.Method
+	Branch []byte
 }
 
 // Client is a client transaction (RFC 3261 §17.1).
@@ -45,6 +50,8 @@ type Client struct {
 	final     bool    // the handler has been told of a final response
 	cancelled *reason // of the CANCEL that was sent or will be; nil: none
 
+	keyRoom [48]byte // enough for our branches
+
 	after, before *Client // on the same connection; guarded by connections.mu
 }
 
@@ -52,6 +59,15 @@ type Client struct {
 type reason []byte
 
 var errBranch = errors.New("the request's topmost Via has no branch that starts with " + wire.MagicCookie)
+
+var errMethod = errors.New("only a request other than ACK has a client transaction")
+
+// isSmall reports whether a message has certainly no more bytes, lines and parameters than whoever
+// reads it accepts.
+func isSmall(b []byte) bool {
+	return len(b) <= wire.MaxSize && bytes.Count(b, []byte{'\n'}) <= wire.DefaultMaxHeaders &&
+		bytes.Count(b, []byte{';'}) <= wire.MaxParams && bytes.Count(b, []byte{'&'}) <= wire.MaxParams
+}
 
 // minTimerD is the shortest timer D over UDP, whatever T1 is here: how long the server repeats its
 // response depends on the server's T1 (RFC 3261 §17.1.1.2).
@@ -64,33 +80,37 @@ const minTimerD = 32 * time.Second
 //
 // The response may arrive, on another goroutine, before NewClient has returned.
 func (t *Table) NewClient(
-	b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, options ...ClientOptions,
+	b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, o ClientOptions,
 ) (*Client, error) {
-	var o ClientOptions
-	if len(options) > 0 {
-		o = options[0]
-	}
 	return t.newClient(b, flow, h, out, o, true)
 }
 
 func (t *Table) newClient(
 	b []byte, flow transport.Flow, h ClientHandler, out *transport.Outbox, o ClientOptions, limited bool,
 ) (*Client, error) {
+	c := &Client{handler: h}
 	raw := bytes.Clone(b)
-	m, err := parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("reading the request to send: %w", err)
+	if o.Branch == nil || o.Method == wire.OtherMethod || !isSmall(b) {
+		m, err := parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("reading the request to send: %w", err)
+		}
+		defer release(m)
+		if m.IsResponse {
+			return nil, errMethod
+		}
+		o.Method, o.Branch = m.Method, m.Via.Branch
+		c.key = appendClientKey(c.keyRoom[:0], o.Method, o.Branch, m.MethodName())
+	} else {
+		c.key = appendClientKey(c.keyRoom[:0], o.Method, o.Branch, nil)
 	}
-	defer release(m)
-	if m.IsResponse || m.Method == wire.ACK {
-		return nil, errors.New("only a request other than ACK has a client transaction")
+	if o.Method == wire.ACK {
+		return nil, errMethod
 	}
-	if !m.Via.HasMagicCookie() {
+	if via := (wire.ViaValue{Branch: o.Branch}); !via.HasMagicCookie() {
 		return nil, errBranch
 	}
-	var buf [keyBufSize]byte
-	c := &Client{handler: h, invite: m.Method == wire.INVITE}
-	c.key = bytes.Clone(appendClientKey(buf[:0], m))
+	c.invite = o.Method == wire.INVITE
 	c.flow = flow
 	if o.Source.IsValid() {
 		c.account = t.account(o.Source.Addr())

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -231,11 +232,68 @@ func TestResponseMatching(t *testing.T) {
 	})
 }
 
+// TestNewClientKnown sends what its maker knows: it is not read again, unless it may be too large for
+// whoever gets it.
+func TestNewClientKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, transport.UDP, Options{})
+		o := ClientOptions{Method: wire.INVITE, Branch: []byte("z9hG4bK-known")}
+		unread := []byte("INVITE it is, whatever it says")
+		c, err := w.table.NewClient(unread, w.flow, clientSide{w}, nil, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := string(o.Branch)
+		copy(o.Branch, "gone") // it belongs to the caller
+		if got := w.lastPacket("INVITE").text; got != string(unread) {
+			t.Errorf("sent %q", got)
+		}
+		w.step("INVITE", "recv 180") // of another branch
+		if !w.table.Response(view(t, responseText(180, "INVITE", same, "t")), w.flow, nil) {
+			t.Error("a response was not taken")
+		}
+		if c.Abandon(); w.table.Len() != 1 {
+			t.Errorf("%d transactions", w.table.Len())
+		}
+
+		o.Branch = []byte("z9hG4bK-more")
+		large := func(header string) []byte {
+			return bytes.Replace(requestText("INVITE", "z9hG4bK-more"), []byte("Route:"), []byte(header+"\r\nRoute:"), 1)
+		}
+		for name, b := range map[string][]byte{
+			"many parameters": large("X: a" + strings.Repeat(";b", wire.MaxParams+1)),
+			"many headers":    large("X: <sip:a?b=c" + strings.Repeat("&b=c", wire.MaxParams+1) + ">"),
+			"many lines":      large("X: a" + strings.Repeat("\r\nX: a", wire.MaxHeaders)),
+			"many bytes":      large("X: " + strings.Repeat("a", wire.MaxSize)),
+		} {
+			if _, err := w.table.NewClient(b, w.flow, nil, nil, o); err == nil {
+				t.Errorf("with %s it was sent", name)
+			}
+		}
+		fits := large("X: a" + strings.Repeat(";b", wire.MaxParams-1) + "\r\nX: a;b;c;d")
+		if _, err := w.table.NewClient(fits, w.flow, nil, nil, o); err != nil {
+			t.Errorf("what is not too large was not sent: %v", err)
+		}
+		for name, o := range map[string]ClientOptions{
+			"an ACK":        {Method: wire.ACK, Branch: []byte("z9hG4bK-ack")},
+			"an old branch": {Method: wire.INVITE, Branch: []byte("1")},
+		} {
+			if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, nil, nil, o); err == nil {
+				t.Errorf("%s was sent", name)
+			}
+		}
+		o = ClientOptions{Branch: []byte("z9hG4bK-other")} // a method that has no constant
+		if _, err := w.table.NewClient(unread, w.flow, nil, nil, o); err == nil {
+			t.Error("what has no known method was not read")
+		}
+	})
+}
+
 func TestNewClientErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{Max: 2})
 		send := func(b []byte) error {
-			_, err := w.table.NewClient(b, w.flow, clientSide{w}, nil)
+			_, err := w.table.NewClient(b, w.flow, clientSide{w}, nil, ClientOptions{})
 			return err
 		}
 		for name, b := range map[string][]byte{

@@ -62,7 +62,7 @@ func TestOneCallAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{})
 		h := &slow{entered: make(chan struct{}), leave: make(chan struct{})}
-		if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, h, nil); err != nil {
+		if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, h, nil, ClientOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		give := func(status int, tag string) {
@@ -163,7 +163,7 @@ func TestRelay(t *testing.T) {
 		r.mu.Lock()
 		m := view(t, requestText("INVITE", branch))
 		r.server, _ = w.table.NewServer(m, w.flow, peer, []byte("tag"), relayServer{r})
-		r.client, _ = w.table.NewClient(requestText("INVITE", branch), w.flow, relayClient{r}, nil)
+		r.client, _ = w.table.NewClient(requestText("INVITE", branch), w.flow, relayClient{r}, nil, ClientOptions{})
 		r.mu.Unlock()
 		for _, s := range []string{"recv 180", "recv CANCEL", "recv 200 CANCEL", "recv 487", "recv ACK"} {
 			w.step("INVITE", s)
@@ -184,7 +184,7 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, transport.UDP, Options{})
 		client := func(branch string, responses ...int) {
-			if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, clientSide{w}, nil); err != nil {
+			if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, clientSide{w}, nil, ClientOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			for _, status := range responses {
@@ -214,7 +214,7 @@ func TestClose(t *testing.T) {
 		if _, err := w.table.NewServer(m, w.flow, peer, nil, nil); err != ErrClosed {
 			t.Errorf("NewServer: %v, want ErrClosed", err)
 		}
-		if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, nil, nil); err != ErrClosed {
+		if _, err := w.table.NewClient(requestText("INVITE", branch), w.flow, nil, nil, ClientOptions{}); err != ErrClosed {
 			t.Errorf("NewClient: %v, want ErrClosed", err)
 		}
 		w.table.AfterFunc(0, func() { t.Error("a timer of a closed table fired") })
@@ -355,7 +355,7 @@ func TestRace(t *testing.T) {
 						if random.IntN(2) == 0 {
 							flow.Conn = conn
 						}
-						if c, err := w.table.NewClient(requestText(method, branch), flow, strictClient{h}, nil); err == nil {
+						if c, err := w.table.NewClient(requestText(method, branch), flow, strictClient{h}, nil, ClientOptions{}); err == nil {
 							mu.Lock()
 							all, clients = append(all, h), append(clients, c)
 							mu.Unlock()

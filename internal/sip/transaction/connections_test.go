@@ -37,7 +37,7 @@ func TestConnClosed(t *testing.T) {
 				outcomes := map[string]*outcome{}
 				begin := func(branch string, flow transport.Flow) {
 					o := new(outcome)
-					if _, err := w.table.NewClient(requestText(test.method, branch), flow, o, nil); err != nil {
+					if _, err := w.table.NewClient(requestText(test.method, branch), flow, o, nil, ClientOptions{}); err != nil {
 						t.Fatal(err)
 					}
 					outcomes[branch] = o

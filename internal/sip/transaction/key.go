@@ -57,12 +57,12 @@ func appendRFC2543Key(dst []byte, m *wire.Message, method wire.Method) []byte {
 }
 
 // appendClientKey appends what identifies a client transaction: the branch and the method in CSeq
-// (RFC 3261 §17.1.3).
-func appendClientKey(dst []byte, m *wire.Message) []byte {
-	dst = append(dst, clientKey, byte(m.Method))
-	dst = appendField(dst, m.Via.Branch)
-	if m.Method == wire.OtherMethod {
-		dst = append(dst, m.MethodName()...)
+// (RFC 3261 §17.1.3). name is the method's when it has no constant.
+func appendClientKey(dst []byte, method wire.Method, branch, name []byte) []byte {
+	dst = append(dst, clientKey, byte(method))
+	dst = appendField(dst, branch)
+	if method == wire.OtherMethod {
+		dst = append(dst, name...)
 	}
 	return dst
 }

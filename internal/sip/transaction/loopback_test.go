@@ -114,7 +114,7 @@ func TestSendErrors(t *testing.T) {
 	defer table.Close()
 	// A flow of TCP without a connection, as when it has been closed.
 	flow := transport.Flow{Network: transport.TCP, Remote: peer}
-	if _, err := table.NewClient(requestText("INVITE", branch), flow, nil, nil); err == nil {
+	if _, err := table.NewClient(requestText("INVITE", branch), flow, nil, nil, ClientOptions{}); err == nil {
 		t.Error("a request was sent without a connection")
 	}
 	if err := send(flow, []byte("x"), new(transport.Outbox)); err == nil {
@@ -164,7 +164,7 @@ func FuzzTable(f *testing.F) {
 			table.Request(m, benchFlow, nil)
 			s.Terminate()
 		}
-		if c, err := table.NewClient(m.Raw, benchFlow, nil, nil); err == nil {
+		if c, err := table.NewClient(m.Raw, benchFlow, nil, nil, ClientOptions{}); err == nil {
 			response := new(wire.Message)
 			if err := response.Parse(m.AppendResponse(nil, 486, "Reason", peer, &wire.ResponseOptions{ToTag: []byte("t")})); err == nil {
 				table.Response(response, benchFlow, nil)

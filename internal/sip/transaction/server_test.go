@@ -278,7 +278,7 @@ func TestServerMatching(t *testing.T) {
 		if w.table.Response(view(t, responseText(200, "INVITE", branch, "t")), w.flow, nil) {
 			t.Error("a response was given to a server transaction")
 		}
-		w.client, _ = w.table.NewClient(requestText("NOTIFY", branch), w.flow, nil, nil)
+		w.client, _ = w.table.NewClient(requestText("NOTIFY", branch), w.flow, nil, nil, ClientOptions{})
 		if w.table.Request(view(t, requestText("NOTIFY", branch)), w.flow, nil) {
 			t.Error("a request was given to a client transaction")
 		}

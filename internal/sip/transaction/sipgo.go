@@ -222,7 +222,7 @@ func (r *Requester) Request(ctx context.Context, req *sip.Request) (sip.ClientTr
 	req.SetTransport(via.Transport)
 	tx := &clientTx{table: r.Table, responses: make(chan *sip.Response, 16)}
 	tx.begin(req)
-	c, err := r.Table.NewClient([]byte(req.String()), flow, tx, nil)
+	c, err := r.Table.NewClient([]byte(req.String()), flow, tx, nil, ClientOptions{})
 	if err != nil {
 		return nil, err
 	}

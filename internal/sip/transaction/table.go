@@ -223,7 +223,7 @@ func (t *Table) Request(m *wire.Message, flow transport.Flow, out *transport.Out
 // out may be nil.
 func (t *Table) Response(m *wire.Message, flow transport.Flow, out *transport.Outbox) bool {
 	var buf [keyBufSize]byte
-	c, ok := t.find(appendClientKey(buf[:0], m)).(*Client)
+	c, ok := t.find(appendClientKey(buf[:0], m.Method, m.Via.Branch, m.MethodName())).(*Client)
 	if !ok || !c.receive(m, flow, out) {
 		t.opts.Count(Stray)
 		return false

@@ -101,7 +101,7 @@ func TestPanicInCallback(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.step("INVITE", "recv CANCEL")
-		c, err := w.table.NewClient(requestText("INVITE", branch), w.flow, bombClient{}, nil)
+		c, err := w.table.NewClient(requestText("INVITE", branch), w.flow, bombClient{}, nil, ClientOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

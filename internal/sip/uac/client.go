@@ -16,7 +16,7 @@ const MaxDatagram = 1300
 // Transactions makes client transactions. A *transaction.Table is one.
 type Transactions interface {
 	NewClient(b []byte, flow transport.Flow, h transaction.ClientHandler, out *transport.Outbox,
-		options ...transaction.ClientOptions) (*transaction.Client, error)
+		o transaction.ClientOptions) (*transaction.Client, error)
 }
 
 // Client sends requests. Both fields must be set. It is safe for concurrent use.
@@ -67,30 +67,28 @@ func (c *Client) Send(x *Exchange, r *Request, h Handler, out *transport.Outbox)
 	x.signer = newSigner(r, message)
 	x.latest.Store(nil)
 	x.hushed.Store(false)
-	return x.send(message, out)
+	return x.send(message, out, wire.LookupMethod(message[:len(r.Method)]), s.branch)
 }
 
 // scratch is what composing a request takes.
-type scratch struct{ message, text []byte }
+type scratch struct {
+	message, text []byte
+	branch        []byte // in text: of the request that was composed last
+}
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// The options of a transaction with whoever may not receive what is sent there.
-var (
-	cautious = []transaction.ClientOptions{{MaxRetransmits: transaction.UnvalidatedRetransmits}}
-	once     = []transaction.ClientOptions{{MaxRetransmits: -1}}
-)
-
-func (x *Exchange) send(message []byte, out *transport.Outbox) error {
-	var options []transaction.ClientOptions
-	switch {
+// send sends the request, whose method and branch are given, or must be read in it.
+func (x *Exchange) send(message []byte, out *transport.Outbox, m wire.Method, branch []byte) error {
+	o := transaction.ClientOptions{Method: m, Branch: branch}
+	switch { // who may not receive what is sent there gets little
 	case x.validated || x.client.Validated(x.flow):
 	case len(message) > MaxDatagram:
-		options = once
+		o.MaxRetransmits = -1
 	default:
-		options = cautious
+		o.MaxRetransmits = transaction.UnvalidatedRetransmits
 	}
-	t, err := x.client.Transactions.NewClient(message, x.flow, x, out, options...)
+	t, err := x.client.Transactions.NewClient(message, x.flow, x, out, o)
 	if err != nil {
 		return err
 	}
@@ -117,7 +115,7 @@ func (x *Exchange) OnResponse(_ *transaction.Client, m *wire.Message, out *trans
 	if s := x.signer; s != nil && (m.Status == 401 || m.Status == 407) {
 		x.signer = nil // whoever has got an answer and challenges again does not like it
 		if signed := s.answer(m); signed != nil {
-			if err := x.send(signed, out); err != nil {
+			if err := x.send(signed, out, wire.OtherMethod, nil); err != nil {
 				x.handler.Done(nil, err)
 			}
 			return

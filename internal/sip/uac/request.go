@@ -112,7 +112,7 @@ func (s *scratch) appendRequest(dst []byte, r *Request) []byte {
 		}
 		f.Contact = text[callID:]
 	}
-	s.text = text
+	s.text, s.branch = text, text[sentBy:branch]
 	return wire.AppendRequest(dst, &f)
 }
 

@@ -97,7 +97,7 @@ func TestIdentifiers(t *testing.T) {
 type sink struct{ last []byte }
 
 func (s *sink) NewClient(b []byte, _ transport.Flow, _ transaction.ClientHandler,
-	_ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
+	_ *transport.Outbox, _ transaction.ClientOptions) (*transaction.Client, error) {
 	s.last = append(s.last[:0], b...)
 	return nil, nil
 }

@@ -24,7 +24,7 @@ type instant struct {
 
 // NewClient implements uac.Transactions.
 func (i instant) NewClient(_ []byte, _ transport.Flow, h transaction.ClientHandler,
-	_ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
+	_ *transport.Outbox, _ transaction.ClientOptions) (*transaction.Client, error) {
 	i.replies <- h
 	return nil, nil
 }

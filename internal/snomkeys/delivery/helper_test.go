@@ -263,7 +263,7 @@ const gone = 1<<32 - 1 // registration.expires of one that ends
 
 // NewClient implements uac.Transactions.
 func (w *world) NewClient(b []byte, _ transport.Flow, h transaction.ClientHandler,
-	_ *transport.Outbox, _ ...transaction.ClientOptions) (*transaction.Client, error) {
+	_ *transport.Outbox, _ transaction.ClientOptions) (*transaction.Client, error) {
 	var m wire.Message
 	if err := m.Parse(slices.Clone(b)); err != nil {
 		w.t.Errorf("%v: %s", err, b)
