@@ -238,7 +238,7 @@ func TestImport(t *testing.T) {
 		}
 	}
 	got, err := run(t, keysSetCommand(), at, "--from", file("keys.csv", csv.String()))
-	want := `row 7, 1005: key: "x" is not what it may be
+	want := `row 7, 1005: key: "x" is not a valid value
 row 602, 1600: light: must be one of on off hold park pickup message offline seized record error
 row 603: it has 3 fields, and there are 6 columns
 row 702, 1700: label: must not contain the control character U+000A
