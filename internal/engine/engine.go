@@ -159,7 +159,7 @@ func newAt(c *clock.Clock) *Engine {
 		KeepAlive:   e.keepAlive.noteKeepAlive,
 	})
 	e.watchClock()
-	e.idleMemory.start()
+	e.idleMemory.start(e.adaptGarbage)
 	return e
 }
 
@@ -180,7 +180,7 @@ func (e *Engine) Destruct() error {
 	e.registrations.Close()
 	e.Keys.Close()
 	e.Events.Close()
-	e.garbage.setBindings(0)
+	e.garbage.restore()
 	e.garbage.limitMemory(0)
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,21 +11,32 @@ func TestGarbage(t *testing.T) {
 	if err := os.Unsetenv("GOGC"); err != nil {
 		t.Fatal(err)
 	}
-	for _, before := range []int{100, 20, 400} {
+	const mb = 1 << 20
+	room := int(garbageRoom() / mb)
+	for _, before := range []int{100, 20, 600, -1} {
 		old := debug.SetGCPercent(before)
-		percent := func() int {
-			p := debug.SetGCPercent(before)
-			debug.SetGCPercent(p)
-			return p
-		}
 		var g garbage
-		for _, step := range []struct{ bindings, want int }{
-			{manyBindings - 1, before}, {manyBindings, min(before, gcPercent)}, {10 * manyBindings, min(before, gcPercent)}, {0, before}, {0, before},
+		for _, step := range []struct{ live, bindings, want int }{
+			{room, manyBindings - 1, 100},
+			{room / 2, 0, 200},
+			{room * 100 / 210, 0, 200}, // nearly as before
+			{room / 4, 0, 400},
+			{1, 0, mostPercent},
+			{room / 4, manyBindings, manyPercent},
+			{10 * room, 10 * manyBindings, manyPercent},
+			{10 * room, 0, 0}, // as it was
 		} {
-			g.setBindings(step.bindings)
-			if got := percent(); got != step.want {
-				t.Errorf("with %d before and %d bindings it is %d, want %d", before, step.bindings, got, step.want)
+			want := max(before, step.want)
+			if step.want == manyPercent || before < 0 {
+				want = min(before, manyPercent)
 			}
+			if g.adapt(uint64(step.live*mb), step.bindings); gcPercent() != want {
+				t.Errorf("with %d before, %d MB and %d bindings it is %d, want %d", before, step.live, step.bindings, gcPercent(), want)
+			}
+		}
+		g.adapt(1, 0)
+		if g.restore(); gcPercent() != before {
+			t.Errorf("in the end it is %d, want %d", gcPercent(), before)
 		}
 		debug.SetGCPercent(old)
 	}
@@ -33,7 +44,7 @@ func TestGarbage(t *testing.T) {
 	var g garbage
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	g.setBindings(manyBindings)
+	g.adapt(1, manyBindings)
 	if got := debug.SetGCPercent(100); got != 100 {
 		t.Errorf("GOGC says 100, it is %d", got)
 	}

@@ -28,7 +28,8 @@ type idleMemory struct {
 	stop, stopped chan struct{}
 }
 
-func (m *idleMemory) start() {
+// start calls look every idleInterval, too.
+func (m *idleMemory) start(look func()) {
 	m.stop, m.stopped = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(m.stopped)
@@ -43,6 +44,7 @@ func (m *idleMemory) start() {
 			if m.due(heap()) {
 				debug.FreeOSMemory()
 			}
+			look()
 		}
 	}()
 }

@@ -56,7 +56,7 @@ func TestIdleMemoryGoesBack(t *testing.T) {
 	before, _ := heap()
 	synctest.Test(t, func(t *testing.T) {
 		var m idleMemory
-		m.start()
+		m.start(func() {})
 		defer m.close()
 		time.Sleep((1 + idleFirst) * idleInterval) // the first look finds what the test has allocated
 		synctest.Wait()

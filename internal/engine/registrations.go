@@ -65,7 +65,7 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 			}
 			err = cmp.Or(err, e.Location.Restore(records...))
 			if n += len(records); n/manyBindings != (n-len(records))/manyBindings {
-				e.limitGarbage()
+				e.adaptGarbage()
 			}
 			if err != nil {
 				logger.Error(
@@ -90,10 +90,10 @@ func (e *Engine) restore(s storage.Engine, logger *zap.Logger) error {
 	return nil
 }
 
-// limitGarbage adapts the garbage collector to the number of bindings.
-func (e *Engine) limitGarbage() {
+// adaptGarbage adapts the garbage collector to what there is.
+func (e *Engine) adaptGarbage() {
 	_, n := e.Location.Len()
-	e.garbage.setBindings(n)
+	e.garbage.adapt(liveHeap(), n)
 }
 
 // useStorage directs the writing of registrations to the storage of g. The caller holds e.mu.
@@ -163,7 +163,7 @@ func (e *Engine) source() store.Source {
 				return true
 			})
 		},
-		Written: e.limitGarbage,
+		Written: e.adaptGarbage,
 		Logger:  e.Logger,
 		Failed:  storageErrors.Inc,
 	}
