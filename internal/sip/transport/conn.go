@@ -279,9 +279,9 @@ func (c *Conn) finish(err error, unread bool) {
 	if unread {
 		c.linger()
 	}
-	c.nc.Close()
 	c.m.conns.release(c)
-	close(c.done)
+	close(c.done) // before the peer can know that the connection has ended
+	c.nc.Close()
 	c.mu.Lock()
 	err = c.err
 	c.mu.Unlock()
