@@ -7,7 +7,7 @@ import (
 	"github.com/caddysip/caddysip/module"
 )
 
-// keepAlive reads what keeps open the NATs of phones.
+// keepAlive reads which keep-alives a server sends.
 //
 //	keepalive <interval> [crlf|options]
 func (s *serverScope) keepAlive(d *caddyfile.Dispenser) error {

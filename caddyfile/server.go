@@ -143,7 +143,7 @@ func (s *serverScope) trust(d *caddyfile.Dispenser) error {
 	return directive.NoBlock(d, "trust")
 }
 
-// advertise reads what others reach the server by.
+// advertise reads the host and port that others reach the server at.
 //
 //	advertise <host>[:<port>]
 func (s *serverScope) advertise(d *caddyfile.Dispenser) error {

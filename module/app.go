@@ -90,8 +90,8 @@ type App struct {
 	storage     certmagic.Storage
 	secret      []byte
 	members     []*follow.File // of profiles of keys
-	unwatch     func()         // stops following them; nil: nobody does
-	stopLooking func()         // ends the search for our names
+	unwatch     func()         // stops following them; nil: they are not followed
+	stopLooking func()         // stops looking up our names
 	ctx         caddy.Context
 	events      *caddyevents.App // nil when it is not configured
 	attached    bool

@@ -20,15 +20,14 @@ func Glob(pattern string, text []byte, fold bool) bool { return glob.Match(patte
 func ReplaceGlobal(text string) (string, error) { return globals.Text(text) }
 
 // ReplaceGlobalInPatterns replaces the placeholders in patterns, in place, that are the same for
-// every request. What these bring is part of the pattern. It is called in Provision, for patterns
-// that MatchesAny or ExpandPattern gets.
+// every request. Their values are part of the pattern. It is called in Provision, for patterns that
+// MatchesAny or ExpandPattern gets.
 func ReplaceGlobalInPatterns(patterns []string) error { return globals.Patterns(patterns) }
 
 var globEscaper = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `\`, `\\`)
 
-// ExpandPattern replaces the placeholders in a pattern of the configuration. What comes in with a
-// request is text, whatever it looks like: no caller can put a star where the configuration
-// compares names.
+// ExpandPattern replaces the placeholders in a pattern of the configuration. Their values are text,
+// whatever they look like: no caller can put a star where the configuration compares names.
 func (r *Request) ExpandPattern(pattern string) string {
 	if strings.IndexByte(pattern, '{') < 0 {
 		return pattern

@@ -36,7 +36,7 @@ func Texts(list []string) (err error) {
 	return nil
 }
 
-// Patterns replaces the global placeholders in patterns, in place. What these bring is part of the
+// Patterns replaces the global placeholders in patterns, in place. Their values are part of the
 // pattern: a star in an environment variable is one. Placeholders of requests stay.
 func Patterns(list []string) (err error) {
 	repl := caddy.NewReplacer()

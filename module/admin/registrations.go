@@ -14,7 +14,7 @@ type registration struct {
 	AOR      string    `json:"aor"`
 	Bindings []binding `json:"bindings"`
 
-	// Where the user's phones were before they registered elsewhere.
+	// Old contacts of the user's phones, which have registered other ones since.
 	Superseded []binding `json:"superseded,omitempty"`
 }
 

@@ -14,7 +14,7 @@ import (
 // that says nothing is for everybody.
 //
 // Global placeholders in its texts, such as {env.NAME}, are replaced when the configuration is
-// loaded; in globs what they bring is part of the glob.
+// loaded. In globs their values are part of the glob.
 //
 // Users and MembersFile both name users: with both, being in one of them is enough. UserAgents and
 // Models then say on which of the users' phones the keys are.
@@ -22,8 +22,8 @@ type Profile struct {
 	// The name, for whoever reads the configuration and the log.
 	Name string `json:"name"`
 
-	// Users, by the user part of their address-of-record, or with an @ by all of it: one of these
-	// globs must match. * stands for any text, ? for a character.
+	// Globs for users, of which one must match the user part of the address-of-record, or all of it
+	// if the glob has an @. * stands for any text, ? for a character.
 	Users []string `json:"users,omitempty"`
 
 	// A file with more users; ParseMembers says what is in it. The file is read again when it
@@ -112,8 +112,8 @@ type Key struct {
 	// The colour of the lamp: red, green, orange, local or remote. Default: the phone's own.
 	Color string `json:"color,omitempty"`
 
-	// The text beside the key, at most 255 bytes. {user} and {domain} stand for the user's, {model}
-	// for the phone's.
+	// The text beside the key, at most 255 bytes. {user} and {domain} are those of the user, {model}
+	// is the phone's.
 	Label string `json:"label,omitempty"`
 
 	// What the key dials, at most 255 bytes, with {user}, {domain} and {model} as in Label.

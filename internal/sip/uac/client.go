@@ -98,8 +98,8 @@ func (x *Exchange) send(message []byte, out *transport.Outbox, m wire.Method, br
 	return nil
 }
 
-// Hush sends the request no more: it has become useless where it is sent to. The outcome comes as
-// it would otherwise.
+// Hush stops repeating the request, which is of no use at its address any more. The outcome comes
+// as it would otherwise.
 func (x *Exchange) Hush() {
 	x.hushed.Store(true)
 	if t := x.latest.Load(); t != nil {

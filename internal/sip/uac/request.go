@@ -13,7 +13,7 @@ import (
 // Request is a request outside any dialog. Flow, SentBy, Method, URI, From and To must be set.
 type Request struct {
 	Flow   transport.Flow // the way to whom it is for
-	SentBy wire.HostPort  // by what he reaches us, of Via and Contact
+	SentBy wire.HostPort  // the host and port at which he reaches us, for Via and Contact
 
 	Method      string
 	URI         []byte // the Request-URI: the Contact of whom it is for, as he has given it

@@ -30,10 +30,9 @@ const (
 	storedInherits    = 4
 )
 
-// Use makes e what is known of the phones is written to from now on, shortly after it has changed;
-// nil: nothing is written. What is stored there, of phones that are not known yet, is read. Nothing
-// is sent before Use was called for the first time: the keys and the registrations must be there by
-// then.
+// Use directs write-behind to e; nil turns it off. Phones that are stored there and not known yet
+// are read. Nothing is sent before Use was called for the first time: the keys and the registrations
+// must be there by then.
 func (d *Delivery) Use(e storage.Engine) {
 	if _, ok := e.(*store.Memory); ok {
 		e = nil // what would be kept there is in memory anyway
