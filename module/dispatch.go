@@ -91,11 +91,11 @@ func (s *Server) fail(w ResponseWriter, r *Request, err error) {
 	if w.Status() != 0 {
 		return
 	}
-	res := &Response{Status: he.Status, Reason: he.Reason}
+	res := Response{Status: he.Status, Reason: he.Reason}
 	if errors.Is(he.Err, transaction.ErrFull) {
 		res.AddHeader("Retry-After", RetryAfter)
 	}
-	_ = w.WriteResponse(res)
+	_ = write(w, res)
 }
 
 // RetryAfter is how many seconds a client is to wait when there is no room for another transaction

@@ -28,11 +28,16 @@ func (e HandlerError) Unwrap() error { return e.Err }
 
 // asHandlerError gives any error a status: 500 unless it has one.
 func asHandlerError(err error) HandlerError {
-	var he HandlerError
-	if errors.As(err, &he) && he.Status >= 300 && he.Status <= 699 {
-		return he
+	he, ok := err.(HandlerError)
+	if !ok {
+		var wrapped HandlerError // in the heap
+		ok = errors.As(err, &wrapped)
+		he = wrapped
 	}
-	return HandlerError{Status: 500, Err: err}
+	if !ok || he.Status < 300 || he.Status > 699 {
+		return HandlerError{Status: 500, Err: err}
+	}
+	return he
 }
 
 // StatusText returns the usual reason phrase of a status code (RFC 3261 §21 and its extensions), or

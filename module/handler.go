@@ -49,5 +49,14 @@ type ResponseWriter interface {
 // Respond sends a response that has nothing but a status. An empty reason means the status's usual
 // one.
 func Respond(w ResponseWriter, status int, reason string) error {
-	return w.WriteResponse(&Response{Status: status, Reason: reason})
+	return write(w, Response{Status: status, Reason: reason})
+}
+
+// write sends a response that most often needs no memory but the stack.
+func write(w ResponseWriter, res Response) error {
+	if w, ok := w.(*responder); ok {
+		return w.WriteResponse(&res)
+	}
+	inHeap := res
+	return w.WriteResponse(&inHeap)
 }

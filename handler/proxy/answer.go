@@ -60,7 +60,7 @@ func (b *branch) provisional(m *wire.Message, out *transport.Outbox) {
 		b.startTimerC(b.c.p.Timeout)
 	}
 	if rings && !b.c.done {
-		b.c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
+		b.c.write(module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	}
 }
 
@@ -79,7 +79,7 @@ func (b *branch) success(m *wire.Message, out *transport.Outbox) {
 	}
 	c.answered(m.Status)
 	c.done = true
-	c.write(&module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
+	c.write(module.Response{Status: m.Status, Relay: m, By: b.name()}, out)
 	c.cancel(answeredElsewhere, out)
 	if c.method == wire.INVITE {
 		c.releaseAnswered()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -172,6 +173,9 @@ func checkTarget(text string) (wire.URI, error) {
 	return u, nil
 }
 
+// routes are those of requests that are being routed.
+var routes = sync.Pool{New: func() any { return new(routetoken.Routes) }}
+
 var droppedACK = engine.Dropped("ack")
 
 // ServeSIP implements module.Handler.
@@ -185,42 +189,54 @@ func (p *Proxy) ServeSIP(w module.ResponseWriter, r *module.Request, next module
 		// so it is for nothing that is further on.
 		return module.Error(481, nil)
 	}
-	c := &responseContext{p: p, w: w, r: r, method: m.Method}
-	c.loop = p.loopHash(r)
-	rs, err := p.signer.ReadRoutes(m, r.URI(), sender(r))
-	if err != nil {
-		return p.refuse(m, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err})
-	}
-	c.pop, c.unstrict = rs.Pop, rs.Unstrict
-	if m.Method == wire.ACK && !p.mayACK(r, &rs) {
-		droppedACK.Inc()
-		return p.refuse(m, errACK)
-	}
-	if p.forSelf(r, &rs) {
+	c := newContext(p, w, r)
+	forNext, err := c.serve()
+	c.free()
+	if forNext {
 		return next(w, r)
 	}
-	if err := check(m, c.loop); err != nil {
-		return p.refuse(m, err)
+	return err
+}
+
+// serve relays the request, or says why not. forNext says that it is for the next handler.
+func (c *responseContext) serve() (forNext bool, err error) {
+	p, w, r, m := c.p, c.w, c.r, c.r.Message()
+	c.loop = p.loopHash(r)
+	rs := routes.Get().(*routetoken.Routes)
+	defer routes.Put(rs)
+	if *rs, err = p.signer.ReadRoutes(m, r.URI(), sender(r)); err != nil {
+		return false, p.refuse(m, module.HandlerError{Status: 400, Reason: "Malformed Route", Err: err})
 	}
-	c.control = !p.AllowControl && (controls(r, rs.Standing == routetoken.Admitted) || routesToAnswer(m, &rs))
+	c.pop, c.unstrict = rs.Pop, rs.Unstrict
+	if m.Method == wire.ACK && !p.mayACK(r, rs) {
+		droppedACK.Inc()
+		return false, p.refuse(m, errACK)
+	}
+	if p.forSelf(r, rs) {
+		return true, nil
+	}
+	if err := check(m, c.loop); err != nil {
+		return false, p.refuse(m, err)
+	}
+	c.control = !p.AllowControl && (controls(r, rs.Standing == routetoken.Admitted) || routesToAnswer(m, rs))
 	if c.control && r.KeyPress() != nil {
-		return next(w, r) // it is the server that is told
+		return true, nil // it is the server that is told
 	}
 	if m.Has(wire.ProxyRequire) && m.Method != wire.ACK {
-		return badExtension(w, m)
+		return false, badExtension(w, m)
 	}
-	if err := p.route(r, &c.routing, &rs); err != nil {
-		return p.refuse(m, err)
+	if err := p.route(r, &c.routing, rs); err != nil {
+		return false, p.refuse(m, err)
 	}
 	if c.control {
-		return p.refuse(m, errControl)
+		return false, p.refuse(m, errControl)
 	}
 	if !p.AllowControl {
 		if err := ring(r); err != nil {
-			return p.refuse(m, err)
+			return false, p.refuse(m, err)
 		}
 	}
-	return c.relay()
+	return false, c.relay()
 }
 
 var errControl = module.HandlerError{Status: 403, Reason: "Remote Control Not Allowed"}

@@ -25,25 +25,26 @@ var tryingDelay = 3500 * time.Millisecond
 // transactions hold it, and so does a goroutine that looks for a target; when they have ended it is
 // gone.
 type responseContext struct {
-	p      *Proxy
-	method wire.Method
+	p *Proxy
 	routing
 
 	mu        sync.Mutex
 	w         module.ResponseWriter // nil when nothing is left to be done
 	r         *module.Request       // nil with w
 	tx        *transaction.Server
-	repeats   bool   // without w: further 2xx go to tx
-	trusted   bool   // who sent the request is
-	via       uint64 // the hash of its branch
+	via       uint64 // the hash of the request's branch
 	branches  []*branch
 	late      *transaction.Timer // sends the 100 to what is no INVITE; nil: none will be
 	pending   int                // branches without a final response
-	done      bool               // a final response was sent, or none will be: only 2xx follow
-	stopped   bool               // no further target is tried
+	method    wire.Method
+	trusted   bool // who sent the request is
+	repeats   bool // without w: further 2xx go to tx
+	done      bool // a final response was sent, or none will be: only 2xx follow
+	stopped   bool // no further target is tried
 	cancelled bool
 	full      bool   // there was no room for a transaction, or at a server
 	slow      bool   // too much waits for a phone
+	waited    bool   // a branch has waited for something
 	rerouted  bool   // it was routed once more
 	denied    string // why no target was a place that the request may name
 	best      best
@@ -54,6 +55,31 @@ type responseContext struct {
 	first branch
 	room  [1]*branch
 }
+
+// contexts are those that nobody holds: of requests that are refused, or forwarded without a
+// transaction.
+var contexts = sync.Pool{New: func() any { return new(responseContext) }}
+
+func newContext(p *Proxy, w module.ResponseWriter, r *module.Request) *responseContext {
+	c := contexts.Get().(*responseContext)
+	c.p, c.w, c.r, c.method = p, w, r, r.Message().Method
+	return c
+}
+
+// free gives the context back, unless somebody holds it: the transaction, or what a branch waits
+// for.
+func (c *responseContext) free() {
+	c.mu.Lock()
+	held := c.tx != nil || c.waited
+	c.mu.Unlock()
+	if !held {
+		*c = responseContext{}
+		contexts.Put(c)
+	}
+}
+
+// responses are those that are being written.
+var responses = sync.Pool{New: func() any { return new(module.Response) }}
 
 var viaSeed = maphash.MakeSeed()
 
@@ -80,7 +106,7 @@ func (c *responseContext) relay() error {
 	c.r.Keep()
 	if c.method == wire.INVITE {
 		// At once, so that the caller stops repeating (RFC 3261 §16.2).
-		c.write(&module.Response{Status: 100}, out)
+		c.write(module.Response{Status: 100}, out)
 	} else {
 		c.late = c.p.in.Engine.Transactions.AfterFunc(tryingDelay, c.trying)
 	}
@@ -93,7 +119,7 @@ func (c *responseContext) trying() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.done {
-		c.write(&module.Response{Status: 100}, nil)
+		c.write(module.Response{Status: 100}, nil)
 	}
 }
 
@@ -185,7 +211,7 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	case c.method == wire.ACK:
 	case c.method != wire.INVITE && res.Status == 408: // too late to be of use to anybody (RFC 4320 §4.2)
 	default:
-		c.write(res, out)
+		c.write(*res, out)
 	}
 	c.release()
 }
@@ -229,10 +255,14 @@ func (c *responseContext) repeat(m *wire.Message, out *transport.Outbox) {
 }
 
 // write sends a response, with what else out collects unless that is nil.
-func (c *responseContext) write(res *module.Response, out *transport.Outbox) {
+func (c *responseContext) write(res module.Response, out *transport.Outbox) {
 	in := inside.RequestOf(c.r)
 	in.Outbox = out
-	err := c.w.WriteResponse(res)
+	r := responses.Get().(*module.Response)
+	*r = res
+	err := c.w.WriteResponse(r)
+	*r = module.Response{}
+	responses.Put(r)
 	in.Outbox = nil
 	if err != nil {
 		c.notRelayed(res.Status, err)

@@ -101,20 +101,23 @@ func (t *target) useSourcePort() {
 	}
 }
 
+// What is asked for most by those who try names, or call phones that are switched off.
+var errNotFound, errNotThere error = module.Error(404, nil), module.Error(480, nil)
+
 // registered finds the contacts of an address-of-record, those with the same q in one group.
 func (p *Proxy) registered(rt *routing, uri *wire.URI) error {
 	var key [128]byte
 	aor, ok := p.app.AppendAOR(key[:0], uri)
 	if !ok {
-		return module.Error(404, nil)
+		return errNotFound
 	}
 	var room [8]*location.Binding
 	bindings := p.in.Location().Lookup(aor, room[:0])
 	if len(bindings) == 0 {
 		if p.in.Location().Known(aor) {
-			return module.Error(480, nil)
+			return errNotThere
 		}
-		return module.Error(404, nil)
+		return errNotFound
 	}
 	if rt.control {
 		return errControl

@@ -62,6 +62,7 @@ func (b *branch) dial(out *transport.Outbox) {
 func wait[V any](b *branch, what string, ask func(who string, done func(V, error)) (V, error, bool),
 	found func(V, *transport.Outbox), out *transport.Outbox) {
 	c := b.c
+	c.waited = true
 	release, ok := c.r.Hold()
 	if !ok {
 		b.busy(what, flight.ErrFull, out)

@@ -256,6 +256,31 @@ func TestWaitingNames(t *testing.T) {
 	same(t, "how often the name was asked for", asked, 1)
 }
 
+// TestACKWaits has an ACK, which has no transaction, wait for a name while others come and go.
+func TestACKWaits(t *testing.T) {
+	d := startDNS(t, "svc A 127.0.0.1\n")
+	answer := make(chan struct{})
+	setResolver(t, func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &gated{c.(*net.UDPConn), answer}, nil
+	})
+	s := start(t, "test_trust\nproxy {\nallow_private\n}")
+	alice, callee := udp(t, s, "alice"), udp(t, s, "callee")
+	uri := "sip:x@svc.example:" + port(callee)
+	alice.request("ACK", uri, "X-User: alice")
+	for range 50 {
+		alice.request("OPTIONS", s.URI("nobody"))
+		alice.Expect("SIP/2.0 404")
+	}
+	close(answer)
+	same(t, "CSeq", callee.Expect("ACK "+uri).Header("CSeq"), "1 ACK")
+	alice.request("ACK", uri, "X-User: alice", "Call-ID: again") // it is known by now
+	same(t, "Call-ID", callee.Expect("ACK "+uri).Header("Call-ID"), "again")
+}
+
 // gated is a connection that nothing is read from before the gate is open.
 type gated struct {
 	*net.UDPConn

@@ -19,6 +19,7 @@ type scratch struct {
 	result   location.Result
 	contacts []location.ContactUpdate
 	response module.Response
+	aor      [128]byte // most have room
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

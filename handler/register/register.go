@@ -146,20 +146,19 @@ func (h *Register) register(w module.ResponseWriter, r *module.Request) error {
 			return refuse(w, 420, "", "Unsupported", string(tags))
 		}
 	}
-	var key [128]byte
+	s := scratches.Get().(*scratch)
+	defer s.release()
 	_, to := r.To()
 	if to.Scheme == wire.OtherScheme {
 		return module.HandlerError{Status: 400, Reason: "To Is Not a SIP URI"} // RFC 3261 §10.2
 	}
-	aor, ok := h.app.AppendAOR(key[:0], &to)
+	aor, ok := h.app.AppendAOR(s.aor[:0], &to)
 	if !ok {
 		return module.Error(404, nil) // step 5
 	}
 	if len(aor) > maxText {
 		return tooLong("Address-of-Record")
 	}
-	s := scratches.Get().(*scratch)
-	defer s.release()
 	err := h.read(&s.update, r, s.contacts[:0])
 	s.contacts = s.update.Contacts
 	s.update.AOR = aor

@@ -58,7 +58,7 @@ func (s *Signer) comesFrom(m *wire.Message, from *End, sender *Sender) bool {
 		return true
 	default:
 		v := s.get()
-		defer s.pool.Put(v)
+		defer s.put(v)
 		aor, ours := s.aorOf(v, m, wire.From)
 		return ours && from.User == Identity(aor) && (sender.User != "" || s.bound(aor, f))
 	}
@@ -83,11 +83,10 @@ func (s *Signer) aorOf(v *scratch, m *wire.Message, id wire.HeaderID) (aor []byt
 	if err != nil {
 		return nil, false
 	}
-	u, err := wire.ParseURI(a.URI)
-	if err != nil {
+	if v.uri, err = wire.ParseURI(a.URI); err != nil {
 		return nil, false
 	}
-	return s.Site.AppendAOR(v.aor[:0], &u)
+	return s.Site.AppendAOR(v.aor[:0], &v.uri)
 }
 
 // bound reports whether an address-of-record is registered from a flow.
@@ -104,7 +103,7 @@ func (s *Signer) bound(aor []byte, f *transport.Flow) bool {
 // Registered reports whether a request comes from where the user in its From is registered.
 func (s *Signer) Registered(m *wire.Message, f *transport.Flow) bool {
 	v := s.get()
-	defer s.pool.Put(v)
+	defer s.put(v)
 	aor, ours := s.aorOf(v, m, wire.From)
 	return ours && s.bound(aor, f)
 }
@@ -113,7 +112,7 @@ func (s *Signer) Registered(m *wire.Message, f *transport.Flow) bool {
 // if it comes from where he is registered or has credentials.
 func (s *Signer) Caller(m *wire.Message, sender Sender) uint32 {
 	v := s.get()
-	defer s.pool.Put(v)
+	defer s.put(v)
 	aor, ours := s.aorOf(v, m, wire.From)
 	switch {
 	case ours && (sender.User != "" || s.bound(aor, &sender.Flow)):
@@ -132,7 +131,7 @@ func (s *Signer) Moved(m *wire.Message, rs *Routes) *location.Binding {
 		return nil
 	}
 	v := s.get()
-	defer s.pool.Put(v)
+	defer s.put(v)
 	aor, ours := s.aorOf(v, m, wire.To)
 	if !ours || rs.To.User != Identity(aor) {
 		return nil

@@ -76,24 +76,26 @@ func (s *Signer) ReadRoutes(m *wire.Message, uri *wire.URI, from Sender) (rs Rou
 	if err != nil {
 		return rs, err
 	}
+	room := s.get()
+	defer s.put(room)
+	u := &room.uri
 	for v := m.Values(wire.Route); v.Next(); {
 		if start, _ := v.Span(); start == last {
 			break
 		}
-		u, err := ParseURI(v.Value())
-		if err != nil {
+		if *u, err = ParseURI(v.Value()); err != nil {
 			return rs, err
 		}
 		// Between two sockets of ours there is a value for each, with the same token. The last is
 		// the one on the side that the request goes to.
 		known := len(own) > 0 && bytes.Equal(u.User, own)
-		if !IsOurs(s.Site, &u) || !known && !s.enter(m, u.User, &rs, &from) {
-			rs.Next, rs.HasNext = u, true
+		if !IsOurs(s.Site, u) || !known && !s.enter(m, u.User, &rs, &from) {
+			rs.Next, rs.HasNext = *u, true
 			_, rs.Loose = u.Param("lr")
 			break
 		}
 		if own = u.User; rs.Pop > 0 {
-			rs.Socket, rs.HasSocket = u, true
+			rs.Socket, rs.HasSocket = *u, true
 		}
 		rs.Pop++
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/caddysip/caddysip/internal/sip/transport"
+	"github.com/caddysip/caddysip/wire"
 )
 
 // Hop is an address that requests are sent to.
@@ -70,6 +71,7 @@ type scratch struct {
 	body [maxSize]byte
 	sum  [sha256.Size]byte
 	aor  [128]byte
+	uri  wire.URI
 }
 
 func (s *Signer) get() *scratch {
@@ -77,6 +79,11 @@ func (s *Signer) get() *scratch {
 		return v
 	}
 	return &scratch{hash: hmac.New(sha256.New, s.Site.Secret())}
+}
+
+func (s *Signer) put(v *scratch) {
+	v.uri = wire.URI{} // it is part of a message
+	s.pool.Put(v)
 }
 
 var separator = []byte{0}
@@ -96,7 +103,7 @@ func (v *scratch) sign(body, callID, callerTag []byte) []byte {
 // Append appends the token for the call with that Call-ID whose caller has that From tag.
 func (s *Signer) Append(dst []byte, t *Token, callID, callerTag []byte) []byte {
 	v := s.get()
-	defer s.pool.Put(v)
+	defer s.put(v)
 	first := byte(version)
 	if t.Invite {
 		first |= flagInvite
@@ -115,7 +122,7 @@ func (s *Signer) Append(dst []byte, t *Token, callID, callerTag []byte) []byte {
 // this call.
 func (s *Signer) Read(user, callID, fromTag, toTag []byte) (t Token, caller, ok bool) {
 	v := s.get()
-	defer s.pool.Put(v)
+	defer s.put(v)
 	if encoding.DecodedLen(len(user)) > maxSize {
 		return Token{}, false, false
 	}
