@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestSource provisions what only then turns out to be wrong: the error says which server and
-// directive it is about, and in which line that is written.
+// TestSource loads configurations with errors that are only found at provision. Each error must
+// name the server and the directive, and the line.
 func TestSource(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"handler", ":5060 {\nrespond 404\ndigest_auth {\nusers_file /none\n}\n}",

@@ -107,7 +107,7 @@ func registrations(s *simtest.Server) int {
 	return n
 }
 
-// TestKeepAlive has phones whose NATs are kept open, each in its turn.
+// TestKeepAlive checks that phones get keep-alives, each in its turn.
 func TestKeepAlive(t *testing.T) {
 	inOffice(t, "keepalive 25s", func(t *testing.T, n *simnet.Net, s *simtest.Server) {
 		var phones []*behindNAT
@@ -145,7 +145,8 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
-// TestKeepAliveNotNeeded has phones that keep their NATs open themselves, one way or another.
+// TestKeepAliveNotNeeded checks that phones that keep their NATs open themselves, in whatever way,
+// get none.
 func TestKeepAliveNotNeeded(t *testing.T) {
 	for name, keep := range map[string]func(p *behindNAT){
 		"CRLF":    func(p *behindNAT) { p.send("\n") },
@@ -170,7 +171,7 @@ func TestKeepAliveNotNeeded(t *testing.T) {
 	}
 }
 
-// TestKeepAliveOff sends nothing that nobody has asked for.
+// TestKeepAliveOff checks that nothing is sent by default.
 func TestKeepAliveOff(t *testing.T) {
 	inOffice(t, "", func(t *testing.T, n *simnet.Net, s *simtest.Server) {
 		if got := newBehindNAT(t, n, s, 0).count("", 10*time.Minute); got != 0 {
@@ -179,8 +180,8 @@ func TestKeepAliveOff(t *testing.T) {
 	})
 }
 
-// TestKeepAliveOptions has phones that answer, whatever they say, that answer now and then, and that
-// don't.
+// TestKeepAliveOptions has phones that always answer, whatever they answer, that answer now and
+// then, and that never do.
 func TestKeepAliveOptions(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -95,8 +95,8 @@ func TestOutsideOfAServer(t *testing.T) {
 	}
 }
 
-// TestTaken: the error for an address that another program has says which server wants it, and
-// where that is written.
+// TestTaken listens on an address that another program has: the error says which server wants it,
+// and on which line.
 func TestTaken(t *testing.T) {
 	s := handlertest.Start(t, "")
 	taken, err := net.ListenPacket("udp", "127.0.0.1:0")

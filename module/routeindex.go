@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// KeyedMatcher is a Matcher that looks at one property of a request, such as its method, and matches
-// only some values of it. In a list of many routes, those of which such a matcher excludes the
-// request are not asked one after the other. Match and AppendKey must have no other effect.
+// KeyedMatcher is a Matcher that looks at one property of a request, such as its method, and
+// matches only some values of it. In a list of many routes, those of which such a matcher excludes
+// the request are not asked one after the other. Match and AppendKey must have no other effect.
 type KeyedMatcher interface {
 	Matcher
 

@@ -107,8 +107,8 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// TestAccepted: what a client is not offered is not accepted from it either, but for an ACK, which
-// may be without the User-Agent of its INVITE.
+// TestAccepted checks that an algorithm that a client is not offered is not accepted from it
+// either, except in an ACK, which may lack the User-Agent of its INVITE.
 func TestAccepted(t *testing.T) {
 	s := handlertest.Start(t, "digest_auth {\n"+users+"\nalgorithm SHA-256\nalgorithm old* MD5\n}\nregister\nproxy")
 	for _, test := range []struct{ agent, answers, status string }{

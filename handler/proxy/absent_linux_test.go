@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestClosedPort calls phones whose ports are closed, as their host says: the next is called at
-// once, and the caller hears what a phone says, or that nobody is there.
+// TestClosedPort calls phones whose ports are closed, as their host reports. The next one is called
+// at once, and the caller gets the response of a phone, or hears that nobody is there.
 func TestClosedPort(t *testing.T) {
 	for _, fork := range []string{Parallel, Sequential} {
 		t.Run(fork, func(t *testing.T) {

@@ -120,8 +120,8 @@ func TestSpiral(t *testing.T) {
 	carol.Nothing()
 }
 
-// TestSpiralByPBX relays calls to a PBX that is a proxy itself and sends them back as they came, for
-// the phone to be found. If they only go round, it is a loop.
+// TestSpiralByPBX relays calls to a PBX that is a proxy and sends them back unchanged, so that the
+// phone is found. If they only go round, it is a loop.
 func TestSpiralByPBX(t *testing.T) {
 	s := start(t, "register\n@back header X-Back *\nproxy @back\nproxy sip:{sip.header.X-PBX};lr {\nallow_private\n}")
 	alice, bob, pbx := udp(t, s, "alice"), registered(t, s, "bob"), udp(t, s, "pbx")

@@ -267,7 +267,7 @@ func TestInstance(t *testing.T) {
 	}
 }
 
-// TestInstanceOtherWay rings a phone by its other flow when the latest leads nowhere.
+// TestInstanceOtherWay calls a phone over its other flow when the latest one fails.
 func TestInstanceOtherWay(t *testing.T) {
 	for name, lost := range map[string]func(*testing.T, *phone){
 		"port closed":      func(_ *testing.T, p *phone) { p.Close() },
@@ -303,8 +303,8 @@ func TestInstanceOtherWay(t *testing.T) {
 	}
 }
 
-// TestSuperseded has a phone that was restarted be called where it is now alone, until it turns out
-// that there are two.
+// TestSuperseded restarts a phone: it is called at its new Contact only, until it turns out that
+// there are two phones.
 func TestSuperseded(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, before, after := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob")

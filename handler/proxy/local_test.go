@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestPhonesContact calls phones by the Contact that they have registered, as one does that a call is
-// transferred from.
+// TestPhonesContact calls phones by their registered Contact, as a phone does when a call is
+// transferred.
 func TestPhonesContact(t *testing.T) {
 	for _, user := range []string{"", "alice"} {
 		t.Run("user "+user, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestPhonesContact(t *testing.T) {
 	}
 }
 
-// TestPhonesOldContact calls a phone by a Contact that it has left.
+// TestPhonesOldContact calls a phone by a Contact that it no longer has.
 func TestPhonesOldContact(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, before, now, other := registered(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "bob"), udp(t, s, "bob")
@@ -64,8 +64,8 @@ func TestPhonesOldContact(t *testing.T) {
 	other.Nothing()
 }
 
-// TestForwardedPort calls users at a port that is forwarded to the server: as they register there,
-// they are called there.
+// TestForwardedPort calls users at a port that is forwarded to the server. Users who register there
+// are called there.
 func TestForwardedPort(t *testing.T) {
 	addr := handlertest.FreeAddr(t)
 	s := handlertest.StartCaddyfile(t, addr, strings.Replace(handlertest.Caddyfile(addr, "test_calm\nregister\nproxy"),
@@ -96,8 +96,8 @@ func TestForwardedPort(t *testing.T) {
 	alice.Expect("SIP/2.0 480")
 }
 
-// TestNameOfOurs has phones know the server by a name that it doesn't know itself, in Route or in the
-// Request-URI. Whoever is not known has nothing looked up.
+// TestNameOfOurs uses a name of the server that it doesn't know yet, in Route or in the
+// Request-URI. For unknown senders nothing is looked up.
 func TestNameOfOurs(t *testing.T) {
 	s := start(t, "test_trust\nregister\nproxy")
 	d := startDNS(t, `
@@ -161,7 +161,7 @@ far   A 127.0.0.9
 	}
 }
 
-// TestAdvertise has the server call itself what others know it by, and be reached by that.
+// TestAdvertise calls the server by what it advertises, and checks that it uses that for itself.
 func TestAdvertise(t *testing.T) {
 	for _, test := range []struct{ option, udp, tcp string }{
 		{"203.0.113.7", "203.0.113.7:%d", "203.0.113.7:%d"},

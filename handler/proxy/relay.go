@@ -216,8 +216,8 @@ func (c *responseContext) finish(out *transport.Outbox) {
 	c.release()
 }
 
-// release lets go of the request, and has the transaction let go of all that is here: it stays for a
-// while to absorb what is repeated.
+// release lets go of the request, and has the transaction let go of all that is here: it stays for
+// a while to absorb what is repeated.
 func (c *responseContext) release() {
 	c.w, c.r = nil, nil
 	if c.tx != nil {

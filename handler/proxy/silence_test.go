@@ -12,7 +12,7 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// silence is an office in which a user has phones of which some say nothing.
+// silence is a user's office with phones of which some do not respond.
 type silence struct {
 	t      *testing.T
 	n      *simnet.Net
@@ -112,7 +112,7 @@ func (o *silence) hears(status int, begin time.Time, want time.Duration) {
 	}
 }
 
-// TestSilent has a phone that says nothing hold up the others once, and not again.
+// TestSilent checks that a phone that does not respond delays the others once, and not again.
 func TestSilent(t *testing.T) {
 	const none, passed, silent = 0, 500 * time.Millisecond, 5 * time.Second
 	for _, tc := range []struct {
@@ -159,8 +159,8 @@ func TestSilent(t *testing.T) {
 	}
 }
 
-// TestSilentBack has a phone that said nothing be there again while others ring: it rings as well,
-// and at the next call all is as it was.
+// TestSilentBack has a silent phone respond while others ring: it rings as well, and the next call
+// is as before.
 func TestSilentBack(t *testing.T) {
 	for _, after := range []time.Duration{0, 400 * time.Millisecond, 3 * time.Second} {
 		inSilence(t, "register\nproxy", []string{"0.9", "0.5"}, func(o *silence) {
@@ -188,8 +188,8 @@ func TestSilentBack(t *testing.T) {
 	}
 }
 
-// TestSilentAlone waits for phones that say nothing as long as for any, when there is no other; and
-// they are tried one after the other as their q says.
+// TestSilentAlone checks that silent phones are treated like any when there are no others, and are
+// tried in the order of their q.
 func TestSilentAlone(t *testing.T) {
 	inSilence(t, "register\nproxy", []string{"0.9", "0.5"}, func(o *silence) {
 		for range 2 {
@@ -208,8 +208,8 @@ func TestSilentAlone(t *testing.T) {
 	})
 }
 
-// TestSilentGivenUp has all phones fail while one that says nothing is passed by: it is not called
-// any more, should it come back, and not before it has the next call.
+// TestSilentGivenUp lets all phones fail while a silent one is skipped. It is cancelled, and called
+// again only by the next call.
 func TestSilentGivenUp(t *testing.T) {
 	inSilence(t, "register\nproxy", []string{"0.9", "0.5"}, func(o *silence) {
 		begin := o.call("INVITE")
@@ -227,8 +227,8 @@ func TestSilentGivenUp(t *testing.T) {
 	})
 }
 
-// TestSilentCancelled has a call end before a phone has said anything: the caller hears of it at
-// once, and the phone is not called any more.
+// TestSilentCancelled ends a call before a phone has responded: the caller hears of it at once, and
+// the phone is cancelled.
 func TestSilentCancelled(t *testing.T) {
 	for _, status := range []int{603, 487} {
 		inSilence(t, "register\nproxy", []string{"0.5", "0.5"}, func(o *silence) {
@@ -254,8 +254,8 @@ func TestSilentCancelled(t *testing.T) {
 	}
 }
 
-// TestNoResponseDial has a phone's port swallow a connection: that it says nothing counts from the
-// call on.
+// TestNoResponseDial sends a call over a connection that is never answered: no_response counts from
+// the start of the call.
 func TestNoResponseDial(t *testing.T) {
 	inSilence(t, "register\nproxy sip:192.0.2.99;transport=tcp sip:192.0.2.21 {\nno_response 2s\n}", []string{"1", "1"},
 		func(o *silence) {

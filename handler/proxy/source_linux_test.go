@@ -9,8 +9,8 @@ import (
 	"github.com/caddysip/caddysip/handler/handlertest"
 )
 
-// TestWildcardSource has a host with several addresses, and two phones that know it by one of them
-// each: all that they get, for a call and within it, comes from that one.
+// TestWildcardSource uses a host with several addresses, and two phones that each know another one
+// of them: everything they get, for a call and within it, comes from that address.
 func TestWildcardSource(t *testing.T) {
 	for _, knows := range []struct{ alice, bob string }{{"127.0.0.6", "127.0.0.5"}, {"127.0.0.5", "127.0.0.5"}} {
 		all := handlertest.FreeAddr(t)

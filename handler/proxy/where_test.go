@@ -11,8 +11,8 @@ import (
 	"github.com/caddysip/caddysip/internal/sip/transport"
 )
 
-// TestPlace has phones with all kinds of Contacts.
-func TestPlace(t *testing.T) {
+// TestSetSource has phones with all kinds of Contacts.
+func TestSetSource(t *testing.T) {
 	const udp, tcp, tls = transport.UDP, transport.TCP, transport.TLS
 	for _, tc := range []struct {
 		contact string // its address
@@ -73,8 +73,8 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// TestWrongPort has a phone name a port that its NAT doesn't have open, and be called, and be sent
-// what belongs to its calls, at the one that it has.
+// TestWrongPort registers a phone with a port that its NAT does not let in: calls, and requests
+// within calls, go to the port that it has.
 func TestWrongPort(t *testing.T) {
 	s := start(t, "register\nproxy")
 	alice, bob, closed := registered(t, s, "alice"), at(t, s, "127.0.0.5", "bob"), at(t, s, "127.0.0.5", "closed")
@@ -94,8 +94,8 @@ func TestWrongPort(t *testing.T) {
 	closed.Nothing()
 }
 
-// TestOwnConnectionGone calls a phone whose connection has gone: the caller is told at once that it
-// is not there, nothing comes over UDP, and one that listens is connected to.
+// TestOwnConnectionGone calls a phone whose connection has gone: the caller gets 480 at once,
+// nothing is sent over UDP, and a phone that listens is connected to.
 func TestOwnConnectionGone(t *testing.T) {
 	s := start(t, "register\nproxy {\nno_response 1h\n}")
 	alice := udp(t, s, "alice")

@@ -112,8 +112,8 @@ func TestOutbound(t *testing.T) {
 	}
 }
 
-// TestRelayed has phones behind a proxy, which are alike in all that is seen of them, all be called,
-// and of a phone that comes by itself only the latest Contact.
+// TestRelayed registers phones behind a proxy that cannot be told apart: all of them are called. Of
+// a phone that registers directly only the latest Contact is.
 func TestRelayed(t *testing.T) {
 	const via = "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKedge"
 	for name, tc := range map[string]struct {

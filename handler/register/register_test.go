@@ -252,8 +252,7 @@ func TestMaxContacts(t *testing.T) {
 	wantStored(t, s, "alice@example.com", "sip:a4@192.0.2.1", "sip:a3@192.0.2.1")
 }
 
-// TestMakeRoom has one contact more take the place of one that its phone has left, and else of the
-// oldest.
+// TestMakeRoom checks that one contact too many replaces a superseded one, or else the oldest.
 func TestMakeRoom(t *testing.T) {
 	s := start(t, "register {\n max_contacts 2\n}")
 	register := func(instance, contact string) {

@@ -84,7 +84,7 @@ const emergency = `keys {
 	}
 }`
 
-// TestLockedKey dials a light for a key that is locked: it stays as it is.
+// TestLockedKey dials a light for a locked key: it stays as it is.
 func TestLockedKey(t *testing.T) {
 	o := newOffice(t, emergency, "")
 	counted := pushes(o.s)
@@ -109,7 +109,7 @@ func TestLockedKey(t *testing.T) {
 	o.phone.Nothing()
 }
 
-// TestManagedKeys dials lights where the phone has keys: they are records, as all others are.
+// TestManagedKeys dials lights on a phone with managed keys: they become records like all others.
 func TestManagedKeys(t *testing.T) {
 	o := newOffice(t, emergency, "{\nkey 3\n}")
 	counted := pushes(o.s)
@@ -157,8 +157,8 @@ func TestManagedKeys(t *testing.T) {
 	}
 }
 
-// TestNotManaged has phones get their MESSAGE as without any keys: whose user has none, or who dials a
-// light for a key that has a name.
+// TestNotManaged checks that phones get their MESSAGE as before when the user has no keys, or the
+// key has a name.
 func TestNotManaged(t *testing.T) {
 	o := newOffice(t, emergency, "{\nkey Lamp\n}")
 	counted := pushes(o.s)

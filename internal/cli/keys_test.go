@@ -104,7 +104,7 @@ func TestPhones(t *testing.T) {
 	fails(t, `state: "broken" must be one of`, phonesCommand(), at, "--state=broken")
 }
 
-// TestUnknownUsers sets keys for users whom nobody knows: it is said, and is no error.
+// TestUnknownUsers sets keys for users who are not known: there is a warning, and no error.
 func TestUnknownUsers(t *testing.T) {
 	s, at, _ := startPhones(t, "")
 	registerPhone(s.UDP(), "101")

@@ -14,7 +14,7 @@ import (
 	_ "github.com/caddysip/caddysip/caddyfile"
 )
 
-// TestMain runs Caddy's commands in place of the tests where a test asks for that.
+// TestMain runs Caddy's commands instead of the tests when a test asks for that.
 func TestMain(m *testing.M) {
 	if os.Getenv("CADDYSIP_TEST_MAIN") != "" {
 		caddycmd.Main()
@@ -52,7 +52,7 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-// TestOneLineCommand validates such a Caddyfile as a user does.
+// TestOneLineCommand validates a Caddyfile with a block in one line, as a user does.
 func TestOneLineCommand(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "Caddyfile")
 	if err := os.WriteFile(file, []byte("{\nsip {\n:5060 { register }\n}\n}\n"), 0o600); err != nil {

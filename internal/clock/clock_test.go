@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestSet sets the system's clock while another one goes on.
+// TestSet sets the system's clock while a Clock goes on.
 func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var offset time.Duration

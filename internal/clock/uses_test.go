@@ -20,7 +20,7 @@ var wallReaders = map[string]string{
 	"internal/phone/call.go":      "the number of a session description",
 }
 
-// TestNobodyElseReadsTheWallClock looks for new ones.
+// TestNobodyElseReadsTheWallClock looks for files that are not in wallReaders.
 func TestNobodyElseReadsTheWallClock(t *testing.T) {
 	const root = "../.."
 	reads := regexp.MustCompile(`time\.Now\(\)\.(Unix|Round)`)

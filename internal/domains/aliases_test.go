@@ -42,7 +42,7 @@ func aorOf(s *Set, text string) string {
 	return string(aor)
 }
 
-// TestFindNames takes a name of an address of ours for ours if it leads back.
+// TestFindNames checks that a name of one of our addresses is ours if it leads back.
 func TestFindNames(t *testing.T) {
 	s := New([]string{"example.com"}, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.10:5060")}, nil)
 	s.findNames(t.Context(), hosts{
@@ -62,7 +62,7 @@ func TestFindNames(t *testing.T) {
 	}
 }
 
-// TestRemember forgets a name after a while, and has no more of them than there may be.
+// TestRemember checks that names are forgotten after a while, and that there are never too many.
 func TestRemember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New([]string{"example.com"}, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:5060")}, nil)

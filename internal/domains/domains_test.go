@@ -102,7 +102,7 @@ func TestDomains(t *testing.T) {
 	}
 }
 
-// TestServes says which ports count where users are registered and called.
+// TestServes checks with which ports users can be registered and called.
 func TestServes(t *testing.T) {
 	listen := addrs("192.0.2.10:5060")
 	advertised := []wire.HostPort{

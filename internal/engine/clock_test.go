@@ -12,8 +12,8 @@ import (
 	"github.com/caddysip/caddysip/internal/snomkeys/keys"
 )
 
-// TestClockIsSet has the system's clock be set while phones are registered: whoever is registered
-// then still is after a restart, for as long as before.
+// TestClockIsSet sets the system's clock while phones are registered: after a restart they are
+// still registered, for as long as before.
 func TestClockIsSet(t *testing.T) {
 	// The file has the bubble's clock, so that is the one which is right in the end, or behind.
 	for name, clocks := range map[string]struct{ before, after time.Duration }{
@@ -83,8 +83,8 @@ func setKey(t testing.TB, e *Engine, user string, key int, ttl time.Duration) {
 	}
 }
 
-// TestClockIsBackAtStart has the server start with a clock that is behind that of the process
-// before: nobody is registered for longer than his phone was promised.
+// TestClockIsBackAtStart starts the server with a clock that is behind that of the process before:
+// no registration lasts longer than the phone was promised.
 func TestClockIsBackAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := file(filepath.Join(t.TempDir(), "sip.db"))

@@ -67,7 +67,7 @@ func TestRegistrationEvents(t *testing.T) {
 	})
 }
 
-// TestReplacedEvents has a phone that was restarted leave its old Contact once.
+// TestReplacedEvents restarts a phone: the end of its old Contact is published once.
 func TestReplacedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)

@@ -39,8 +39,8 @@ func pinged(t testing.TB, k *KeepAlive) (*Engine, *pinger, *location.Binding, cl
 	return e, &pinger{KeepAlive: &KeepAlive{Options: k.Options}, k: p.k, listeners: p.listeners}, r.Bindings[0], phone
 }
 
-// TestPings has more phones whose turn has come than may be asked at a time, and one whose turn comes
-// again before it has answered.
+// TestPings has more phones due than may be pinged at a time, and one that is due again before it
+// has answered.
 func TestPings(t *testing.T) {
 	e, p, b, _ := pinged(t, &KeepAlive{Options: true, Interval: 1 << 40})
 	p.ping(b)
@@ -67,7 +67,7 @@ func TestPings(t *testing.T) {
 	}
 }
 
-// TestKeepAliveMetric counts what is sent where it can be read.
+// TestKeepAliveMetric checks that the metric can be read.
 func TestKeepAliveMetric(t *testing.T) {
 	e, p, b, _ := pinged(t, &KeepAlive{Interval: 1 << 40})
 	before := value(t, keepAlives.WithLabelValues("sent"))

@@ -117,7 +117,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// TestCut: what looks cut is taken if it stays so, and not while somebody writes.
+// TestCut checks that content that looks cut is taken when it stays so, and not while it is being
+// written.
 func TestCut(t *testing.T) {
 	const whole = "# staff\n1\n2\n3\n\n4\n5\n6"
 	for _, tc := range []struct {
@@ -194,8 +195,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestReplaced: a file that takes the place of another is complete when it is there, unless it is
-// the beginning of what was there, or next to nothing.
+// TestReplaced checks that a file that replaces another is taken at once, unless it is the
+// beginning of the old one, or nearly empty.
 func TestReplaced(t *testing.T) {
 	for content, doubted := range map[string]bool{"1\n": true, "1\n2\n": true, "": true, "6\n": true, "3\n4\n": false} {
 		path := filepath.Join(t.TempDir(), "file")

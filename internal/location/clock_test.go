@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/internal/clock"
 )
 
-// TestClockIsSet has the system's clock be set while phones are registered, and the server start
-// again after that: they stay for as long as they were promised.
+// TestClockIsSet sets the system's clock while phones are registered, and restarts the server after
+// that: registrations last as long as the phones were promised.
 func TestClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{
 		time.Hour, -time.Hour, 40 * time.Second, 56 * 365 * 24 * time.Hour, -20 * 365 * 24 * time.Hour,

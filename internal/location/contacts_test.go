@@ -8,8 +8,8 @@ import (
 	"github.com/caddysip/caddysip/wire"
 )
 
-// TestAt finds whose a Contact is.
-func TestAt(t *testing.T) {
+// TestFindByContact finds bindings by their Contacts.
+func TestFindByContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
 		at := func(text string) string {

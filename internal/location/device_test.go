@@ -107,7 +107,7 @@ func (d *device) state() string {
 	return strings.TrimSpace(text)
 }
 
-// TestDevices has phones register, each line a second after the one before, and says what is called
+// TestDevices registers phones, each line a second after the one before, and checks what is called
 // then, the latest first, and what is superseded.
 func TestDevices(t *testing.T) {
 	for name, steps := range map[string][]string{
@@ -320,8 +320,8 @@ func (d *device) wantLog(want string) {
 	d.log = nil
 }
 
-// TestSupersededHooks has a superseded binding be reported as gone once, and as added when it is
-// back.
+// TestSupersededHooks checks that a superseded binding is reported as removed once, and as added
+// when it is back.
 func TestSupersededHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
@@ -346,7 +346,8 @@ func TestSupersededHooks(t *testing.T) {
 	})
 }
 
-// TestContinuedSince has a phone that goes on with another Contact be there without a gap.
+// TestContinuedSince checks that a phone that continues with another Contact keeps the time since
+// when it is registered.
 func TestContinuedSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
@@ -371,8 +372,8 @@ func TestContinuedSince(t *testing.T) {
 	})
 }
 
-// TestOvertakenContact has a REGISTER that comes late not undo the one that replaced its Contact, nor
-// bring back what is superseded.
+// TestOvertakenContact checks that a late REGISTER neither undoes the one that replaced its
+// Contact, nor restores what is superseded.
 func TestOvertakenContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
@@ -391,7 +392,7 @@ func TestOvertakenContact(t *testing.T) {
 	})
 }
 
-// TestMakeRoom says which binding goes when there are as many as may be.
+// TestMakeRoom checks which binding is removed when there are too many.
 func TestMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
@@ -419,7 +420,7 @@ func TestMakeRoom(t *testing.T) {
 	})
 }
 
-// TestRefuse has only superseded bindings make room.
+// TestRefuse checks that with Refuse only superseded bindings make room.
 func TestRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)
@@ -436,7 +437,8 @@ func TestRefuse(t *testing.T) {
 	})
 }
 
-// TestRestoreDevices has what is superseded stay so, and what two phones were known by.
+// TestRestoreDevices checks that superseded bindings stay so over a restart, and that two phones
+// stay two.
 func TestRestoreDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDevice(t)

@@ -36,8 +36,8 @@ func TestPart(t *testing.T) {
 	})
 }
 
-// TestEnd ends bindings: those that are there, and no others.
-func TestEnd(t *testing.T) {
+// TestRemoveBinding removes bindings: those that are there, and no others.
+func TestRemoveBinding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
 		s := newStore(t, Options{
@@ -73,7 +73,7 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestAge counts since the last refresh.
+// TestAge counts the seconds since the last refresh.
 func TestAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, Options{})

@@ -113,7 +113,7 @@ func TestSharedTexts(t *testing.T) {
 	}
 }
 
-// TestOlderVersions reads what the versions before have written.
+// TestOlderVersions reads what older versions have written.
 func TestOlderVersions(t *testing.T) {
 	list := records()
 	for i := range list {

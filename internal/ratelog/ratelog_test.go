@@ -29,7 +29,7 @@ func TestInterval(t *testing.T) {
 	})
 }
 
-// TestClockSet has a gate that opens once a minute, whatever becomes of the system's clock.
+// TestClockSet checks that a gate opens once a minute, however the system's clock is set.
 func TestClockSet(t *testing.T) {
 	g := Gate{Interval: time.Minute}
 	now := int64(time.Hour)

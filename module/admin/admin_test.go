@@ -257,8 +257,8 @@ type registration struct {
 	Bindings, Superseded []map[string]any
 }
 
-// TestSuperseded lists where a phone was before apart from where it is, and a user whose phone has
-// gone from there not at all.
+// TestSuperseded checks that superseded contacts are listed apart, and that a user who has nothing
+// else is not listed.
 func TestSuperseded(t *testing.T) {
 	s := startAdmin(t, "register\nrespond 404")
 	register := func(user, line string, expires int) {

@@ -118,7 +118,7 @@ func TestPhones(t *testing.T) {
 	}
 }
 
-// TestUnknownUser sets keys for users whom nobody knows.
+// TestUnknownUser sets keys for users who are not known.
 func TestUnknownUser(t *testing.T) {
 	s := startAdmin(t, "")
 	s.Load(strings.Replace(s.caddyfile(s.Addr,
@@ -205,7 +205,8 @@ func TestTwoOnOnePhone(t *testing.T) {
 	}
 }
 
-// TestRawKeys sends a phone a document about keys beside the records: these are sent again.
+// TestRawKeys sends a phone a document about keys that layers have records of: these are sent
+// again.
 func TestRawKeys(t *testing.T) {
 	s := startAdmin(t, "register\nrespond 404")
 	p := s.UDP()
@@ -236,7 +237,7 @@ func TestRawKeys(t *testing.T) {
 	p.Nothing()
 }
 
-// TestAnsweredByMessage has a phone that was taken to have no keys answer a message.
+// TestAnsweredByMessage lets a phone that seemed to have no keys answer a message.
 func TestAnsweredByMessage(t *testing.T) {
 	s := startAdmin(t, "register\nrespond 404")
 	p := s.UDP()

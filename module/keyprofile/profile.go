@@ -112,8 +112,8 @@ type Key struct {
 	// The colour of the lamp: red, green, orange, local or remote. Default: the phone's own.
 	Color string `json:"color,omitempty"`
 
-	// The text beside the key, at most 255 bytes. {user} and {domain} are those of the user, {model}
-	// is the phone's.
+	// The text beside the key, at most 255 bytes. {user} and {domain} are those of the user,
+	// {model} is the phone's.
 	Label string `json:"label,omitempty"`
 
 	// What the key dials, at most 255 bytes, with {user}, {domain} and {model} as in Label.

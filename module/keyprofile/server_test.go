@@ -169,7 +169,8 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// TestUsers: users and members are written as in the API, with or without domain and scheme.
+// TestUsers checks that users and members can be written as in the API, with or without domain and
+// scheme.
 func TestUsers(t *testing.T) {
 	members := filepath.Join(t.TempDir(), "members.txt")
 	for _, tc := range []struct {

@@ -48,8 +48,8 @@ func TestSipsakAuthenticates(t *testing.T) {
 	}
 }
 
-// TestSipsakOffered: sipsak registers with what it is offered by its User-Agent, and not with what
-// all are offered.
+// TestSipsakOffered registers sipsak with the algorithms that it is offered by its User-Agent, and
+// shows that it cannot with those for all clients.
 func TestSipsakOffered(t *testing.T) {
 	for options, works := range map[string]bool{
 		"algorithm SHA-256": false,

@@ -236,7 +236,7 @@ var none = []string{
 	"sip.servers.named_routes.terminal",
 }
 
-// TestAll: no option is missing in the list, and nothing is there that is none.
+// TestAll checks that the list has every option, and nothing else.
 func TestAll(t *testing.T) {
 	all := options()
 	for _, path := range all {
@@ -281,7 +281,8 @@ func TestOptions(t *testing.T) {
 
 var place = regexp.MustCompile(`, at Caddyfile:(\d+)$`)
 
-// wantRefused wants a Caddyfile to be refused, with the line of the option or of what it belongs to.
+// wantRefused checks that a Caddyfile is refused with the line of the option, or of what it belongs
+// to.
 func wantRefused(t *testing.T, text string) {
 	t.Helper()
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
@@ -306,7 +307,7 @@ func wantRefused(t *testing.T, text string) {
 	}
 }
 
-// TestEmpty: a variable that is not set is an error where nothing can be left out.
+// TestEmpty checks that a variable that is not set is an error where a value is needed.
 func TestEmpty(t *testing.T) {
 	t.Setenv("V", "")
 	for _, path := range []string{
@@ -385,7 +386,7 @@ func (r *run) key() string {
 	return r.Phone("101", "User-Agent: snomD785/10.1.159.12").Expect("MESSAGE").Text
 }
 
-// officeKey is key for a phone that is none of Snom's.
+// officeKey is key for a phone that is not a Snom.
 func (r *run) officeKey() string {
 	return r.Phone("101", "User-Agent: OfficePhone/1").Expect("MESSAGE").Text
 }

@@ -70,7 +70,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// TestFinds makes sure that what is looked for would be found.
+// TestFinds checks that the mistakes that this is for would be found.
 func TestFinds(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.go")

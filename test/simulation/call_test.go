@@ -122,7 +122,8 @@ func (p *phone) hangUp(c *call) {
 	p.ask(&client{method: "BYE", request: p.within(c, "BYE", c.cseq, branch)}, branch)
 }
 
-// called is an INVITE that has come.
+// called handles a call: the phone rings, and then is busy, answers, or waits until the caller
+// gives up.
 func (p *phone) called(m *message) {
 	id := m.get("Call-ID")
 	key := m.branch() + "INVITE"

@@ -131,7 +131,7 @@ func (o *office) fail(format string, args ...any) {
 	}
 }
 
-// natRestarts has the NAT forget everything.
+// natRestarts makes the NAT forget all mappings.
 func (o *office) natRestarts() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -141,7 +141,7 @@ func (o *office) natRestarts() {
 	}
 }
 
-// drop takes a phone's mapping away.
+// drop removes a phone's mapping.
 func (d *desk) drop() {
 	if d.mapping != nil {
 		d.mapping.Close()
@@ -421,7 +421,7 @@ func (o *office) calls() {
 	})
 }
 
-// changes has what a key shows be changed, again and again.
+// changes changes what a key shows, again and again.
 func (o *office) changes() {
 	o.after(o.upTo(30*time.Second), o.changes)
 	d, key := o.desks[o.luck.IntN(officePhones)], 1+o.luck.IntN(4)
@@ -445,7 +445,7 @@ func (o *office) changes() {
 	})
 }
 
-// shown sees that the phone shows what it should for two seconds now.
+// shown checks that the phone shows what it should have shown for two seconds now.
 func (d *desk) shown(after string) {
 	o := d.o
 	if !d.up() || time.Since(d.reachable) < showsWithin {
@@ -465,7 +465,8 @@ func (d *desk) shown(after string) {
 	}
 }
 
-// checks sees every minute that each phone which is up is registered once, as it is now.
+// checks makes sure every minute that each phone that is up is registered once, at its present
+// address.
 func (o *office) checks() {
 	o.after(time.Minute, o.checks)
 	for _, d := range o.desks {

@@ -198,7 +198,7 @@ func TestNoKeyToPress(t *testing.T) {
 	}
 }
 
-// TestPressFirst: the key that is to be pressed is set a while after the phone has registered.
+// TestPressFirst presses a key that is set a while after the phone has registered.
 func TestPressFirst(t *testing.T) {
 	s := listen(t, "200 OK")
 	s.push.Store(true)

@@ -33,7 +33,7 @@ func TestAnswered(t *testing.T) {
 	}
 }
 
-// TestLargeToAnybody sends more than MaxDatagram to whoever may be a victim: once.
+// TestLargeToAnybody sends more than MaxDatagram to an address that may be forged: once.
 func TestLargeToAnybody(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.validated = false
@@ -89,7 +89,7 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// TestHush sends a request no more, and still takes the answer, or says that there is none.
+// TestHush stops repeating a request, and still takes the answer, or reports that there is none.
 func TestHush(t *testing.T) {
 	for _, answered := range []bool{true, false} {
 		inWorld(t, func(w *world) {

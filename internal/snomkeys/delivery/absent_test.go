@@ -35,7 +35,8 @@ func (w *world) known(n int) (list []int) {
 	return list
 }
 
-// TestNeverAnswered forgets users whose phones have gone and never answered anything: they show nothing.
+// TestNeverAnswered checks that users are forgotten whose phones have gone and never answered: they
+// show nothing.
 func TestNeverAnswered(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.answer(func(m message) (int, time.Duration) {

@@ -15,7 +15,7 @@ func (w *world) setClock(by time.Duration) {
 	w.d.NotifyClockSet()
 }
 
-// TestClockIsSet has the system's clock be set while a phone waits for its next message.
+// TestClockIsSet sets the system's clock while a phone waits for its next message.
 func TestClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour, 56 * 365 * 24 * time.Hour} {
 		inWorld(t, func(w *world) {
@@ -49,8 +49,8 @@ func TestClockIsSet(t *testing.T) {
 	}
 }
 
-// TestStoredTimes has what is stored follow the system's clock, and the next process make the best
-// of it when that was set in between.
+// TestStoredTimes checks that stored times follow the system's clock, and what the next process
+// makes of them when the clock was set in between.
 func TestStoredTimes(t *testing.T) {
 	for _, test := range []struct {
 		by, after time.Duration // while the server runs, and while it does not

@@ -60,7 +60,8 @@ func TestRegistration(t *testing.T) {
 	})
 }
 
-// TestSuperseded sends a phone nothing at a Contact that it has left, and nothing that it has.
+// TestSuperseded checks that nothing is sent to a superseded Contact, and nothing again that the
+// phone has.
 func TestSuperseded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 2)
@@ -90,8 +91,8 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
-// TestMovedUnanswered sends what a phone has not answered to where it is now, at once, and does not mind
-// what becomes of the first message.
+// TestMovedUnanswered moves a phone while a message to it is unanswered: the key is sent to the new
+// address at once, and the outcome of the first message does not matter.
 func TestMovedUnanswered(t *testing.T) {
 	for _, late := range []int{0, 200, 503} {
 		inWorld(t, func(w *world) {
@@ -122,7 +123,7 @@ func TestMovedUnanswered(t *testing.T) {
 	}
 }
 
-// TestSupersededUnanswered gives up what a phone has not answered at a Contact that it has left.
+// TestSupersededUnanswered checks that an unanswered message to a superseded Contact is given up.
 func TestSupersededUnanswered(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.answer(func(m message) (int, time.Duration) {

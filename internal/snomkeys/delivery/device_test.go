@@ -19,7 +19,7 @@ func onDesk(aor, line string) registration {
 		source: "192.0.2.7:5060", expires: 7200}
 }
 
-// TestOrder has a key change while a phone gets all the others.
+// TestOrder changes a key while a phone gets all the others.
 func TestOrder(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 2, 3, 4, 5)
@@ -50,8 +50,8 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// TestFreshIsBounded has many keys change at once: those of before still come first.
-func TestFreshIsBounded(t *testing.T) {
+// TestRecentIsBounded changes many keys at once: those that changed before still go first.
+func TestRecentIsBounded(t *testing.T) {
 	if got := addRecent([]uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}, []uint16{20}); len(got) != maxRecent || got[0] != 1 ||
 		got[7] != 8 {
 		t.Errorf("%v", got)
@@ -64,7 +64,7 @@ func TestFreshIsBounded(t *testing.T) {
 	}
 }
 
-// TestOffOnce has a phone that was away have its keys taken away: each is put out once.
+// TestOffOnce removes the keys of a phone that was away: each is put out once.
 func TestOffOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 2, 3)
@@ -88,7 +88,7 @@ func TestOffOnce(t *testing.T) {
 	})
 }
 
-// TestHotDesk has one user log off a telephone and another log on there.
+// TestHotDesk logs one user off a telephone and another one on.
 func TestHotDesk(t *testing.T) {
 	for _, instance := range []string{"", "<urn:uuid:1>"} {
 		for _, restart := range []bool{false, true} {
@@ -125,7 +125,7 @@ func TestHotDesk(t *testing.T) {
 	}
 }
 
-// TestHotDeskWithoutKeys has somebody who has no keys log on: he sees none of the other's.
+// TestHotDeskWithoutKeys logs on a user without keys: he sees none of the other user's.
 func TestHotDeskWithoutKeys(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 5)
@@ -145,7 +145,7 @@ func TestHotDeskWithoutKeys(t *testing.T) {
 	})
 }
 
-// TestLogOnWithoutLogOff has somebody log on where another user has not logged off.
+// TestLogOnWithoutLogOff logs on a user where another one has not logged off.
 func TestLogOnWithoutLogOff(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 5)
@@ -188,7 +188,7 @@ func TestLogOnWithoutLogOff(t *testing.T) {
 	})
 }
 
-// TestOverwritten has something else set keys of a phone, also while one is on its way.
+// TestOverwritten lets something else set keys of a phone, also while a message is on its way.
 func TestOverwritten(t *testing.T) {
 	inWorld(t, func(w *world) {
 		const contact = "sip:101@192.0.2.7:5060;line=abc"
@@ -277,8 +277,8 @@ func TestTwoIdentities(t *testing.T) {
 	})
 }
 
-// TestManyBehindOneAddress has telephones be behind something: what one user leaves is nobody
-// else's, and nobody is said to be on the same phone.
+// TestManyBehindOneAddress puts many telephones behind one address: no user's leftover is put out
+// for another, and none is said to share a phone.
 func TestManyBehindOneAddress(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for i := range 30 {
@@ -310,7 +310,7 @@ func TestManyBehindOneAddress(t *testing.T) {
 	})
 }
 
-// TestDECTBase has the handsets of a base share its instance and socket.
+// TestDECTBase registers the handsets of a base, which share its instance and socket.
 func TestDECTBase(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1)
@@ -326,7 +326,8 @@ func TestDECTBase(t *testing.T) {
 	})
 }
 
-// TestLeftOnOtherDevices has a user with two telephones: each is put out what it has shown.
+// TestLeftOnOtherDevices has a user with two telephones: on each the keys that it has shown are put
+// out.
 func TestLeftOnOtherDevices(t *testing.T) {
 	inWorld(t, func(w *world) {
 		desk := registration{instance: "<urn:uuid:1>", callID: "d"}
@@ -363,8 +364,8 @@ func TestLeftOnOtherDevices(t *testing.T) {
 	})
 }
 
-// TestDesksAtRandom has users log on and off at desks, and their keys change: in the end each desk
-// shows what the user who is there should have, and nothing of anybody else.
+// TestDesksAtRandom logs users on and off at desks, and changes their keys: in the end each desk
+// shows the keys of the user who is there, and nothing of anybody else.
 func TestDesksAtRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		inWorld(t, func(w *world) {

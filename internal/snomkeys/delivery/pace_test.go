@@ -140,8 +140,8 @@ func TestDead(t *testing.T) {
 	})
 }
 
-// TestSilentSlowNobody has thousands of phones that answer nothing, from the beginning or not any more,
-// and sees that a key of one that does answer is there at once, whatever the others are asked.
+// TestSilentSlowNobody has thousands of phones that never answer, or no longer do: a key of a phone
+// that does answer is still there at once.
 func TestSilentSlowNobody(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		inWorld(t, func(w *world) {

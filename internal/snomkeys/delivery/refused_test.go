@@ -34,7 +34,7 @@ func (w *world) expectLog(want ...string) {
 	}
 }
 
-// TestRefusedForAWhile has phones refuse a key with what passes: they are asked again.
+// TestRefusedForAWhile lets phones refuse a key with a temporary status: they are tried again.
 func TestRefusedForAWhile(t *testing.T) {
 	for _, tc := range []struct {
 		status     int
@@ -83,7 +83,7 @@ func TestRefusedForAWhile(t *testing.T) {
 	}
 }
 
-// TestAnswered has phones that were taken to have no keys answer something else.
+// TestAnswered lets phones that seemed to have no keys answer another request.
 func TestAnswered(t *testing.T) {
 	const contact = "sip:101@192.0.2.7:5060;line=abc"
 	for _, tc := range []struct {
@@ -130,7 +130,7 @@ func TestAnswered(t *testing.T) {
 	})
 }
 
-// TestSilenceEndsWithANewStart has a phone that never answered start anew, or move.
+// TestSilenceEndsWithANewStart restarts or moves a phone that never answered.
 func TestSilenceEndsWithANewStart(t *testing.T) {
 	for _, r := range []registration{{callID: "2"}, {source: "192.0.2.7:1024"}} {
 		inWorld(t, func(w *world) {
@@ -151,7 +151,7 @@ func TestSilenceEndsWithANewStart(t *testing.T) {
 	}
 }
 
-// TestLog has phones get into trouble and out of it: each is told once.
+// TestLog lets phones get into trouble and out of it: each is logged once.
 func TestLog(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1, 2)
@@ -202,7 +202,8 @@ func TestLog(t *testing.T) {
 	})
 }
 
-// TestLogOfSuperseded has a phone be off, and come back with another Contact while the old one lasts.
+// TestLogOfSuperseded turns a phone off, and lets it come back with another Contact before the old
+// one expires.
 func TestLogOfSuperseded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.set(alice, "A", 1)
@@ -223,7 +224,7 @@ func TestLogOfSuperseded(t *testing.T) {
 	})
 }
 
-// TestLogIsBounded has a building lose its power.
+// TestLogIsBounded lets all phones of a building fail at once.
 func TestLogIsBounded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.d.Configure(Settings{Rate: 1000})

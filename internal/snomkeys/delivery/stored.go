@@ -31,8 +31,8 @@ const (
 )
 
 // Use directs write-behind to e; nil turns it off. Phones that are stored there and not known yet
-// are read. Nothing is sent before Use was called for the first time: the keys and the registrations
-// must be there by then.
+// are read. Nothing is sent before Use was called for the first time: the keys and the
+// registrations must be there by then.
 func (d *Delivery) Use(e storage.Engine) {
 	if _, ok := e.(*store.Memory); ok {
 		e = nil // what would be kept there is in memory anyway

@@ -71,7 +71,7 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// TestStoredBefore reads what was written when devices were not known.
+// TestStoredBefore reads what was stored before there were devices.
 func TestStoredBefore(t *testing.T) {
 	d := &Delivery{clock: clock.New()}
 	data := []byte{storedBefore, 1, storedKnown}

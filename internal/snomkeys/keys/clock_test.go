@@ -24,8 +24,8 @@ func startAt(t testing.TB, e storage.Engine, set *time.Duration) (*Store, *clock
 	return s, c
 }
 
-// TestClockIsSet has the system's clock be set while keys are to end by themselves. The storage has
-// the bubble's clock, which is the right one in the end.
+// TestClockIsSet sets the system's clock while keys have a ttl. The storage uses the clock of the
+// synctest bubble, which is right in the end.
 func TestClockIsSet(t *testing.T) {
 	for name, before := range map[string]time.Duration{
 		"forward": -time.Hour, "back": time.Hour, "from 1970": -30 * 365 * 24 * time.Hour,
@@ -80,8 +80,8 @@ func TestClockIsSet(t *testing.T) {
 	}
 }
 
-// TestClockIsBackAtStart has the server start with a clock that is behind that of the process before:
-// what was to last for 20 seconds does not last for years.
+// TestClockIsBackAtStart starts the server with a clock that is behind that of the process before:
+// a ttl of 20 seconds does not become years.
 func TestClockIsBackAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := engines["bolt"](t)

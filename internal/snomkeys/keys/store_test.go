@@ -333,7 +333,7 @@ func TestAORs(t *testing.T) {
 	}
 }
 
-// TestVariables: a profile's texts may say whose the phone is, who can have any name.
+// TestVariables checks the variables in a profile's texts, with any user name.
 func TestVariables(t *testing.T) {
 	k := ProfileKey{Key: 1, Label: "{user} at {domain}", Number: "*{user}{model}"}
 	for _, tc := range []struct{ aor, model, label, number string }{
@@ -353,7 +353,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestChangedKeys has those be told who bring the keys to the phones which have changed.
+// TestChangedKeys checks that OnChange is told which keys have changed.
 func TestChangedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // a timer tells as well
