@@ -42,6 +42,7 @@ func (d *dispatcher) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
 	if r.writer.status == 0 {
 		s.finished(r, nil)
 	}
+	r.forget()
 	edits := r.edits
 	*r = Request{edits: edits}
 	requests.Put(r)

@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,6 +23,8 @@ type Request struct {
 
 	uri       wire.URI
 	hasURI    bool
+	fromURI   *wire.URI // nil: it has not been read
+	toURI     *wire.URI
 	sip       *sip.Request
 	vars      map[string]any
 	repl      *caddy.Replacer
@@ -69,6 +72,12 @@ func (r *Request) URI() *wire.URI {
 // Address reads the first address in a header field, and its URI, which is empty when it is
 // malformed.
 func (r *Request) Address(id wire.HeaderID) (wire.NameAddr, wire.URI) {
+	switch id {
+	case wire.From:
+		return r.From()
+	case wire.To:
+		return r.To()
+	}
 	v := r.msg.Values(id)
 	if !v.Next() {
 		return wire.NameAddr{}, wire.URI{}
@@ -85,10 +94,44 @@ func (r *Request) Address(id wire.HeaderID) (wire.NameAddr, wire.URI) {
 }
 
 // From returns the From address and its URI.
-func (r *Request) From() (wire.NameAddr, wire.URI) { return r.Address(wire.From) }
+func (r *Request) From() (wire.NameAddr, wire.URI) { return r.read(&r.fromURI, wire.From) }
 
 // To returns the To address and its URI.
-func (r *Request) To() (wire.NameAddr, wire.URI) { return r.Address(wire.To) }
+func (r *Request) To() (wire.NameAddr, wire.URI) { return r.read(&r.toURI, wire.To) }
+
+// read returns From or To, whose URI is read once: a thousand routes may ask for it.
+func (r *Request) read(kept **wire.URI, id wire.HeaderID) (wire.NameAddr, wire.URI) {
+	a, err := r.msg.Address(id)
+	switch {
+	case err != nil:
+		return a, wire.URI{}
+	case *kept != nil:
+		return a, **kept
+	}
+	u, err := wire.ParseURI(a.URI)
+	if err != nil {
+		u = wire.URI{}
+	}
+	if !r.kept {
+		*kept = uris.Get().(*wire.URI)
+		**kept = u
+	}
+	return a, u
+}
+
+// uris are those of From and To while a request is handled.
+var uris = sync.Pool{New: func() any { return new(wire.URI) }}
+
+// forget gives back what was read of From and To: other bytes are theirs now, or nobody's.
+func (r *Request) forget() {
+	for _, kept := range [...]**wire.URI{&r.fromURI, &r.toURI} {
+		if *kept != nil {
+			**kept = wire.URI{}
+			uris.Put(*kept)
+			*kept = nil
+		}
+	}
+}
 
 // Header returns the value of the first line of a header field, by its long or compact name in any
 // case; nil when it isn't there.
@@ -184,6 +227,7 @@ func (r *Request) Edit(change func(e *wire.Edits, m *wire.Message)) error {
 	}
 	r.msg = &r.ownMsg
 	r.hasURI, r.sip = false, nil
+	r.forget()
 	return nil
 }
 
@@ -194,6 +238,7 @@ func (r *Request) Keep() {
 		return
 	}
 	r.kept = true
+	r.forget()
 	r.Received()
 	if r.msg != &r.ownMsg {
 		r.msg.Clone(&r.ownMsg)

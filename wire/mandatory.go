@@ -11,10 +11,10 @@ func (m *Message) mandatory() (first *ParseError) {
 	if v := m.Values(Via); !v.Next() || m.Via.parse(m.Raw, v.span) != nil {
 		note(errBadVia)
 	}
-	if !m.tag(From, &m.fromTag) {
+	if !m.address(From, &m.from, &m.fromTag) {
 		note(errBadFrom)
 	}
-	if !m.tag(To, &m.toTag) {
+	if !m.address(To, &m.to, &m.toTag) {
 		note(errBadTo)
 	}
 	if len(m.Header(CallID)) == 0 {
@@ -47,7 +47,8 @@ func (m *Message) mandatory() (first *ParseError) {
 	return first
 }
 
-func (m *Message) tag(id HeaderID, tag *span) bool {
+// address reads From or To, and returns false if it is malformed or missing.
+func (m *Message) address(id HeaderID, parts *nameAddr, tag *span) bool {
 	i := m.first[id]
 	if i == 0 {
 		return false
@@ -59,6 +60,15 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 	if err != nil || nextComma(m.bytes(value)) < int(value.end-value.start) {
 		return false
 	}
+	// All parts have the capacity up to the end of the value, which says where in Raw they start.
+	part := func(b []byte) span {
+		if b == nil {
+			return span{}
+		}
+		start := int(value.end) - cap(b)
+		return span{uint16(start), uint16(start + len(b))}
+	}
+	*parts = nameAddr{part(a.Display), part(a.URI), part(a.Params)}
 	for it := (Params{rest: a.Params}); it.Next(); {
 		if !EqualFold(it.Name, "tag") {
 			continue
@@ -67,10 +77,7 @@ func (m *Message) tag(id HeaderID, tag *span) bool {
 		if len(it.Value) == 0 || tag.end != 0 {
 			return false
 		}
-		// The tag is a part of the value, and the capacity of all parts ends where the value does.
-		// So the capacity says where in Raw the tag starts.
-		start := int(value.end) - cap(it.Value)
-		*tag = span{uint16(start), uint16(start + len(it.Value))}
+		*tag = part(it.Value)
 	}
 	return true
 }

@@ -63,6 +63,7 @@ type Message struct {
 
 	method, uri, reason span
 	fromTag, toTag      span
+	from, to            nameAddr
 	cseqMethod          span
 	headers             []header
 	first, last         [numHeaderIDs]uint8 // indexes of a field's first and last line, plus one
@@ -321,4 +322,18 @@ func ParseExpires(b []byte) (uint32, bool) {
 // Address parses the first line of From or To, or of another field that has a single address in its
 // first line. A field that may have several, such as Contact or Route, is read with Values and
 // ParseNameAddr. The error is that of ParseNameAddr; it is also returned when the field is missing.
-func (m *Message) Address(id HeaderID) (NameAddr, error) { return ParseNameAddr(m.Header(id)) }
+func (m *Message) Address(id HeaderID) (NameAddr, error) {
+	switch a := &m.from; id {
+	case To:
+		a = &m.to
+		fallthrough
+	case From:
+		if a.uri.end != 0 {
+			return NameAddr{Display: m.optional(a.display), URI: m.bytes(a.uri), Params: m.optional(a.params)}, nil
+		}
+	}
+	return ParseNameAddr(m.Header(id))
+}
+
+// nameAddr is where the parts of a NameAddr are that was read with the message.
+type nameAddr struct{ display, uri, params span }
