@@ -93,7 +93,7 @@ type callSlot struct {
 // same callees.
 func newCall(r *runner, server netip.AddrPort, callers, callees []*socket, users, count int) *call {
 	op := &call{runner: r, server: server, callees: callees, users: users, slots: make([]callSlot, count)}
-	invite, dialog := newTemplate(callInvite), newTemplate(callInDialog)
+	invite, dialog := callers[0].template(callInvite), callers[0].template(callInDialog)
 	for i := range op.slots {
 		s := &op.slots[i]
 		s.socket = callers[i%len(callers)]
@@ -109,8 +109,12 @@ func (op *call) start(slot int, seq uint32) {
 	s.state, s.heard = callInvited, false
 	s.user = op.next
 	op.next = (op.next + 1) % op.users
-	s.contact = fmt.Appendf(s.contact[:0], "sip:%d@127.0.0.1:%d;line=l%d",
-		firstUser+s.user, op.callee(s).port, firstUser+s.user)
+	callee := op.callee(s)
+	s.contact = fmt.Appendf(s.contact[:0], "sip:%d@127.0.0.1:%d", firstUser+s.user, callee.port)
+	if callee.stream {
+		s.contact = append(s.contact, ";transport=tcp"...)
+	}
+	s.contact = fmt.Appendf(s.contact, ";line=l%d", firstUser+s.user)
 	s.invite.setID(slot, seq)
 	s.invite.set("user", uint64(firstUser+s.user))
 	s.dialog.setID(slot, seq)
@@ -273,7 +277,6 @@ func (s *callSlot) checkDialog(m *message) string {
 // inDialog appends a request inside the dialog that the 200 has made: to the
 // remote target, by the route set in reverse (RFC 3261 §12.1.2, §12.2.1.1).
 func (s *callSlot) inDialog(dst []byte, ok *message, letter byte, cseq string) []byte {
-	const tail = "\r\nContent-Length: 0\r\n\r\n"
 	method := cseq[len(cseq)-3:]
 	target := s.contact
 	if len(ok.contact) == 1 {

@@ -89,10 +89,14 @@ func (op *call) checkForwarded(s *callSlot, m *message, letter byte, cseq uint64
 	rport, _ := param(m.via[1], "rport")
 	tag, _ := param(m.from, "tag")
 	toTag, _ := param(m.to, "tag")
+	proto := "SIP/2.0/UDP "
+	if s.socket.stream {
+		proto = "SIP/2.0/TCP "
+	}
 	switch {
 	case !bytes.Equal(m.uri, s.contact):
 		return "a Request-URI that is not the registered Contact"
-	case !bytes.Contains(m.via[0], []byte(op.server.String())) || !bytes.HasPrefix(branch, []byte("z9hG4bK")):
+	case !bytes.HasPrefix(m.via[0], []byte(proto+op.server.String())) || !bytes.HasPrefix(branch, []byte("z9hG4bK")):
 		return "a Via of the server's that is not its address with an RFC 3261 branch"
 	case sent != letter || !isNumber(rport, s.socket.port):
 		return "a Via of the caller's that is not as it was sent, with rport filled"

@@ -103,7 +103,7 @@ var branchSeed = maphash.MakeSeed()
 
 func newLRC(r *runner, sockets []*socket, again bool, count int) *lrc {
 	op := &lrc{runner: r, again: again, slots: make([]lrcSlot, count)}
-	invite, ack := newTemplate(lrcInvite), newTemplate(lrcAck)
+	invite, ack := sockets[0].template(lrcInvite), sockets[0].template(lrcAck)
 	for i := range op.slots {
 		s := &op.slots[i]
 		s.socket = sockets[i%len(sockets)]
@@ -186,7 +186,6 @@ func (op *lrc) receive(sock *socket, data []byte) {
 
 // sendAck completes the ACK with the To of the refusal.
 func (s *lrcSlot) sendAck(refusal *message) {
-	const tail = "\r\nContent-Length: 0\r\n\r\n"
 	head := s.ack.data[:len(s.ack.data)-len(tail)]
 	s.ackData = append(s.ackData[:0], head...)
 	s.ackData = append(append(s.ackData, "\r\nTo: "...), refusal.to...)

@@ -18,6 +18,7 @@ type message struct {
 	reason []byte
 
 	via, recordRoute, route, contact [][]byte // One entry per value, top first.
+	challenges                       [][]byte // WWW-Authenticate, one entry a line.
 
 	from, to, callID, cseqMethod, maxForwards, contentType, body []byte
 
@@ -35,6 +36,7 @@ var (
 func (m *message) parse(data []byte) error {
 	*m = message{
 		via: m.via[:0], recordRoute: m.recordRoute[:0], route: m.route[:0], contact: m.contact[:0],
+		challenges: m.challenges[:0],
 	}
 	line, rest, ok := bytes.Cut(data, crlf)
 	if !ok {
@@ -129,6 +131,8 @@ func (m *message) header(name, value []byte) error {
 		m.recordRoute = appendValues(m.recordRoute, value)
 	case isHeader(name, "route", 0):
 		m.route = appendValues(m.route, value)
+	case isHeader(name, "www-authenticate", 0):
+		m.challenges = append(m.challenges, value)
 	case isHeader(name, "max-forwards", 0):
 		return once(&m.maxForwards, name, value)
 	case isHeader(name, "content-type", 'c'):

@@ -97,7 +97,7 @@ func (b *bench) backward(data []byte) {
 }
 
 func playRegister(b *bench) {
-	b.begin(newRegister(b.runner, []*socket{b.phone}, 4, 1))
+	b.begin(newRegister(b.runner, []*socket{b.phone}, 4, 1, nil))
 	m, _ := b.next(b.phone)
 	b.reply(b.phone, m, "200 OK", "Contact: "+string(m.contact[0])+";expires=3600")
 }
@@ -355,7 +355,7 @@ func TestLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	phones, err := l.openSockets(server.LocalAddr().(*net.UDPAddr).AddrPort(), 3)
+	phones, err := l.openSockets("udp", server.LocalAddr().(*net.UDPAddr).AddrPort(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,5 +378,32 @@ func TestPercentile(t *testing.T) {
 	}
 	if got := percentile(nil, 50); got != 0 {
 		t.Errorf("p50 of nothing = %v", got)
+	}
+}
+
+// TestEchoAgain has the echo of a datagram that was sent twice come twice.
+func TestEchoAgain(t *testing.T) {
+	b := newBench(t)
+	b.begin(newEcho(b.runner, []*socket{b.phone}, "call", 1))
+	_, invite := b.next(b.phone)
+	b.say(b.phone, invite)
+	b.say(b.phone, invite)
+	if b.runner.errors != 1 || b.runner.late != 0 {
+		t.Errorf("an echo that nobody asked for: %d errors, %d late", b.runner.errors, b.runner.late)
+	}
+
+	b = newBench(t)
+	b.begin(newEcho(b.runner, []*socket{b.phone}, "call", 1))
+	_, invite = b.next(b.phone)
+	b.runner.retransmissions = 1
+	b.say(b.phone, invite)
+	b.say(b.phone, invite)
+	_, ringing := b.next(b.phone)
+	b.say(b.phone, ringing)
+	if b.runner.errors != 0 || b.runner.late != 1 {
+		t.Errorf("%d errors %q, %d late", b.runner.errors, b.runner.samples, b.runner.late)
+	}
+	if _, next := b.next(b.phone); !bytes.Equal(next, ringing) {
+		t.Errorf("after the second datagram the phone sends %q", next)
 	}
 }

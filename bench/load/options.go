@@ -34,7 +34,7 @@ type optionsSlot struct {
 
 func newOptions(r *runner, sockets []*socket, status, count int) *options {
 	op := &options{runner: r, status: status, slots: make([]optionsSlot, count)}
-	t := newTemplate(optionsText)
+	t := sockets[0].template(optionsText)
 	for i := range op.slots {
 		s := &op.slots[i]
 		s.socket = sockets[i%len(sockets)]

@@ -21,6 +21,7 @@ type result struct {
 	Rate       float64 `json:"rate"` // Operations a second.
 	P50        float64 `json:"p50_us"`
 	P99        float64 `json:"p99_us"`
+	Worst      float64 `json:"worst_us"`
 
 	ServerCPU float64 `json:"server_cpu_us"` // A operation, user and system.
 	LoadCPU   float64 `json:"load_cpu_us"`   // The generator's own.
@@ -32,6 +33,11 @@ type result struct {
 	Memory       int64 `json:"memory"`
 	// BytesPerRegistration is of the operation memory alone.
 	BytesPerRegistration float64 `json:"bytes_per_registration,omitempty"`
+
+	// Reloads is how often the server has loaded its configuration again while
+	// measuring, WorstReload how long the slowest took.
+	Reloads     int     `json:"reloads,omitempty"`
+	WorstReload float64 `json:"worst_reload_us,omitempty"`
 
 	// Retransmissions are the generator's, PeerRetransmissions the server's,
 	// Late what was answered more than once because of either.
@@ -49,6 +55,7 @@ type result struct {
 func (res *result) take(r *runner) {
 	slices.Sort(r.latencies)
 	res.P50, res.P99 = percentile(r.latencies, 50), percentile(r.latencies, 99)
+	res.Worst = percentile(r.latencies, 100)
 	// One lost datagram of a call can make several others come twice, but
 	// without any nothing may.
 	if r.late > 0 && r.retransmissions+r.peerRetransmissions == 0 {
@@ -70,7 +77,7 @@ func percentile(sorted []uint32, p int) float64 {
 
 // String is the result on one line for a reader.
 func (res *result) String() string {
-	name := fmt.Sprintf("%-9s %-8s", res.Server, res.Operation)
+	name := fmt.Sprintf("%-16s %-13s", res.Server, res.Operation)
 	if res.Unavailable != "" {
 		return name + " not available: " + firstLine(res.Unavailable)
 	}
@@ -78,6 +85,9 @@ func (res *result) String() string {
 		name, res.ServerCPU, res.Rate, res.P50/1000, res.P99/1000, float64(res.Memory)/1e6)
 	if res.BytesPerRegistration > 0 {
 		text += fmt.Sprintf("  %.0f bytes/registration", res.BytesPerRegistration)
+	}
+	if res.Reloads > 0 {
+		text += fmt.Sprintf("  worst %.0f ms, of %d reloads %.0f ms", res.Worst/1000, res.Reloads, res.WorstReload/1000)
 	}
 	text += fmt.Sprintf("  %d retransmitted  %d errors", res.Retransmissions, res.Errors)
 	if len(res.Samples) > 0 {

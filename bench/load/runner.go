@@ -50,6 +50,9 @@ type runner struct {
 	slots []slot
 	idle  []int
 
+	// reliable says that the transport repeats what is lost, so that no phone
+	// does (RFC 3261 §17.1.1.2).
+	reliable  bool
 	issuing   bool
 	measuring bool
 	limit     int64   // Operations to start in this phase; zero for no limit.
@@ -177,7 +180,7 @@ func (r *runner) scan() error {
 			return err
 		}
 		s.waitFrom, s.interval = r.loop.now, min(2*s.interval, retryMost)
-		if r.op.retry(i) {
+		if !r.reliable && r.op.retry(i) {
 			r.retransmissions++
 		}
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -32,9 +33,29 @@ type socket struct {
 	// dirty is set while the socket is in its loop's list of sockets to flush.
 	dirty bool
 	loop  *loop
+
+	// stream says that it is a TCP connection: received is the beginning of a
+	// message whose end has not come, unsent what the kernel had no room for.
+	stream           bool
+	received, unsent []byte
 }
 
-// send queues a datagram until the loop has handled what it has received.
+// overTCP makes the text of a message that goes over UDP one that goes over
+// TCP, and the phone one that wants to be called over it.
+var overTCP = strings.NewReplacer(
+	"SIP/2.0/UDP 127.0.0.1:", "SIP/2.0/TCP 127.0.0.1:",
+	"@127.0.0.1:{port}", "@127.0.0.1:{port};transport=tcp",
+)
+
+// template reads the text of a message that the socket is to send.
+func (s *socket) template(text string) *template {
+	if s.stream {
+		text = overTCP.Replace(text)
+	}
+	return newTemplate(text)
+}
+
+// send queues a message until the loop has handled what it has received.
 func (s *socket) send(data []byte) {
 	s.out = append(s.out, data)
 	if !s.dirty {
@@ -65,6 +86,7 @@ type loop struct {
 	}
 	outIovecs   [batch]unix.Iovec
 	outMessages [batch]mmsghdr
+	stream      [streamMost]byte
 }
 
 func newLoop() (*loop, error) {
@@ -95,38 +117,55 @@ func (l *loop) close() {
 	unix.Close(l.epoll)
 }
 
-// open adds a socket that talks to the server.
-func (l *loop) open(server netip.AddrPort) (*socket, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+// open adds a socket that talks to the server over "udp" or "tcp".
+func (l *loop) open(transport string, server netip.AddrPort) (*socket, error) {
+	s := &socket{stream: transport == "tcp", loop: l}
+	kind := unix.SOCK_DGRAM
+	if s.stream {
+		kind = unix.SOCK_STREAM
+	}
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket: %w", err)
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketQueue); err != nil {
-		return nil, fmt.Errorf("setting the receive buffer: %w", err)
+	s.fd = fd
+	if err := l.connect(s, server); err != nil {
+		unix.Close(fd)
+		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return nil, fmt.Errorf("binding a socket: %w", err)
-	}
-	local, err := unix.Getsockname(fd)
-	if err != nil {
-		return nil, fmt.Errorf("asking for a socket's port: %w", err)
-	}
-	port := local.(*unix.SockaddrInet4).Port
-	if port < 10_000 {
-		return nil, fmt.Errorf("the system gave port %d, but the messages have room for five digits: "+
-			"set net.ipv4.ip_local_port_range to begin at 10000 or above", port)
-	}
-	to := &unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())}
-	if err := unix.Connect(fd, to); err != nil {
-		return nil, fmt.Errorf("connecting a socket to %s: %w", server, err)
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(l.sockets))}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		return nil, fmt.Errorf("watching a socket: %w", err)
-	}
-	s := &socket{fd: fd, port: port, loop: l}
 	l.sockets = append(l.sockets, s)
 	return s, nil
+}
+
+func (l *loop) connect(s *socket, server netip.AddrPort) error {
+	if s.stream {
+		if err := unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return fmt.Errorf("setting TCP_NODELAY: %w", err)
+		}
+	} else if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, socketQueue); err != nil {
+		return fmt.Errorf("setting the receive buffer: %w", err)
+	}
+	to := &unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())}
+	if err := unix.Connect(s.fd, to); err != nil {
+		return fmt.Errorf("connecting to %s: %w", server, err)
+	}
+	if err := unix.SetNonblock(s.fd, true); err != nil {
+		return fmt.Errorf("making a socket non-blocking: %w", err)
+	}
+	local, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return fmt.Errorf("asking for a socket's port: %w", err)
+	}
+	s.port = local.(*unix.SockaddrInet4).Port
+	if s.port < 10_000 {
+		return fmt.Errorf("the system gave port %d, but the messages have room for five digits: "+
+			"set net.ipv4.ip_local_port_range to begin at 10000 or above", s.port)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(len(l.sockets))}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+		return fmt.Errorf("watching a socket: %w", err)
+	}
+	return nil
 }
 
 // tick makes wait return at least every interval of nanoseconds; zero stops it.
@@ -146,12 +185,12 @@ func (l *loop) tick(interval int64) error {
 	return unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil)
 }
 
-// wait hands every datagram that arrives within timeout milliseconds to
-// receive, then sends what is queued.
+// wait hands every message that arrives within timeout milliseconds to
+// receive, then sends what is queued. It fails when a connection has ended.
 func (l *loop) wait(timeout int, receive func(*socket, []byte)) error {
 	n, err := unix.EpollWait(l.epoll, l.events[:], timeout)
 	if err != nil && err != unix.EINTR {
-		return fmt.Errorf("waiting for datagrams: %w", err)
+		return fmt.Errorf("waiting for messages: %w", err)
 	}
 	l.now = nanotime()
 	for i := range max(n, 0) {
@@ -160,7 +199,12 @@ func (l *loop) wait(timeout int, receive func(*socket, []byte)) error {
 			unix.Read(l.timer, expirations[:]) //nolint:errcheck // Only to make it unreadable again.
 			continue
 		}
-		l.read(l.sockets[l.events[i].Fd], receive)
+		s := l.sockets[l.events[i].Fd]
+		if !s.stream {
+			l.read(s, receive)
+		} else if err := l.readStream(s, receive); err != nil {
+			return err
+		}
 	}
 	l.flush()
 	return nil
@@ -180,33 +224,89 @@ func (l *loop) read(s *socket, receive func(*socket, []byte)) {
 	}
 }
 
+// readStream reads from a TCP connection.
+func (l *loop) readStream(s *socket, receive func(*socket, []byte)) error {
+	n, err := unix.Read(s.fd, l.stream[:])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading from a connection: %w", err)
+	case n == 0:
+		return fmt.Errorf("the server has closed the connection of port %d", s.port)
+	}
+	l.now = nanotime()
+	data := l.stream[:n]
+	if len(s.received) > 0 {
+		s.received = append(s.received, data...)
+		data = s.received
+	}
+	for {
+		first, rest, err := frame(data)
+		if err != nil {
+			return err
+		}
+		if first == nil {
+			s.received = append(s.received[:0], rest...)
+			return nil
+		}
+		receive(s, first)
+		data = rest
+	}
+}
+
 // flush sends what the sockets have queued.
 func (l *loop) flush() {
+	waiting := l.dirty[:0]
 	for _, s := range l.dirty {
-		for start := 0; start < len(s.out); {
-			n := min(len(s.out)-start, batch)
-			for i, data := range s.out[start : start+n] {
-				l.outIovecs[i].Base = &data[0]
-				l.outIovecs[i].SetLen(len(data))
-			}
-			done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd),
-				uintptr(unsafe.Pointer(&l.outMessages[0])), uintptr(n), 0, 0, 0)
-			if errno != 0 {
-				start++ // This one counts as lost on the way; it will be retransmitted.
-				continue
-			}
-			start += int(done)
+		if s.stream {
+			s.flushStream()
+		} else {
+			l.flushDatagrams(s)
 		}
-		s.out, s.dirty = s.out[:0], false
+		s.out = s.out[:0]
+		if s.dirty = len(s.unsent) > 0; s.dirty {
+			waiting = append(waiting, s)
+		}
 	}
-	l.dirty = l.dirty[:0]
+	l.dirty = waiting
+}
+
+func (l *loop) flushDatagrams(s *socket) {
+	for start := 0; start < len(s.out); {
+		n := min(len(s.out)-start, batch)
+		for i, data := range s.out[start : start+n] {
+			l.outIovecs[i].Base = &data[0]
+			l.outIovecs[i].SetLen(len(data))
+		}
+		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd),
+			uintptr(unsafe.Pointer(&l.outMessages[0])), uintptr(n), 0, 0, 0)
+		if errno != 0 {
+			start++ // This one counts as lost on the way; it will be retransmitted.
+			continue
+		}
+		start += int(done)
+	}
+}
+
+// flushStream writes as much as the connection takes. The rest has its turn at
+// the next flush. That a connection has ended is seen when it is read.
+func (s *socket) flushStream() {
+	for _, data := range s.out {
+		s.unsent = append(s.unsent, data...)
+	}
+	n, err := unix.Write(s.fd, s.unsent)
+	if err != nil {
+		return
+	}
+	s.unsent = s.unsent[:copy(s.unsent, s.unsent[n:])]
 }
 
 // openSockets opens n sockets to the server.
-func (l *loop) openSockets(server netip.AddrPort, n int) ([]*socket, error) {
+func (l *loop) openSockets(transport string, server netip.AddrPort, n int) ([]*socket, error) {
 	sockets := make([]*socket, n)
 	for i := range sockets {
-		s, err := l.open(server)
+		s, err := l.open(transport, server)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ type template struct {
 
 // widths gives every field that a template may name, in bytes. An id is the
 // number of the slot and the number of its operation.
-var widths = map[string]int{"port": 5, "user": 7, "id": slotDigits + seqDigits, "cseq": 9}
+var widths = map[string]int{"port": 5, "user": 7, "aor": 7, "id": slotDigits + seqDigits, "cseq": 9}
 
 const (
 	slotDigits = 4
@@ -26,6 +26,9 @@ const (
 	maxUsers   = 9_000_000
 	firstCSeq  = 100_000_000
 )
+
+// tail ends a message without a body.
+const tail = "\r\nContent-Length: 0\r\n\r\n"
 
 // newTemplate reads a message written with LF and {field} marks, gives it CRLF
 // line ends and the Content-Length that its body needs.
