@@ -122,8 +122,7 @@ func (p *phone) hangUp(c *call) {
 	p.ask(&client{method: "BYE", request: p.within(c, "BYE", c.cseq, branch)}, branch)
 }
 
-// called handles a call: the phone rings, and then is busy, answers, or waits until the caller
-// gives up.
+// called is an INVITE that has come.
 func (p *phone) called(m *message) {
 	id := m.get("Call-ID")
 	key := m.branch() + "INVITE"

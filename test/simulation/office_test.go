@@ -154,7 +154,7 @@ func (d *desk) up() bool {
 	return d.powered && d.mapping != nil && d.registered == d.mapping && time.Since(d.used) < natForgets
 }
 
-// lives has something happen to the phone every few hours.
+// lives makes something happen to the phone every few hours.
 func (d *desk) lives() {
 	o := d.o
 	o.after(time.Minute+o.upTo(4*time.Hour), func() {
@@ -329,7 +329,8 @@ func (d *desk) handle(m *message) {
 	}
 }
 
-// called has the phone ring, and then be busy, be picked up, or wait until the caller gives up.
+// called handles a call: the phone rings, and then is busy, answers, or waits until the caller
+// gives up.
 func (d *desk) called(m *message, answer func(string, ...string)) {
 	o, call := d.o, m.get("Call-ID")
 	if o.rung[call] == nil {

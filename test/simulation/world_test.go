@@ -142,7 +142,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// lives makes something happen to the phone every few hours.
+// lives makes a phone do something from time to time.
 func (p *phone) lives() {
 	p.w.after(p.upTo(time.Minute), func() {
 		switch what := p.luck.IntN(20); {

@@ -14,7 +14,7 @@ func switches(t *testing.T) int64 {
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		t.Fatal(err)
 	}
-	return u.Nvcsw
+	return int64(u.Nvcsw) // an int32 where words have 32 bits
 }
 
 // TestFullLoadSwitches has a socket send to itself, so that there is always something to read and
