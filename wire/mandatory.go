@@ -8,9 +8,11 @@ func (m *Message) mandatory() (first *ParseError) {
 			first = err
 		}
 	}
-	if v := m.Values(Via); !v.Next() || m.Via.parse(m.Raw, v.span) != nil {
+	vias := m.Values(Via)
+	if !vias.Next() || m.Via.parse(m.Raw, vias.span) != nil {
 		note(errBadVia)
 	}
+	m.forwarded = vias.Next()
 	if !m.address(From, &m.from, &m.fromTag) {
 		note(errBadFrom)
 	}

@@ -68,6 +68,7 @@ type Message struct {
 	headers             []header
 	first, last         [numHeaderIDs]uint8 // indexes of a field's first and last line, plus one
 	headersMax          uint8
+	forwarded           bool   // there is a second Via
 	repeats             bool   // some field that has a HeaderID has more than one line
 	bareLF              bool   // a line before the body ends in LF alone
 	mayHaveControl      bool   // there may be control characters before the body
@@ -318,6 +319,9 @@ func ParseExpires(b []byte) (uint32, bool) {
 	}
 	return uint32(n), true
 }
+
+// IsForwarded reports whether a request has come by way of a proxy: there is a Via below the topmost.
+func (m *Message) IsForwarded() bool { return m.forwarded }
 
 // Address parses the first line of From or To, or of another field that has a single address in its
 // first line. A field that may have several, such as Contact or Route, is read with Values and

@@ -89,10 +89,11 @@ func indexUnquoted(b []byte, c byte) int {
 	if end < 0 {
 		end = len(b)
 	}
-	if bytes.IndexByte(b[:end], '"') < 0 {
+	quote := bytes.IndexByte(b[:end], '"')
+	if quote < 0 {
 		return end
 	}
-	for i := 0; i < len(b); i++ {
+	for i := quote; i < len(b); i++ {
 		switch b[i] {
 		case c:
 			return i
@@ -109,6 +110,9 @@ func indexUnquoted(b []byte, c byte) int {
 
 // quotedLen returns the length of the quoted string that b starts with, or 0 if it is not closed.
 func quotedLen(b []byte) int {
+	if end := bytes.IndexByte(b[1:], '"'); end >= 0 && bytes.IndexByte(b[1:1+end], '\\') < 0 {
+		return end + 2
+	}
 	for i := 1; i < len(b); i++ {
 		switch b[i] {
 		case '\\':

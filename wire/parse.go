@@ -101,6 +101,7 @@ func (m *Message) reset(raw []byte) {
 	m.method, m.uri, m.reason = span{}, span{}, span{}
 	m.fromTag, m.toTag, m.cseqMethod = span{}, span{}, span{}
 	m.from, m.to = nameAddr{}, nameAddr{}
+	m.forwarded = false
 	m.first, m.last = [numHeaderIDs]uint8{}, [numHeaderIDs]uint8{}
 	m.headers, m.repeats, m.bareLF, m.body, m.contentLength = m.headers[:0], false, false, 0, -1
 }

@@ -83,3 +83,27 @@ func TestViaStamp(t *testing.T) {
 		}
 	}
 }
+
+// TestIsForwarded looks for a second Via on the first line and on others.
+func TestIsForwarded(t *testing.T) {
+	const via = "Via: SIP/2.0/UDP 192.0.2.20:5060;branch=z9hG4bK1"
+	var m Message
+	for _, test := range []struct {
+		lines []string
+		want  bool
+	}{
+		{[]string{via}, false},
+		{[]string{via + `;x="a,b"`}, false},
+		{[]string{via + " , "}, false},
+		{[]string{via + ", SIP/2.0/UDP 192.0.2.21;branch=z9hG4bK2"}, true},
+		{[]string{via, "+v: SIP/2.0/UDP 192.0.2.21;branch=z9hG4bK2"}, true},
+		{[]string{via}, false}, // nothing is left of the one before
+	} {
+		if err := m.Parse(request(test.lines...)); err != nil {
+			t.Fatal(test.lines, err)
+		}
+		if m.IsForwarded() != test.want {
+			t.Errorf("%q: %v", test.lines, !test.want)
+		}
+	}
+}

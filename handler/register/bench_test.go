@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddysip/caddysip/internal/inside"
 	"github.com/caddysip/caddysip/module"
 	"github.com/caddysip/caddysip/module/moduletest"
 )
@@ -18,7 +19,7 @@ func (a *answer) Status() int                              { return a.status }
 // BenchmarkRefresh is what registering costs, without reading and writing the messages.
 func BenchmarkRefresh(b *testing.B) {
 	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
-	h := &Register{app: app, min: 60, normal: 600, max: 7200, MaxContacts: 10}
+	h := &Register{app: app, in: inside.AppOf(app), min: 60, normal: 600, max: 7200, MaxContacts: 10}
 	r := moduletest.Request(b, `REGISTER sip:example.com SIP/2.0
 Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1;rport
 Max-Forwards: 70
@@ -61,7 +62,7 @@ func hostile(n, base int, expires string) string {
 // BenchmarkHostile is what it costs to compare as many Contacts as possible with as many as possible.
 func BenchmarkHostile(b *testing.B) {
 	app := moduletest.App(b, `{"domains": ["example.com"], "servers": {"s": {"listen": ["udp/127.0.0.1:5060"]}}}`)
-	h := &Register{app: app, min: 60, normal: 600, max: 7200, MaxContacts: 10}
+	h := &Register{app: app, in: inside.AppOf(app), min: 60, normal: 600, max: 7200, MaxContacts: 10}
 	var w answer
 	var next moduletest.Next
 	if err := h.ServeSIP(&w, moduletest.Request(b, hostile(10, 0, "600")), next.Serve); err != nil || w.status != 200 {

@@ -17,7 +17,7 @@ const outboundTag = "outbound"
 // to be kept open with STUN, which is not spoken here, so there a reg-id is ignored, as by any
 // registrar that knows none.
 func (h *Register) flows(m *wire.Message, f transport.Flow) bool {
-	if direct(m) {
+	if !m.IsForwarded() {
 		return f.Network.Reliable()
 	}
 	if !h.edges.Contains(f.Remote.Addr()) {
@@ -33,16 +33,6 @@ func (h *Register) flows(m *wire.Message, f transport.Flow) bool {
 		}
 	}
 	return false
-}
-
-// direct reports whether the request came without a proxy between.
-func direct(m *wire.Message) bool {
-	v := m.Values(wire.Via)
-	n := 0
-	for n < 2 && v.Next() {
-		n++
-	}
-	return n < 2
 }
 
 func supports(m *wire.Message, tag string) bool {

@@ -57,7 +57,7 @@ func (h *Register) read(u *location.Update, r *module.Request, contacts []locati
 	agent := m.Header(wire.UserAgent)
 	u.UserAgent = agent[:min(len(agent), maxAgent)]
 	u.Flow = inside.RequestOf(r).Flow
-	u.Relayed = !direct(m) || m.Has(wire.Path) || h.edges.Contains(u.Flow.Remote.Addr())
+	u.Relayed = m.IsForwarded() || m.Has(wire.Path) || h.edges.Contains(u.Flow.Remote.Addr())
 	u.Max, u.Refuse, u.Limits = h.MaxContacts, h.Refuse, h.limits
 	u.Contacts = contacts
 	var err error
@@ -102,7 +102,7 @@ func (h *Register) setFlows(u *location.Update, m *wire.Message) (used bool, err
 		if c.RegID == 0 || c.Instance == nil {
 			continue
 		}
-		if !counts && !direct(m) && supports(m, outboundTag) {
+		if !counts && m.IsForwarded() && supports(m, outboundTag) {
 			return false, module.Error(439, nil)
 		}
 		used = used || counts

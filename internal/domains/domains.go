@@ -1,10 +1,10 @@
 package domains
 
 import (
-	"bytes"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/caddysip/caddysip/wire"
@@ -134,7 +134,7 @@ func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	if isNumber(u) {
 		digits := dst[start:start]
 		for _, c := range dst[start:] {
-			if strings.IndexByte(separators, c) < 0 {
+			if !isSeparator(c) {
 				digits = append(digits, c)
 			}
 		}
@@ -147,13 +147,14 @@ func (s *Set) AppendAOR(dst []byte, u *wire.URI) ([]byte, bool) {
 	return (&wire.URI{Host: u.Host}).AppendAOR(dst), ok
 }
 
-// separators make a telephone number readable, and mean nothing (RFC 3966 §3).
-const separators = "-.()"
+// isSeparator reports whether a character makes a telephone number readable, and means nothing (RFC
+// 3966 §3).
+func isSeparator(c byte) bool { return c == '-' || c == '.' || c == '(' || c == ')' }
 
 // isNumber reports whether the user of a URI is a telephone number that has separators. Phones say
 // user=phone of names, too.
 func isNumber(u *wire.URI) bool {
-	if !bytes.ContainsAny(u.User, separators) {
+	if !slices.ContainsFunc(u.User, isSeparator) {
 		return false
 	}
 	if u.Scheme == wire.TEL {
@@ -163,7 +164,7 @@ func isNumber(u *wire.URI) bool {
 		return false
 	}
 	for _, c := range u.User {
-		if strings.IndexByte("0123456789+*#"+separators, c) < 0 {
+		if strings.IndexByte("0123456789+*#", c) < 0 && !isSeparator(c) {
 			return false
 		}
 	}
