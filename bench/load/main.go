@@ -65,7 +65,7 @@ func main() {
 	flag.BoolVar(&c.again, "again", false, "let the server send a second MESSAGE for an INVITE that was repeated")
 	flag.DurationVar(&c.duration, "duration", 3*time.Second, "how long to measure")
 	flag.DurationVar(&c.warmup, "warmup", time.Second, "how long to run before measuring")
-	flag.DurationVar(&c.wait, "wait", 10*time.Second, "how long to wait for the server to come up")
+	flag.DurationVar(&c.wait, "wait", 30*time.Second, "how long to wait for the server to come up")
 	flag.Float64Var(&c.rate, "rate", 0, "operations a second (0: as many as the window allows)")
 	flag.StringVar(&c.reloadURL, "reload", "", "Caddy's admin endpoint: reload the server through it every half second while measuring")
 	flag.StringVar(&c.profileURL, "profile-url", "http://127.0.0.1:2998/debug/pprof/profile", "where the server gives its CPU profile")

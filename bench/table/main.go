@@ -70,6 +70,7 @@ const rival = "kamailio-fm"
 var names = map[string]string{
 	"kamailio-fm":      "Kamailio fm",
 	"kamailio-default": "Kamailio default",
+	"asterisk":         "Asterisk",
 }
 
 // flat is how much a server's memory may grow while it is measured under a
