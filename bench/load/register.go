@@ -153,6 +153,9 @@ func (op *register) receive(sock *socket, data []byte) {
 	s := &op.slots[slot]
 	problem := op.check(s, sock, m)
 	if problem == "" && m.status == 401 {
+		if op.runner.measuring {
+			op.runner.challenged++
+		}
 		op.send(s, letterAuthorized)
 		op.runner.progress(slot)
 		return

@@ -46,6 +46,9 @@ type result struct {
 	Late                int64 `json:"late"`
 	// Trying counts the calls whose caller had a 100 before anything else.
 	Trying int64 `json:"trying,omitempty"`
+	// Challenged counts the requests that were sent once more, with a new
+	// nonce, because the server took the phone's for stale.
+	Challenged int64 `json:"challenged,omitempty"`
 
 	Errors  int64    `json:"errors"`
 	Samples []string `json:"error_samples,omitempty"`
@@ -62,7 +65,7 @@ func (res *result) take(r *runner) {
 		r.fail("%d answers came twice, though nothing was retransmitted", nil, r.late)
 	}
 	res.Retransmissions, res.PeerRetransmissions = r.retransmissions, r.peerRetransmissions
-	res.Late, res.Trying = r.late, r.trying
+	res.Late, res.Trying, res.Challenged = r.late, r.trying, r.challenged
 	res.Errors, res.Samples = r.errors, r.samples
 }
 

@@ -68,6 +68,7 @@ type runner struct {
 	peerRetransmissions int64
 	late                int64
 	trying              int64
+	challenged          int64 // While measuring.
 	errors              int64
 	samples             []string
 }

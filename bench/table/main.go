@@ -35,6 +35,7 @@ type result struct {
 	Retransmissions      int64    `json:"retransmissions"`
 	PeerRetransmissions  int64    `json:"peer_retransmissions"`
 	Trying               int64    `json:"trying"`
+	Challenged           int64    `json:"challenged"`
 	Errors               int64    `json:"errors"`
 	Samples              []string `json:"error_samples"`
 }
@@ -282,6 +283,10 @@ func (r *row) notes() (notes []string) {
 			notes = append(notes, res.Samples[0])
 			break
 		}
+	}
+	if challenged := r.total(func(res result) int64 { return res.Challenged }); challenged > 0 {
+		all := r.total(func(res result) int64 { return res.Operations })
+		notes = append(notes, fmt.Sprintf("%d of %d requests had a stale nonce and were sent twice", challenged, all))
 	}
 	if reloads := r.total(func(res result) int64 { return int64(res.Reloads) }); reloads > 0 {
 		slowest := 0.0

@@ -50,6 +50,8 @@ func TestVerdicts(t *testing.T) {
 			"steady        NOT MET: 100 MB when measuring began, 120 MB when it ended, target at most 200 and flat"},
 		{"too slow", `{"server":"caddysip","operation":"steady","rate":9000,"memory_start":100000000,"memory":100000000}`,
 			"steady        NOT MET: 9000 operations a second in place of 20000"},
+		{"stale", `{"server":"kamailio-fm","operation":"digest","operations":50,"challenged":3}`,
+			"note: digest with Kamailio fm: 3 of 50 requests had a stale nonce and were sent twice"},
 		{"reloads", `
 {"server":"caddysip","operation":"reload","reloads":19,"worst_reload_us":7000}
 {"server":"caddysip","operation":"reload","reloads":20,"worst_reload_us":61200}`,
