@@ -49,15 +49,16 @@ func (v *moves) close(l *Listener) {
 
 // testMove moves a listener while clients ask without a pause, and each gets each answer. ask is
 // one round of one client.
-func testMove(t *testing.T, n Network, client func(target netip.AddrPort) (ask func() error)) {
+func testMove(t *testing.T, network Network, client func(target netip.AddrPort) (ask func() error)) {
 	for _, all := range []string{"0.0.0.0", "::"} {
 		m := start(t, funcs{message: echo}, Options{})
-		v := &moves{t: t, m: m, n: n}
+		v := &moves{t: t, m: m, n: network}
 		wildcard := v.to(all)
 		done := make(chan struct{})
 		var clients sync.WaitGroup
-		rounds := make(chan struct{})
-		for range 4 {
+		const n = 4
+		rounds := make(chan int) // of which client
+		for i := range n {
 			ask := client(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), v.port))
 			clients.Go(func() {
 				for {
@@ -68,14 +69,16 @@ func testMove(t *testing.T, n Network, client func(target netip.AddrPort) (ask f
 					select {
 					case <-done:
 						return
-					case rounds <- struct{}{}:
+					case rounds <- i:
 					}
 				}
 			})
 		}
+		// turn returns when each client has had all answers of a round that began after the call.
 		turn := func() {
-			for range 20 {
-				wait(t, rounds, "answers")
+			var done [n]int
+			for slices.Min(done[:]) < 2 {
+				done[wait(t, rounds, "answers")]++
 			}
 		}
 		turn()
