@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -126,4 +127,38 @@ func BenchmarkFramer(b *testing.B) {
 			b.Fatal(n, err)
 		}
 	}
+}
+
+// BenchmarkTCPPhones is one message there and back, over many connections of which each has one
+// under way.
+func BenchmarkTCPPhones(b *testing.B) {
+	const phones = 64
+	server := start(b, funcs{message: echo}, Options{})
+	addr := listen(b, server, TCP, "127.0.0.1:0").Addr()
+	text := []byte(msg("benchmark", 300))
+	conns := make([]net.Conn, phones)
+	for i := range conns {
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		conns[i] = c
+	}
+	in := make([]byte, len(text))
+	b.ReportAllocs()
+	cpu := cpuTime()
+	for b.Loop() {
+		for _, c := range conns {
+			if _, err := c.Write(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, c := range conns {
+			if _, err := io.ReadFull(c, in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N)/phones, "cpu-ns/message")
 }

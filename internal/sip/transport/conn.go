@@ -26,7 +26,8 @@ type Conn struct {
 	others  lane          // what others send to it
 	held    int           // bytes that the lanes hold
 	resume  chan struct{} // closed when the reader may go on; nil: it doesn't wait
-	writing bool          // a writer goroutine exists
+	direct  *direct       // writes without waiting; nil: that is not possible
+	writing bool          // somebody writes
 	used    bool          // something was written since quiet was called
 	closing bool          // nothing more is queued, because of err
 	err     error
@@ -67,7 +68,7 @@ func (c *Conn) send(b []byte, from netip.Addr) error {
 	if err := c.queue(b, from); err != nil {
 		return err
 	}
-	c.kick()
+	c.kick(true)
 	return nil
 }
 
@@ -118,15 +119,55 @@ func (c *Conn) add(l *lane, b []byte, from netip.Addr) error {
 	return nil
 }
 
-// kick starts a writer if there is something to write and none is running.
-func (c *Conn) kick() {
+// kick has what is queued be written: now, as much as the peer takes at once, and the rest by a
+// writer, or all of it by a writer.
+func (c *Conn) kick(now bool) {
 	c.mu.Lock()
+	if now && c.direct != nil && !c.writing && !c.closing && c.next() != nil {
+		c.writeDirect()
+	}
 	c.startWriter()
 	c.mu.Unlock()
 }
 
+// writeDirect writes from the goroutine that has something to send, without waiting: a goroutine
+// for each message would cost as much as the message. It stops where the peer takes no more, or
+// after maxWrite. The lock is held, but released meanwhile.
+func (c *Conn) writeDirect() {
+	c.writing, c.used = true, true
+	c.writer.Add(1)
+	defer c.writer.Done()
+	for written := 0; written < maxWrite; {
+		l := c.next()
+		if l == nil {
+			break
+		}
+		first := l.first
+		l.written = first // nothing is added to it meanwhile
+		data := first.data[first.sent:]
+		c.mu.Unlock()
+		n := c.direct.write(data)
+		if n > 0 {
+			c.m.opts.Traffic(c.flow.Network, false, 0, n)
+		}
+		c.mu.Lock()
+		l.written = nil
+		written += n
+		if first.sent += n; n < len(data) {
+			break
+		}
+		c.drop(l)
+	}
+	c.writing = false
+	c.resumeReader()
+	if c.closing && c.reading && c.next() == nil {
+		c.nc.Close()
+	}
+}
+
+// startWriter starts a writer if there is something to write and nobody does. The lock is held.
 func (c *Conn) startWriter() {
-	if !c.writing && (c.own.first != nil || c.others.first != nil) {
+	if !c.writing && c.next() != nil {
 		c.writing, c.used = true, true
 		c.writer.Go(c.write)
 	}
@@ -184,6 +225,9 @@ func (c *Conn) writeAll(data *net.Buffers) error {
 		n, err := data.WriteTo(c.nc)
 		c.m.opts.Traffic(c.flow.Network, false, 0, int(n))
 		if n == 0 || len(*data) == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			if err == nil && c.direct != nil {
+				_ = c.nc.SetWriteDeadline(time.Time{}) // a direct write has none
+			}
 			return err
 		}
 	}

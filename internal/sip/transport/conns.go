@@ -55,6 +55,7 @@ func (m *Manager) adopt(nc net.Conn, flow Flow, user string) (*Conn, error) {
 		t.countAccepted(flow.Listener, source(flow.Remote))
 	}
 	limitSendQueue(nc)
+	c.direct = newDirect(nc)
 	c.account = t.openAccount(source(flow.Remote))
 	t.all[c] = struct{}{}
 	t.byPeer[connKey{flow.Network, flow.Remote}] = c

@@ -29,6 +29,7 @@ type Outbox struct {
 	packets  *packetBatch // the same on Options.Net
 	listener *Listener    // the listener whose datagrams are collected
 	conn     *Conn        // the stream whose messages are collected, to be written after the batch
+	more     bool         // the stream has more to read: what that causes can be written with this
 
 	in   *Inbound   // the message that is handled
 	from netip.Addr // without in: the source that what is sent is charged to
@@ -97,7 +98,7 @@ func (o *Outbox) flush() {
 	if o.conn == nil {
 		return
 	}
-	o.conn.kick()
+	o.conn.kick(!o.more)
 	if o.arena != nil {
 		arenas.Put(o.arena)
 		o.arena = nil

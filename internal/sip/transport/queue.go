@@ -33,6 +33,7 @@ const (
 type chunk struct {
 	next  *chunk
 	data  []byte
+	sent  int    // how many bytes are written
 	parts []part // their senders, in order
 }
 
@@ -55,7 +56,7 @@ func newChunk(n int) *chunk {
 // recycle takes back a chunk that nobody reads any more.
 func recycle(c *chunk) {
 	if cap(c.data) == chunkSize {
-		c.next, c.data, c.parts = nil, c.data[:0], c.parts[:0]
+		c.next, c.data, c.sent, c.parts = nil, c.data[:0], 0, c.parts[:0]
 		chunks.Put(c)
 	}
 }
@@ -109,7 +110,7 @@ func (l *lane) begin(g *gather) {
 		if bytes += len(c.data); bytes > maxWrite && c != l.first {
 			break
 		}
-		g.data = append(g.data, c.data)
+		g.data = append(g.data, c.data[c.sent:])
 		l.written = c
 	}
 }

@@ -52,6 +52,7 @@ func (r *reader) run() error {
 		r.end += n
 		if n > 0 {
 			limit := r.c.flow.Limits().Message // read once, so that what is not too large has room
+			r.outbox.more = r.end == len(r.buf)
 			messages, bad := r.messages(limit)
 			opts.Traffic(r.c.flow.Network, true, messages, n)
 			r.outbox.flush()
