@@ -245,13 +245,17 @@ func (h *Register) maxContactBytes(r *module.Request) int {
 func (h *Register) header(
 	dst []byte, u *location.Update, bindings []*location.Binding, room int,
 ) []byte {
+	now := h.in.Location().Second()
 	for _, own := range [...]bool{true, false} {
 		for _, b := range bindings {
 			if set := b.CSeq() == u.CSeq && b.CallID() == string(u.CallID); set != own {
 				continue
 			}
+			if len(dst)+len(b.Contact()) > room {
+				continue
+			}
 			start := len(dst)
-			if dst = h.contactLine(dst, b); len(dst) > room {
+			if dst = appendContact(dst, b, now.Until(b)); len(dst) > room {
 				dst = dst[:start]
 			}
 		}
@@ -264,11 +268,12 @@ func (h *Register) header(
 	return appendDate(dst)
 }
 
-func (h *Register) contactLine(dst []byte, b *location.Binding) []byte {
+// appendContact appends the line of a binding that lasts for so many seconds.
+func appendContact(dst []byte, b *location.Binding, seconds uint32) []byte {
 	dst = append(dst, "Contact: <"...)
 	dst = append(dst, b.Contact()...)
 	dst = append(dst, ">;expires="...)
-	dst = strconv.AppendUint(dst, uint64(h.in.Location().Remaining(b)), 10)
+	dst = strconv.AppendUint(dst, uint64(seconds), 10)
 	if q := b.Q(); q != 1000 {
 		dst = append(dst, ";q=0."...)
 		dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))

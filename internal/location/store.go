@@ -160,10 +160,16 @@ func (s *Store) Registered(aor []byte) bool {
 
 // Remaining returns in how many seconds the binding expires: the expires parameter of an answer to
 // REGISTER.
-func (s *Store) Remaining(b *Binding) uint32 {
-	now := s.now().ceil()
-	return max(b.expires, now) - now
-}
+func (s *Store) Remaining(b *Binding) uint32 { return s.Second().Until(b) }
+
+// Second is a time by the store's clock, for Until.
+type Second uint32
+
+// Second returns the time. It is for whoever asks about several bindings.
+func (s *Store) Second() Second { return Second(s.now().ceil()) }
+
+// Until returns what Remaining returned at that time.
+func (t Second) Until(b *Binding) uint32 { return max(b.expires, uint32(t)) - uint32(t) }
 
 // Len returns how many addresses-of-record and bindings there are, including those that have
 // expired within the last seconds.

@@ -140,8 +140,9 @@ const (
 // takes memory. lifetime is how long a nonce is good.
 func (n *Nonces) Use(nonce Nonce, count uint32, request uint64, lifetime time.Duration) Use {
 	now := n.now()
-	if now >= nonce.made+uint64(lifetime.Milliseconds()) {
+	good := uint64(lifetime.Milliseconds())
+	if now >= nonce.made+good {
 		return Stale
 	}
-	return n.used.use(nonce.id, nonce.made, count, request, now)
+	return n.used.use(nonce.id, nonce.made, count, request, now, good)
 }

@@ -168,7 +168,7 @@ func TestOrder(t *testing.T) {
 			if len(accepted) > 0 && r.IntN(3) == 0 {
 				n = accepted[r.IntN(len(accepted))]
 			}
-			if used.use(n.id, n.made, 1, request, request) != Accepted {
+			if used.use(n.id, n.made, 1, request, request, 1+r.Uint64N(100)) != Accepted {
 				continue
 			}
 			if slices.Contains(accepted, n) {

@@ -1,12 +1,15 @@
 package digest
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
-// The table of used nonces has a fixed size, about 6 MB, of which only the part in use is touched.
-// When a set is full, the nonce that was made first is dropped; older ones that are not in the set
-// then count as stale, because it is not known any more whether they were used.
+// The table of used nonces has room for 262,144, which take 96 bytes each while they are good. When
+// a set is full, the nonce that was made first is dropped; older ones that are not in the set then
+// count as stale, because it is not known any more whether they were used.
 const (
-	tableSets = 1 << 13
+	tableSets = 1 << 15
 	tableWays = 8
 
 	// windowSize is by how much a count may be behind the highest one: requests over UDP arrive in
@@ -23,17 +26,19 @@ const (
 
 // table remembers which counts of which nonces were used.
 type table struct {
-	sets []set
+	sets    []set
+	longest atomic.Uint64 // how long a nonce may be good, in milliseconds
 }
 
 type set struct {
 	mu      sync.Mutex
-	windows [tableWays]window
+	dropped uint64 // when the youngest nonce was made that was dropped
+	windows []window
 }
 
 // window is what is known of a nonce. It slides over the counts, as in IPsec.
 type window struct {
-	id, made uint64 // made is 0 in an unused window
+	id, made uint64
 	seen     uint64 // bit i: count high-i was used
 	high     uint32
 	recent   [recentUses]use // by count modulo recentUses
@@ -48,14 +53,20 @@ type use struct {
 
 func (t *table) init() { t.sets = make([]set, tableSets) }
 
-// use marks a count of a nonce as used.
-func (t *table) use(id, made uint64, count uint32, request, now uint64) Use {
+// use marks a count of a nonce as used, which is good for lifetime.
+func (t *table) use(id, made uint64, count uint32, request, now, lifetime uint64) Use {
+	longest := t.longest.Load()
+	for lifetime > longest && !t.longest.CompareAndSwap(longest, lifetime) {
+		longest = t.longest.Load()
+	}
+	longest = max(longest, lifetime)
+
 	s := &t.sets[id%tableSets]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.find(id, made)
 	if w == nil {
-		if w = s.room(made); w == nil {
+		if w = s.room(made, now-min(longest, now)); w == nil {
 			return Stale
 		}
 		*w = window{id: id, made: made, high: count}
@@ -83,19 +94,27 @@ func (s *set) find(id, made uint64) *window {
 	return nil
 }
 
-// room returns a window for a nonce that is not known, or nil if it may have been known before: the
-// oldest nonce is only ever dropped for a younger one, so no nonce that was dropped is younger than
-// the oldest that is left.
-func (s *set) room(made uint64) *window {
-	oldest := &s.windows[0]
+// room returns a window for a nonce that is not known, or nil if it may have been known before. A
+// nonce that was made before since is not good any more.
+func (s *set) room(made, since uint64) *window {
+	if made <= s.dropped {
+		return nil
+	}
+	var oldest *window
 	for i := range s.windows {
-		if w := &s.windows[i]; w.made < oldest.made {
+		if w := &s.windows[i]; oldest == nil || w.made < oldest.made {
 			oldest = w
 		}
 	}
-	if made <= oldest.made {
+	switch {
+	case oldest != nil && oldest.made < since:
+	case len(s.windows) < tableWays:
+		s.windows = append(s.windows, window{})
+		return &s.windows[len(s.windows)-1]
+	case made <= oldest.made:
 		return nil
 	}
+	s.dropped = max(s.dropped, oldest.made)
 	return oldest
 }
 
