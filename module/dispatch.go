@@ -43,10 +43,21 @@ func (d *dispatcher) ServeRequest(in *transport.Inbound, m *wire.Message) bool {
 		s.finished(r, nil)
 	}
 	r.forget()
-	edits := r.edits
-	*r = Request{edits: edits}
+	r.reuse()
 	requests.Put(r)
 	return true
+}
+
+// maxRoom is up to how many bytes of an edited request the memory is used for another.
+const maxRoom = 4 << 10
+
+// reuse forgets the request, and keeps memory that the next one may need.
+func (r *Request) reuse() {
+	next := Request{edits: r.edits}
+	if r.msg == &r.ownMsg && cap(r.room) <= maxRoom {
+		next.ownMsg, next.room = r.ownMsg, r.room
+	}
+	*r = next
 }
 
 // run gives the request to the routes, and what they return to the error routes.

@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type Request struct {
 	keyRoom   [64]byte // for routeIndex
 	edits     wire.Edits
 	ownMsg    wire.Message // where msg points after an edit or Keep
+	room      []byte       // for the bytes of the first edit
 	kept      bool
 	dropped   bool
 	handler   string // the handler that runs, for the access log
@@ -216,7 +218,12 @@ func (r *Request) Edit(change func(e *wire.Edits, m *wire.Message)) error {
 		return nil
 	}
 	before := r.msg.Raw
-	raw := r.edits.Append(make([]byte, 0, len(before)+len(r.edits.Text)), before)
+	size := len(before) + len(r.edits.Text)
+	if again := r.msg == &r.ownMsg; again {
+		r.room = nil // before may be there
+	}
+	r.room = slices.Grow(r.room[:0], size)
+	raw := r.edits.Append(r.room, before)
 	if err := r.ownMsg.Parse(raw); err != nil {
 		if r.msg == &r.ownMsg {
 			_ = r.ownMsg.Parse(before) // it was read before
