@@ -267,6 +267,20 @@ func TestInstance(t *testing.T) {
 	}
 }
 
+// TestTwoInstances rings two phones, though each has a flow with another number.
+func TestTwoInstances(t *testing.T) {
+	s := start(t, "register\nproxy")
+	alice, first, second := udp(t, s, "alice"), newPhone(t, s, s.TCP(), "bob"), newPhone(t, s, s.TCP(), "bob")
+	for i, p := range []*phone{first, second} {
+		p.register(fmt.Sprintf(`Contact: <sip:bob@192.0.2.1;way=%[1]d>;+sip.instance="<urn:uuid:%[1]d>";reg-id=%[1]d`, i+1),
+			fmt.Sprint("Call-ID: reg", i))
+	}
+	alice.invite(s.URI("bob"))
+	first.Expect("INVITE")
+	second.Answer(second.Expect("INVITE"), "200 OK", "t")
+	alice.Expect("SIP/2.0 200")
+}
+
 // TestInstanceOtherWay calls a phone over its other flow when the latest one fails.
 func TestInstanceOtherWay(t *testing.T) {
 	for name, lost := range map[string]func(*testing.T, *phone){
