@@ -132,7 +132,7 @@ func (c *Conn) kick(now bool) {
 
 // writeDirect writes from the goroutine that has something to send, without waiting: a goroutine
 // for each message would cost as much as the message. It stops where the peer takes no more, or
-// after maxWrite. The lock is held, but released meanwhile.
+// after maxWrite, and a writer goes on. The lock is held, but released meanwhile.
 func (c *Conn) writeDirect() {
 	c.writing, c.used = true, true
 	c.writer.Add(1)
@@ -159,6 +159,7 @@ func (c *Conn) writeDirect() {
 		c.drop(l)
 	}
 	c.writing = false
+	c.startWriter() // before finish can go on, which waits for writers
 	c.resumeReader()
 	if c.closing && c.reading && c.next() == nil {
 		c.nc.Close()
