@@ -2,11 +2,11 @@ package engine
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/internal/ratelog"
 )
 
@@ -15,8 +15,7 @@ const clockInterval = time.Second
 
 // clockWatch checks whether the system's clock has been set.
 type clockWatch struct {
-	once          sync.Once
-	stop, stopped chan struct{}
+	loop *clock.Loop
 
 	keys   bool // those with a ttl are to be stored again; guarded by Engine.mu
 	failed ratelog.Gate
@@ -24,30 +23,13 @@ type clockWatch struct {
 
 // watchClock starts checking.
 func (e *Engine) watchClock() {
-	w := &e.clockWatch
-	w.failed.Interval = time.Minute
-	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(w.stopped)
-		ticker := time.NewTicker(clockInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-w.stop:
-				return
-			case <-ticker.C:
-			}
-			if e.mu.TryLock() { // who holds it may wait for a disk
-				e.checkClock()
-				e.mu.Unlock()
-			}
+	e.clockWatch.failed.Interval = time.Minute
+	e.clockWatch.loop = clock.Every(clockInterval, func() {
+		if e.mu.TryLock() { // who holds it may wait for a disk
+			e.checkClock()
+			e.mu.Unlock()
 		}
-	}()
-}
-
-func (w *clockWatch) close() {
-	w.once.Do(func() { close(w.stop) })
-	<-w.stopped
+	})
 }
 
 // checkClock stores everything that expires again if the system's clock has been set: in storages

@@ -3,8 +3,9 @@ package engine
 import (
 	"runtime/debug"
 	"runtime/metrics"
-	"sync"
 	"time"
+
+	"github.com/caddysip/caddysip/internal/clock"
 )
 
 // After a burst of traffic the heap is larger than anybody needs. Go by itself collects garbage
@@ -19,39 +20,22 @@ const (
 	idleHeap     = 32 << 20 // bytes; a smaller heap is left alone
 )
 
-// idleMemory gives memory back to the system after a burst. Use start and close.
+// idleMemory gives memory back to the system after a burst. Use start, and close loop.
 type idleMemory struct {
 	allocated uint64 // bytes ever, at the last look
 	quiet     int    // looks since the last one that found the process busy
 
-	once          sync.Once
-	stop, stopped chan struct{}
+	loop *clock.Loop
 }
 
 // start calls look every idleInterval, too.
 func (m *idleMemory) start(look func()) {
-	m.stop, m.stopped = make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(m.stopped)
-		ticker := time.NewTicker(idleInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-m.stop:
-				return
-			case <-ticker.C:
-			}
-			if m.due(heap()) {
-				debug.FreeOSMemory()
-			}
-			look()
+	m.loop = clock.Every(idleInterval, func() {
+		if m.due(heap()) {
+			debug.FreeOSMemory()
 		}
-	}()
-}
-
-func (m *idleMemory) close() {
-	m.once.Do(func() { close(m.stop) })
-	<-m.stopped
+		look()
+	})
 }
 
 // due reports, every idleInterval, whether memory is to be given back. held is how many bytes the

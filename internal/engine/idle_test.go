@@ -57,7 +57,7 @@ func TestIdleMemoryGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m idleMemory
 		m.start(func() {})
-		defer m.close()
+		defer m.loop.Close()
 		time.Sleep((1 + idleFirst) * idleInterval) // the first look finds what the test has allocated
 		synctest.Wait()
 	})

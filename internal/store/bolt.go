@@ -14,6 +14,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/storage"
 )
 
@@ -28,7 +29,7 @@ type Bolt struct {
 	data    []byte        // the values of the batch being written; guarded by writing
 	touched int           // changes since release; guarded by writing
 	log     changeLog
-	sweeper *sweeper
+	sweeper *clock.Loop
 	broken  atomic.Pointer[error] // the damage found in the file, nil: none
 
 	sweepBucket, sweepKey []byte // where sweepSome continues
@@ -227,7 +228,7 @@ func (b *Bolt) Watch(
 
 // Close implements Engine.
 func (b *Bolt) Close() error {
-	b.sweeper.close()
+	b.sweeper.Close()
 	_ = b.lock(context.Background())
 	defer b.unlock()
 	b.log.close()

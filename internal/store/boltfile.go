@@ -12,6 +12,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/caddysip/caddysip/internal/clock"
 )
 
 // lockTimeout is how long to wait for another process to release the file: one that is about to end
@@ -63,7 +65,7 @@ func openBoltFile(path string, created *bool) (*Bolt, error) {
 		_ = b.closeFile()
 		return nil, err
 	}
-	b.sweeper = newSweeper(b.sweep)
+	b.sweeper = clock.Every(sweepInterval, b.sweep)
 	return b, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddysip/caddysip/internal/clock"
 	"github.com/caddysip/caddysip/storage"
 )
 
@@ -18,7 +19,7 @@ type Memory struct {
 	revision uint64
 	closed   bool
 	log      changeLog
-	sweeper  *sweeper
+	sweeper  *clock.Loop
 }
 
 type memoryItem struct {
@@ -31,7 +32,7 @@ type memoryItem struct {
 func NewMemory() *Memory {
 	m := &Memory{buckets: make(map[string]map[string]memoryItem)}
 	m.log.start(0)
-	m.sweeper = newSweeper(m.sweep)
+	m.sweeper = clock.Every(sweepInterval, m.sweep)
 	return m
 }
 
@@ -184,7 +185,7 @@ func (m *Memory) sweep() {
 
 // Close implements Engine.
 func (m *Memory) Close() error {
-	m.sweeper.close()
+	m.sweeper.Close()
 	m.mu.Lock()
 	m.closed = true
 	m.buckets = nil
