@@ -212,14 +212,7 @@ func TestWaiting(t *testing.T) {
 // name is found, and what is asked for by many is looked up once.
 func TestWaitingNames(t *testing.T) {
 	d := startDNS(t, "svc A 127.0.0.1\n")
-	answer := make(chan struct{})
-	setResolver(t, func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := d.Dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &gated{c.(*net.UDPConn), answer}, nil
-	})
+	answer := gate(t, d)
 	s := start(t, "test_trust\nproxy {\nallow_private\n}")
 	alice, bob, callee := udp(t, s, "alice"), udp(t, s, "bob"), udp(t, s, "callee")
 	ask := func(p *phone, host, id string) {
@@ -259,14 +252,7 @@ func TestWaitingNames(t *testing.T) {
 // TestACKWaits has an ACK, which has no transaction, wait for a name while others come and go.
 func TestACKWaits(t *testing.T) {
 	d := startDNS(t, "svc A 127.0.0.1\n")
-	answer := make(chan struct{})
-	setResolver(t, func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := d.Dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return &gated{c.(*net.UDPConn), answer}, nil
-	})
+	answer := gate(t, d)
 	s := start(t, "test_trust\nproxy {\nallow_private\n}")
 	alice, callee := udp(t, s, "alice"), udp(t, s, "callee")
 	uri := "sip:x@svc.example:" + port(callee)
@@ -279,6 +265,19 @@ func TestACKWaits(t *testing.T) {
 	same(t, "CSeq", callee.Expect("ACK "+uri).Header("CSeq"), "1 ACK")
 	alice.request("ACK", uri, "X-User: alice", "Call-ID: again") // it is known by now
 	same(t, "Call-ID", callee.Expect("ACK "+uri).Header("Call-ID"), "again")
+}
+
+// gate has no answer of a DNS server be read before the channel is closed.
+func gate(t *testing.T, d *dnsServer) (answer chan struct{}) {
+	answer = make(chan struct{})
+	setResolver(t, func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := d.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &gated{c.(*net.UDPConn), answer}, nil
+	})
+	return answer
 }
 
 // gated is a connection that nothing is read from before the gate is open.

@@ -13,6 +13,22 @@ import (
 	"github.com/caddysip/caddysip/storage"
 )
 
+func readBackup(t *testing.T, b *Bolt) []byte {
+	t.Helper()
+	file, err := b.Backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	return data
+}
+
 // TestBackup copies the file while somebody writes pairs of keys to it: the copy has both of a
 // pair, or none.
 func TestBackup(t *testing.T) {
@@ -47,17 +63,7 @@ func TestBackup(t *testing.T) {
 	})
 	<-started
 	for n := range 3 {
-		file, err := b.Backup(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
-			t.Error(err)
-		}
+		data := readBackup(t, b)
 		path := filepath.Join(t.TempDir(), "copy.db")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)

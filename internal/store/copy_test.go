@@ -2,9 +2,7 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -185,17 +183,7 @@ func TestBackupHasNoFreePages(t *testing.T) {
 	}
 	mustWrite(t, b, all...)
 	mustWrite(t, b, none...)
-	file, err := b.Backup(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Error(err)
-	}
+	data := readBackup(t, b)
 	if before := size(t, path); int64(len(data)) > before/20 {
 		t.Errorf("the copy of %d bytes has %d", before, len(data))
 	}
